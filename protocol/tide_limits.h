@@ -1,0 +1,67 @@
+/*  tide_limits.h - every limit of the system, and how they depend on one another.
+ *
+ *  A limit that an operator may change is a default here; the others are fixed, because two
+ *  programs that talk to each other must agree on them.
+ *  SPDX-License-Identifier: MIT
+ */
+#ifndef TIDE_LIMITS_H
+#define TIDE_LIMITS_H
+
+/*  Names, in bytes. A string on the wire has one byte of length. */
+#define TIDE_NAME_SIZE_MAX 255
+#define TIDE_TOPIC_SIZE_MAX 255
+
+/*  A payload, as --max-payload allows it at most, and unless told. */
+#define TIDE_PAYLOAD_SIZE_MAX (64u << 20)
+#define TIDE_PAYLOAD_SIZE_DEFAULT 1000000u
+
+/*  Attachments (binary values) of one event; Socket.IO's own limit. */
+#define TIDE_ATTACHMENTS_MAX 10
+
+/*  One event on the wire beside its payload: seven strings and the fixed fields. */
+#define TIDE_EVENT_OVERHEAD_MAX (7 * 256 + 64)
+
+/*  One ZeroMQ message. */
+#define TIDE_MESSAGE_SIZE_MAX (TIDE_PAYLOAD_SIZE_MAX + (1u << 20))
+
+/*  Events that one publish may join, and topics that one READ may name. */
+#define TIDE_PUBLISH_EVENTS_MAX 256
+#define TIDE_EXPECTS_MAX 64
+#define TIDE_WANTS_MAX 1024
+
+/*  One batch: what a commit makes durable at once. */
+#define TIDE_BATCH_EVENTS_MAX 4096
+#define TIDE_BATCH_SIZE_MAX (8u << 20)
+
+/*  Fan-out: events of one topic travel together up to this; a larger event is only in the mark. */
+#define TIDE_FANOUT_SIZE_MAX 65536
+/*  Messages that may wait for one subscriber; at least four times what the largest batch makes. */
+#define TIDE_FANOUT_HWM 20000
+#define TIDE_VOLATILE_HWM 1000
+
+/*  Pages of history: events and bytes of one answer (one event is always given, however large). */
+#define TIDE_PAGE_EVENTS_MAX 1000
+#define TIDE_PAGE_SIZE_MAX (256u << 10)
+#define TIDE_SNAPSHOT_PART_SIZE_MAX (256u << 10)
+
+/*  Requests of one link that await their answer; the broker's queue towards one peer holds more. */
+#define TIDE_LINK_REQUESTS_MAX 16384
+#define TIDE_ROUTER_HWM 65536
+
+/*  Topics and subscriptions of one session. */
+#define TIDE_SESSION_TOPICS_MAX 1000
+
+/*  Heartbeats between a link and the broker; a peer that was silent for LIVENESS is gone. */
+#define TIDE_HEARTBEAT_MS 1000
+#define TIDE_LIVENESS_MS 3000
+#define TIDE_LEASE_MS 10000
+/*  A request that was not answered for this long is asked again. */
+#define TIDE_RETRY_MS 5000
+
+_Static_assert(TIDE_FANOUT_HWM >= 4 * TIDE_BATCH_EVENTS_MAX,
+               "the high-water mark must hold four of the largest batches");
+_Static_assert(TIDE_LIVENESS_MS >= 3 * TIDE_HEARTBEAT_MS, "three heartbeats may be missed");
+_Static_assert(TIDE_LEASE_MS > 2 * TIDE_LIVENESS_MS, "a lease outlives a reconnect");
+_Static_assert(TIDE_ROUTER_HWM > TIDE_LINK_REQUESTS_MAX, "each request's answer has a place");
+
+#endif
