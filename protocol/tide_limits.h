@@ -44,6 +44,13 @@
 #define TIDE_PAGE_SIZE_MAX (256u << 10)
 #define TIDE_SNAPSHOT_PART_SIZE_MAX (256u << 10)
 
+/*  What a feed holds until its mark, and marks that wait for their turn: what is above this is
+ *  dropped and read later. */
+#define TIDE_FEED_HELD_SIZE_MAX (64u << 20)
+#define TIDE_FEED_MARKS_SIZE_MAX (16u << 20)
+#define TIDE_FEED_VOLATILES_MAX 4096
+#define TIDE_FEED_VOLATILE_SIZE_MAX (4u << 20)
+
 /*  Requests of one link that await their answer; the broker's queue towards one peer holds more. */
 #define TIDE_LINK_REQUESTS_MAX 16384
 #define TIDE_ROUTER_HWM 65536

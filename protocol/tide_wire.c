@@ -169,7 +169,7 @@ uint8_t tide_take_u8 (tide_reader_t *self)
 uint16_t tide_take_u16 (tide_reader_t *self)
 {
     tide_bytes_t bytes = tide_take_bytes (self, 2);
-    return bytes.data ? (uint16_t)(bytes.data[0] << 8 | bytes.data[1]) : 0;
+    return bytes.data ? (uint16_t)((unsigned)bytes.data[0] << 8 | bytes.data[1]) : 0;
 }
 
 uint32_t tide_take_u32 (tide_reader_t *self)

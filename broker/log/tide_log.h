@@ -56,7 +56,8 @@ tide_log_t *tide_log_open_lmdb (const tide_log_lmdb_config_t *config, char **why
 /*  Verifies a log's file, pages and records without changing it, in a child process. Writes a
  *  report for people to `report` (what it holds: epoch, sequences, events, topics, standing keys,
  *  size, every damaged record by sequence). TIDE_OK: sound; TIDE_NOT_FOUND: no log there;
- *  TIDE_CONFLICT: damaged. A log in use by a running broker may be checked, too. */
+ *  TIDE_CONFLICT: damaged; TIDE_FORBIDDEN: it can't be read by this user. A log in use by a running
+ * broker may be checked, too. */
 tide_status_t tide_log_check (const char *directory, tide_buffer_t *report);
 
 /*  Waits for what is under way, stops the engine's threads, marks the log cleanly closed. */
@@ -66,10 +67,13 @@ void tide_log_scan (tide_log_t *self, tide_log_scan_fn *event, void *argument);
 void tide_log_lost (tide_log_t *self, tide_log_lost_fn *entry, void *argument);
 tide_log_info_t tide_log_info (tide_log_t *self);
 
-/*  Takes the batch. Batches commit in the order given; several that wait may share one commit. */
+/*  Takes the batch. Batches commit in the order given; several that wait may share one commit. One
+ *  that was numbered behind a batch that found no room is refused with it (TIDE_LOG_FULL), and so
+ *  is one that begins a segment while all are in use. An empty batch begins none. */
 void tide_log_append (tide_log_t *self, tide_log_batch_t **batch_p);
 
-/*  Takes the fetch. Fetches run beside appends and see only what is durable. */
+/*  Takes the fetch. Fetches run beside appends and see only what is durable. They complete with
+ *  TIDE_OK, or, where nothing can be read any more, as appends do. */
 void tide_log_fetch (tide_log_t *self, tide_log_fetch_t **fetch_p);
 
 /*  Readable when a completion may be there; -1 if completions are there at once (memory). */

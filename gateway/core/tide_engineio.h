@@ -60,6 +60,10 @@ void tide_engineio_refusal (tide_buffer_t *out, int code);
 void tide_engineio_open (tide_engineio_t *self, const tide_engineio_config_t *config,
                          uint64_t now_ms, tide_bytes_t sid, tide_buffer_t *out);
 
+/*  True if a text frame is a binary message as base64 ("b…": a client with forceBase64). Then `out`
+ *  is replaced by its bytes; receive takes them as a binary frame. As text it would be an error. */
+bool tide_engineio_base64 (tide_bytes_t frame, tide_buffer_t *out);
+
 /*  A whole WebSocket message from the client. */
 tide_engineio_result_t tide_engineio_receive (tide_engineio_t *self,
                                               const tide_engineio_config_t *config, uint64_t now_ms,
@@ -68,6 +72,7 @@ tide_engineio_result_t tide_engineio_receive (tide_engineio_t *self,
 /*  What time asks for: a ping to be sent (text frame "2"), or the client given up. */
 tide_engineio_due_t tide_engineio_tick (tide_engineio_t *self, const tide_engineio_config_t *config,
                                         uint64_t now_ms);
+/*  When tick is due next; UINT64_MAX before open. */
 uint64_t tide_engineio_deadline_ms (const tide_engineio_t *self);
 
 #endif

@@ -36,7 +36,8 @@ typedef struct {
 typedef struct tide_socketio_decoder tide_socketio_decoder_t;
 
 typedef enum {
-    TIDE_SOCKETIO_PACKET, /* *packet is whole, valid until the next call */
+    TIDE_SOCKETIO_PACKET, /* *packet is whole, valid until the next call and no longer than
+                             the message that was given */
     TIDE_SOCKETIO_MORE,   /* attachments are still to come */
     TIDE_SOCKETIO_INVALID /* close the connection with "parse error"; *why says what was wrong */
 } tide_socketio_result_t;
@@ -44,14 +45,26 @@ typedef enum {
 tide_socketio_decoder_t *tide_socketio_decoder_new (uint32_t payload_max);
 void tide_socketio_decoder_destroy (tide_socketio_decoder_t **self_p);
 
+/*  Frees the packet that was returned last, which is no longer valid: a connection that says
+ *  nothing more then holds nothing. */
+void tide_socketio_decoder_release (tide_socketio_decoder_t *self);
+
 /*  One Engine.IO message from a client. All validity rules of the protocol for packets that a
  *  client sends: CONNECT payload absent or an object, DISCONNECT none, EVENT a non-empty array
  *  whose first element is a string that is no reserved name, or a number, ACK an array with an id,
  *  at most 10 attachments, text while attachments are pending, binary while none is; a
- * CONNECT_ERROR from a client is invalid. All attachments together obey payload_max. */
+ *  CONNECT_ERROR from a client is invalid. All attachments together obey payload_max. Numbers are
+ *  JavaScript's: a whole one beyond 64 bits becomes a real one. */
 tide_socketio_result_t tide_socketio_decode (tide_socketio_decoder_t *self, tide_bytes_t message,
                                              bool is_text, tide_socketio_packet_t *packet,
                                              const char **why);
+
+/*  True for a name that Socket.IO keeps for itself: a client that got an event of that name would
+ *  close its connection. */
+bool tide_socketio_is_reserved (tide_bytes_t name);
+
+/*  The arguments' JSON texts with commas between, without the brackets of an array; maybe empty. */
+tide_bytes_t tide_socketio_arguments (const tide_args_t *args);
 
 /*  Encoding: each appends one Engine.IO message, its "4" included. For an event with attachments
  *  the text names their number, and the attachments follow as messages of their own (the caller

@@ -1,0 +1,116 @@
+/*  tide_broker_stats.c - the broker's counters, as they appear on /metrics.
+ *  SPDX-License-Identifier: MIT
+ */
+#include "tide_broker.h"
+
+#include "tide_alloc.h"
+#include "tide_broker_parts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/*  Records that are being listed. */
+typedef struct {
+    tide_buffer_t list;
+    uint32_t count;
+} stats_t;
+
+static void add (stats_t *stats, const char *name, uint64_t value)
+{
+    tide_stat_append (&stats->list, &(tide_stat_t){tide_bytes (name), value});
+    stats->count++;
+}
+
+static void add_counters (stats_t *stats, const tide_counters_t *counters)
+{
+#define X(name, doc) add (stats, "tidemark_broker_" #name "_total", counters->name);
+    TIDE_COUNTERS (X)
+#undef X
+    for (unsigned code = 1; code < TIDE_STATUS_COUNT; code++) {
+        char name[96];
+        snprintf (name, sizeof name, "tidemark_broker_refused_total{code=\"%s\"}",
+                  tide_status_name ((tide_status_t)code));
+        add (stats, name, counters->refused[code]);
+    }
+}
+
+static void add_classes (stats_t *stats, const tide_core_t *core)
+{
+    static const char *const labels[TIDE_CLASSES] = {"clients", "system"};
+    for (unsigned at = 0; at < TIDE_CLASSES; at++) {
+        const tide_index_class_t *class = tide_index_class (core->index, at);
+        const struct {
+            const char *name;
+            uint64_t value;
+        } values[] = {
+            {"history_events", class->events},
+            {"history_bytes", class->bytes},
+            {"trimmed_to", class->cut},
+            {"trimmed_total", class->trimmed},
+            {"ids", tide_ids_count (core->ids[at])},
+        };
+        for (size_t value = 0; value < sizeof values / sizeof values[0]; value++) {
+            char name[96];
+            snprintf (name, sizeof name, "tidemark_broker_%s{class=\"%s\"}", values[value].name,
+                      labels[at]);
+            add (stats, name, values[value].value);
+        }
+    }
+}
+
+/*  The oldest sequence of the history; the next one if there is none. */
+static uint64_t floor_of (const tide_core_t *core)
+{
+    uint32_t topic;
+    uint64_t seq = tide_index_next_alive (core->index, 0, UINT64_MAX, &topic);
+    return seq > 0 ? seq : core->head + 1;
+}
+
+static void add_gauges (stats_t *stats, const tide_broker_t *self)
+{
+    const tide_core_t *core = &self->core;
+    tide_sequencer_counts_t sequencer = tide_sequencer_counts (self->sequencer);
+    tide_leases_counts_t leases = tide_leases_counts (core->leases);
+    add (stats, "tidemark_broker_head", core->head);
+    add (stats, "tidemark_broker_floor", floor_of (core));
+    add (stats, "tidemark_broker_marks_floor", tide_index_marks_floor (core->index));
+    add (stats, "tidemark_broker_topics", tide_topics_count (tide_index_topics (core->index)));
+    add (stats, "tidemark_broker_standing_keys",
+         tide_keys_count (tide_index_keys (core->index)));
+    add (stats, "tidemark_broker_segments", tide_index_segment_count (core->index));
+    add (stats, "tidemark_broker_set_aside", tide_index_aside_count (core->index));
+    add (stats, "tidemark_broker_gathered_events", sequencer.gathered);
+    add (stats, "tidemark_broker_queued_publishes", sequencer.queued);
+    add (stats, "tidemark_broker_queued_bytes", sequencer.queued_bytes);
+    add (stats, "tidemark_broker_fetching", core->fetching);
+    add (stats, "tidemark_broker_queued_reads", self->requests.count);
+    add (stats, "tidemark_broker_snapshots", tide_snapshots_count (self->snapshots));
+    add (stats, "tidemark_broker_peers", tide_peers_count (self->peers));
+    add (stats, "tidemark_broker_leases", leases.leases);
+    add (stats, "tidemark_broker_leased_keys", leases.held);
+    add (stats, "tidemark_broker_lingering_keys", leases.lingering);
+    add (stats, "tidemark_broker_leases_ended_total", leases.ended);
+}
+
+void tide_broker_send_stats (tide_broker_t *self, tide_bytes_t peer, uint64_t request)
+{
+    stats_t stats = {0};
+    add_counters (&stats, &self->core.counters);
+    add_classes (&stats, &self->core);
+    add_gauges (&stats, self);
+    for (size_t at = 0; at < self->stat_count; at++)
+        add (&stats, self->stats[at].name, *self->stats[at].value);
+    tide_message_t answer = {
+        .kind = TIDE_MESSAGE_STATS,
+        .stats = {.request = request, .stats = tide_list (&stats.list, stats.count)}};
+    tide_outbox_send (&self->core.out, peer, &answer);
+    tide_buffer_free (&stats.list);
+}
+
+void tide_broker_add_stat (tide_broker_t *self, const char *name, const uint64_t *value)
+{
+    tide_assert (strlen (name) <= TIDE_NAME_SIZE_MAX);
+    self->stats = tide_realloc (self->stats, (self->stat_count + 1) * sizeof *self->stats);
+    self->stats[self->stat_count++] =
+        (tide_broker_stat_t){tide_copy (name, strlen (name)), value};
+}

@@ -1,0 +1,454 @@
+/*  tide_leases.c - who holds what until when.
+ *
+ *  Two kinds of time: leases are few, and looked at one by one, but no sooner than the earliest of
+ *  them can be over; keys may be many, and those that linger lie in a heap by the time at which
+ *  they are due.
+ *  SPDX-License-Identifier: MIT
+ */
+#include "tide_leases.h"
+
+#include "tide_alloc.h"
+#include "tide_hash.h"
+#include "tide_limits.h"
+#include "tide_table.h"
+
+#include <stdlib.h>
+
+typedef struct {
+    uint8_t *text; /* NULL: free */
+    uint32_t hash, refs;
+    uint32_t next_free;
+    uint8_t size;
+    /*  Of leases only: */
+    bool is_over;
+    uint64_t renewed_ms;
+    uint64_t over_ms;
+    uint32_t first; /* of the records that name it */
+} name_t;
+
+/*  Texts that many share, by handle. */
+typedef struct {
+    name_t *entries;
+    uint32_t used, capacity, free;
+    tide_table_t by_text;
+} names_t;
+
+typedef enum { FREE, HELD, LINGERING, REMOVING } state_t;
+
+typedef struct {
+    uint64_t seq;
+    uint64_t due_ms;
+    uint32_t key, lease, name;
+    uint32_t linger_ms;
+    uint32_t next, previous; /* of the same lease; next also links the free ones */
+    uint32_t place;          /* in the heap, while LINGERING */
+    uint8_t state;
+    bool owns_topic, is_released;
+} record_t;
+
+struct tide_leases {
+    uint64_t hash_seed[2];
+    names_t leases, names;
+    record_t *records;
+    uint32_t used, capacity, free;
+    uint32_t *by_key; /* the record of a key, 0 for none */
+    uint32_t key_capacity;
+    uint32_t *heap; /* records by due_ms; places from 0 */
+    uint32_t heap_count, heap_capacity;
+    uint64_t check_ms; /* no lease can be over before */
+    uint64_t held, ended;
+};
+
+/*  -- names ----------------------------------------------------------------------------------- */
+
+static void names_init (names_t *self)
+{
+    self->capacity = 16;
+    self->entries = tide_alloc (self->capacity * sizeof *self->entries);
+    self->used = 1;
+}
+
+static void names_free (names_t *self)
+{
+    for (uint32_t at = 1; at < self->used; at++)
+        free (self->entries[at].text);
+    free (self->entries);
+    tide_table_free (&self->by_text);
+}
+
+/*  The text's handle, with one more reference. *is_new: it had none. */
+static uint32_t names_take (names_t *self, const uint64_t seed[2], tide_bytes_t text, bool *is_new)
+{
+    uint32_t at;
+    uint32_t hash = tide_hash (seed, text);
+    *is_new = false;
+    for (uint32_t handle = tide_table_first (&self->by_text, hash, &at); handle;
+         handle = tide_table_next (&self->by_text, hash, &at)) {
+        name_t *entry = &self->entries[handle];
+        if (tide_bytes_equal ((tide_bytes_t){entry->text, entry->size}, text)) {
+            entry->refs++;
+            return handle;
+        }
+    }
+    uint32_t handle = self->free;
+    if (handle)
+        self->free = self->entries[handle].next_free;
+    else {
+        if (self->used == self->capacity) {
+            self->capacity *= 2;
+            self->entries = tide_realloc (self->entries, self->capacity * sizeof *self->entries);
+        }
+        handle = self->used++;
+    }
+    self->entries[handle] = (name_t){.text = (uint8_t *)tide_copy (text.data, text.size),
+                                     .size = (uint8_t)text.size,
+                                     .hash = hash,
+                                     .refs = 1};
+    tide_table_insert (&self->by_text, hash, handle);
+    *is_new = true;
+    return handle;
+}
+
+static void names_let (names_t *self, uint32_t handle)
+{
+    name_t *entry = &self->entries[handle];
+    if (--entry->refs > 0)
+        return;
+    tide_table_remove (&self->by_text, entry->hash, handle);
+    free (entry->text);
+    *entry = (name_t){.next_free = self->free};
+    self->free = handle;
+}
+
+static tide_bytes_t names_text (const names_t *self, uint32_t handle)
+{
+    return (tide_bytes_t){self->entries[handle].text, self->entries[handle].size};
+}
+
+/*  -- the heap -------------------------------------------------------------------------------- */
+
+static bool is_sooner (const tide_leases_t *self, uint32_t one, uint32_t other)
+{
+    return self->records[one].due_ms < self->records[other].due_ms;
+}
+
+static void put (tide_leases_t *self, uint32_t place, uint32_t record)
+{
+    self->heap[place] = record;
+    self->records[record].place = place;
+}
+
+static void sift_up (tide_leases_t *self, uint32_t place)
+{
+    uint32_t record = self->heap[place];
+    while (place > 0 && is_sooner (self, record, self->heap[(place - 1) / 2])) {
+        put (self, place, self->heap[(place - 1) / 2]);
+        place = (place - 1) / 2;
+    }
+    put (self, place, record);
+}
+
+static void sift_down (tide_leases_t *self, uint32_t place)
+{
+    uint32_t record = self->heap[place];
+    for (;;) {
+        uint32_t child = place * 2 + 1;
+        if (child >= self->heap_count)
+            break;
+        if (child + 1 < self->heap_count
+            && is_sooner (self, self->heap[child + 1], self->heap[child]))
+            child++;
+        if (!is_sooner (self, self->heap[child], record))
+            break;
+        put (self, place, self->heap[child]);
+        place = child;
+    }
+    put (self, place, record);
+}
+
+static void leave_heap (tide_leases_t *self, record_t *record)
+{
+    uint32_t place = record->place;
+    uint32_t last = self->heap[--self->heap_count];
+    if (place == self->heap_count)
+        return;
+    put (self, place, last);
+    sift_up (self, place);
+    sift_down (self, self->records[last].place);
+}
+
+/*  The record goes into another state; LINGERING means being in the heap. */
+static void become (tide_leases_t *self, uint32_t at, state_t state, uint64_t due_ms)
+{
+    record_t *record = &self->records[at];
+    if (record->state == LINGERING)
+        leave_heap (self, record);
+    record->state = (uint8_t)state;
+    record->due_ms = due_ms;
+    if (state != LINGERING)
+        return;
+    if (self->heap_count == self->heap_capacity) {
+        self->heap_capacity = self->heap_capacity > 0 ? self->heap_capacity * 2 : 64;
+        self->heap = tide_realloc (self->heap, self->heap_capacity * sizeof *self->heap);
+    }
+    self->heap[self->heap_count] = at;
+    sift_up (self, self->heap_count++);
+}
+
+/*  -- leases ---------------------------------------------------------------------------------- */
+
+tide_leases_t *tide_leases_new (const uint64_t hash_seed[2])
+{
+    tide_leases_t *self = tide_alloc (sizeof *self);
+    self->hash_seed[0] = hash_seed[0];
+    self->hash_seed[1] = hash_seed[1];
+    names_init (&self->leases);
+    names_init (&self->names);
+    self->capacity = 64;
+    self->records = tide_alloc (self->capacity * sizeof *self->records);
+    self->used = 1;
+    self->check_ms = UINT64_MAX;
+    return self;
+}
+
+void tide_leases_destroy (tide_leases_t **self_p)
+{
+    tide_leases_t *self = *self_p;
+    *self_p = NULL;
+    if (!self)
+        return;
+    names_free (&self->leases);
+    names_free (&self->names);
+    free (self->records);
+    free (self->by_key);
+    free (self->heap);
+    free (self);
+}
+
+static void check_by (tide_leases_t *self, uint64_t ms)
+{
+    if (self->check_ms > ms)
+        self->check_ms = ms;
+}
+
+static uint32_t take_lease (tide_leases_t *self, uint64_t now_ms, tide_bytes_t lease)
+{
+    bool is_new;
+    uint32_t handle = names_take (&self->leases, self->hash_seed, lease, &is_new);
+    if (is_new) {
+        self->leases.entries[handle].renewed_ms = now_ms;
+        check_by (self, now_ms + TIDE_LEASE_MS);
+    }
+    return handle;
+}
+
+uint32_t tide_leases_open (tide_leases_t *self, uint64_t now_ms, tide_bytes_t lease)
+{
+    uint32_t handle = take_lease (self, now_ms, lease);
+    tide_leases_renew (self, now_ms, handle);
+    return handle;
+}
+
+void tide_leases_close (tide_leases_t *self, uint32_t lease)
+{
+    names_let (&self->leases, lease);
+}
+
+void tide_leases_renew (tide_leases_t *self, uint64_t now_ms, uint32_t handle)
+{
+    name_t *lease = &self->leases.entries[handle];
+    lease->renewed_ms = now_ms;
+    if (!lease->is_over)
+        return;
+    lease->is_over = false;
+    check_by (self, now_ms + TIDE_LEASE_MS);
+    for (uint32_t at = lease->first; at; at = self->records[at].next)
+        if (self->records[at].state == LINGERING && !self->records[at].is_released)
+            become (self, at, HELD, 0);
+}
+
+static void end_lease (tide_leases_t *self, uint64_t over_ms, name_t *lease)
+{
+    if (lease->is_over)
+        return;
+    lease->is_over = true;
+    lease->over_ms = over_ms;
+    self->ended++;
+    for (uint32_t at = lease->first; at; at = self->records[at].next)
+        if (self->records[at].state == HELD)
+            become (self, at, LINGERING, over_ms + self->records[at].linger_ms);
+}
+
+void tide_leases_end (tide_leases_t *self, uint64_t now_ms, uint32_t lease)
+{
+    end_lease (self, now_ms, &self->leases.entries[lease]);
+}
+
+void tide_leases_start (tide_leases_t *self, uint64_t now_ms)
+{
+    for (uint32_t at = 1; at < self->leases.used; at++)
+        self->leases.entries[at].renewed_ms = now_ms;
+    if (self->leases.by_text.count > 0)
+        check_by (self, now_ms + TIDE_LEASE_MS);
+}
+
+/*  Ends what was silent for too long, and finds out when to look again. */
+static void check_leases (tide_leases_t *self, uint64_t now_ms)
+{
+    self->check_ms = UINT64_MAX;
+    for (uint32_t at = 1; at < self->leases.used; at++) {
+        name_t *lease = &self->leases.entries[at];
+        if (!lease->text || lease->is_over)
+            continue;
+        uint64_t over_ms = lease->renewed_ms + TIDE_LEASE_MS;
+        if (over_ms <= now_ms)
+            end_lease (self, over_ms, lease);
+        else
+            check_by (self, over_ms);
+    }
+}
+
+/*  -- keys ------------------------------------------------------------------------------------ */
+
+static uint32_t record_of (const tide_leases_t *self, uint32_t key)
+{
+    return key < self->key_capacity ? self->by_key[key] : 0;
+}
+
+static uint32_t new_record (tide_leases_t *self, uint32_t key)
+{
+    if (key >= self->key_capacity) {
+        uint32_t capacity = self->key_capacity > 0 ? self->key_capacity : 64;
+        while (capacity <= key)
+            capacity *= 2;
+        self->by_key = tide_realloc (self->by_key, capacity * sizeof *self->by_key);
+        for (uint32_t at = self->key_capacity; at < capacity; at++)
+            self->by_key[at] = 0;
+        self->key_capacity = capacity;
+    }
+    uint32_t at = self->free;
+    if (at)
+        self->free = self->records[at].next;
+    else {
+        if (self->used == self->capacity) {
+            self->capacity *= 2;
+            self->records = tide_realloc (self->records, self->capacity * sizeof *self->records);
+        }
+        at = self->used++;
+    }
+    self->by_key[key] = at;
+    self->held++;
+    return at;
+}
+
+void tide_leases_stand (tide_leases_t *self, uint64_t now_ms, const tide_leases_held_t *held)
+{
+    bool is_new;
+    /*  Taken before the old ones are let go, which may be the same. */
+    uint32_t lease_at = take_lease (self, now_ms, held->lease);
+    uint32_t name_at = names_take (&self->names, self->hash_seed, held->name, &is_new);
+    tide_leases_forget (self, held->key);
+    uint32_t at = new_record (self, held->key);
+    name_t *lease = &self->leases.entries[lease_at];
+    self->records[at] = (record_t){.seq = held->seq,
+                                   .key = held->key,
+                                   .lease = lease_at,
+                                   .name = name_at,
+                                   .linger_ms = held->linger_ms,
+                                   .owns_topic = held->owns_topic,
+                                   .next = lease->first,
+                                   .state = HELD};
+    if (lease->first)
+        self->records[lease->first].previous = at;
+    lease->first = at;
+    /*  Published in time, but durable after its lease was over: it gets a period of its own. */
+    if (lease->is_over)
+        become (self, at, LINGERING, now_ms + TIDE_LEASE_MS + held->linger_ms);
+}
+
+void tide_leases_forget (tide_leases_t *self, uint32_t key)
+{
+    uint32_t at = record_of (self, key);
+    if (!at)
+        return;
+    record_t *record = &self->records[at];
+    if (record->state == LINGERING)
+        leave_heap (self, record);
+    if (record->previous)
+        self->records[record->previous].next = record->next;
+    else
+        self->leases.entries[record->lease].first = record->next;
+    if (record->next)
+        self->records[record->next].previous = record->previous;
+    names_let (&self->leases, record->lease);
+    names_let (&self->names, record->name);
+    *record = (record_t){.next = self->free, .state = FREE};
+    self->free = at;
+    self->by_key[key] = 0;
+    self->held--;
+}
+
+bool tide_leases_release (tide_leases_t *self, uint64_t now_ms, uint32_t key, uint64_t seq)
+{
+    uint32_t at = record_of (self, key);
+    if (!at || self->records[at].seq != seq)
+        return false;
+    record_t *record = &self->records[at];
+    if (record->is_released || record->state == REMOVING)
+        return true;
+    record->is_released = true;
+    if (record->state == HELD)
+        become (self, at, LINGERING, now_ms + record->linger_ms);
+    return true;
+}
+
+bool tide_leases_due (tide_leases_t *self, uint64_t now_ms, tide_leases_held_t *held)
+{
+    if (self->check_ms <= now_ms)
+        check_leases (self, now_ms);
+    if (self->heap_count == 0 || self->records[self->heap[0]].due_ms > now_ms)
+        return false;
+    const record_t *record = &self->records[self->heap[0]];
+    *held = (tide_leases_held_t){.key = record->key,
+                                 .seq = record->seq,
+                                 .lease = names_text (&self->leases, record->lease),
+                                 .name = names_text (&self->names, record->name),
+                                 .linger_ms = record->linger_ms,
+                                 .owns_topic = record->owns_topic};
+    return true;
+}
+
+void tide_leases_postpone (tide_leases_t *self, uint32_t key, uint64_t due_ms)
+{
+    uint32_t at = record_of (self, key);
+    if (at)
+        become (self, at, LINGERING, due_ms);
+}
+
+void tide_leases_remove (tide_leases_t *self, uint32_t key)
+{
+    uint32_t at = record_of (self, key);
+    if (at)
+        become (self, at, REMOVING, 0);
+}
+
+void tide_leases_undo (tide_leases_t *self, uint64_t due_ms)
+{
+    for (uint32_t at = 1; at < self->used; at++)
+        if (self->records[at].state == REMOVING)
+            become (self, at, LINGERING, due_ms);
+}
+
+uint64_t tide_leases_deadline_ms (const tide_leases_t *self)
+{
+    uint64_t due_ms = self->heap_count > 0 ? self->records[self->heap[0]].due_ms : UINT64_MAX;
+    return due_ms < self->check_ms ? due_ms : self->check_ms;
+}
+
+tide_leases_counts_t tide_leases_counts (const tide_leases_t *self)
+{
+    return (tide_leases_counts_t){.leases = self->leases.by_text.count,
+                                  .held = self->held,
+                                  .lingering = self->heap_count,
+                                  .ended = self->ended};
+}

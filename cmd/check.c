@@ -1,0 +1,42 @@
+/*  check.c - `tidemark check`: verifies a log and reports what it holds.
+ *  SPDX-License-Identifier: MIT
+ */
+#include "commands.h"
+#include "tide_client.h"
+#include "tide_log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const tide_option_t table[] = {{NULL}};
+
+static const tide_program_t program = {
+    .program = "tidemark check",
+    .arguments = "DIR",
+    .about = "Verifies the log in DIR, without changing it, and reports what it holds.\n"
+             "Exit status: 0 it is sound, 1 it is damaged or there is none.",
+    .table = table,
+    .bit = 1,
+    .arguments_min = 1,
+    .arguments_max = 1,
+};
+
+int tide_command_check (int argc, char *argv[])
+{
+    char **arguments;
+    int exit_status;
+    char nothing = 0;
+    if (tide_client_options (&program, argc, argv, &nothing, &arguments, &exit_status)) {
+        tide_buffer_t report = {0};
+        tide_status_t status = tide_log_check (arguments[0], &report);
+        if (report.size > 0)
+            fwrite (report.data, 1, report.size, status == TIDE_OK ? stdout : stderr);
+        if (status != TIDE_OK)
+            fprintf (stderr, "tidemark check: %s: %s\n", arguments[0],
+                     status == TIDE_NOT_FOUND ? "there is no log" : "the log is damaged");
+        exit_status = status == TIDE_OK ? 0 : 1;
+        tide_buffer_free (&report);
+    }
+    free (arguments);
+    return exit_status;
+}

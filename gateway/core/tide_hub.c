@@ -1,0 +1,801 @@
+/*  tide_hub.c - the lane's core: what comes in, what is to be done, and who waits for what.
+ *  SPDX-License-Identifier: MIT
+ */
+#include "tide_hub_internal.h"
+
+#include <sodium.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TAPE_SIZE = 16 << 20, WRITE_SIZE_MAX = 64 << 10 };
+
+static char **copy_names (const char *const *names)
+{
+    size_t count = 0;
+    while (names && names[count])
+        count++;
+    char **copy = tide_alloc ((count + 1) * sizeof *copy);
+    for (size_t at = 0; at < count; at++)
+        copy[at] = tide_copy (names[at], strlen (names[at]));
+    return copy;
+}
+
+static void free_names (const char *const *names)
+{
+    for (size_t at = 0; names[at]; at++)
+        free ((void *) names[at]);
+    free ((void *) names);
+}
+
+tide_hub_t *tide_hub_new (const tide_hub_config_t *config, uint64_t now_ms)
+{
+    tide_hub_t *self = tide_alloc (sizeof *self);
+    self->config = *config;
+    self->config.lane = tide_copy (config->lane, strlen (config->lane));
+    self->config.namespaces = (const char *const *) copy_names (config->namespaces);
+    self->config.no_recovery = (const char *const *) copy_names (config->no_recovery);
+    if (self->config.tape_size == 0)
+        self->config.tape_size = TAPE_SIZE;
+    if (self->config.write_size_max == 0)
+        self->config.write_size_max = WRITE_SIZE_MAX;
+    self->now_ms = now_ms;
+    snprintf (self->lane_topic, sizeof self->lane_topic, "$lane/%.64s", config->lane);
+    self->link = tide_link_new (&(tide_link_config_t){
+        .name = self->config.lane, .lease = self->config.lane, .origin = self->config.lane});
+    self->feed = tide_feed_new ();
+    self->tape = tide_tape_new (self->config.tape_size);
+    tide_link_start (self->link, now_ms);
+    tide_feed_add (self->feed, tide_bytes (self->lane_topic));
+    return self;
+}
+
+static void free_queued (tide_queued_t **queued_p)
+{
+    if (*queued_p) {
+        free ((*queued_p)->bytes);
+        free (*queued_p);
+        *queued_p = NULL;
+    }
+}
+
+static void free_rest (tide_hub_t *self)
+{
+    tide_queued_t *queued, *queued_next;
+    DL_FOREACH_SAFE (self->queue, queued, queued_next)
+        free_queued (&queued);
+    free_queued (&self->handed_out);
+    tide_released_t *released, *released_next;
+    DL_FOREACH_SAFE (self->released, released, released_next)
+        free (released);
+    while (self->stats) {
+        tide_stat_entry_t *stat = self->stats;
+        self->stats = stat->next;
+        free (stat->name);
+        free (stat);
+    }
+    for (unsigned form = 0; form < self->form_count; form++)
+        free (self->forms[form].nsp);
+}
+
+void tide_hub_destroy (tide_hub_t **self_p)
+{
+    tide_hub_t *self = *self_p;
+    if (!self)
+        return;
+    *self_p = NULL;
+    while (self->connections) {
+        tide_connection_t *connection = self->connections;
+        tide_hub_closed (self, self->now_ms, &connection);
+    }
+    tide_op_t *op, *op_next;
+    HASH_ITER (hh, self->ops, op, op_next)
+        tide_op_cancel (self, op);
+    free_rest (self);
+    tide_link_destroy (&self->link);
+    tide_feed_destroy (&self->feed);
+    tide_tape_destroy (&self->tape);
+    tide_buffer_free (&self->write);
+    tide_buffer_free (&self->scratch);
+    tide_buffer_free (&self->scratch2);
+    tide_buffer_free (&self->frames);
+    free_names (self->config.namespaces);
+    free_names (self->config.no_recovery);
+    free ((void *) self->config.lane);
+    free (self);
+}
+
+/*  A name that nobody can guess and that is never made twice: a keyed hash (BLAKE2b) over a serial
+ *  number, as URL-safe base64. */
+void tide_hub_random (tide_hub_t *hub, const char *what, char *text, size_t size)
+{
+    uint8_t hash[24];
+    char input[160];
+    hub->serial++;
+    int length = snprintf (input, sizeof input, "%s/%s/%llu", what, hub->config.lane,
+                           (unsigned long long) hub->serial);
+    tide_assert (length > 0 && (size_t) length < sizeof input);
+    crypto_generichash (hash, sizeof hash, (const uint8_t *) input, strlen (input),
+                        hub->config.secret, sizeof hub->config.secret);
+    char base64[sodium_base64_ENCODED_LEN (sizeof hash, sodium_base64_VARIANT_URLSAFE_NO_PADDING)];
+    sodium_bin2base64 (base64, sizeof base64, hash, sizeof hash,
+                       sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+    snprintf (text, size, "%s", base64);
+}
+
+unsigned tide_hub_form (tide_hub_t *hub, tide_client_kind_t kind, const char *nsp, bool meta,
+                        bool offset)
+{
+    for (unsigned at = 0; at < hub->form_count; at++) {
+        const tide_form_t *form = &hub->forms[at];
+        if (form->kind == kind && form->meta == meta && form->offset == offset
+            && strcmp (form->nsp, nsp) == 0)
+            return at;
+    }
+    /*  Namespaces come from the configuration, so their number is the operator's; patterns let
+     *  clients choose. Beyond the limit the last room is used anew and its kept bytes go stale, so
+     *  it is never kept (see tide_deliver). */
+    unsigned at = hub->form_count < TIDE_FORMS_MAX ? hub->form_count++ : TIDE_FORMS_MAX - 1;
+    free (hub->forms[at].nsp);
+    hub->forms[at] = (tide_form_t){kind, tide_copy (nsp, strlen (nsp)), meta, offset};
+    return at;
+}
+
+/*  -- requests to the broker ------------------------------------------------------------------ */
+
+static void op_unlink (tide_hub_t *hub, tide_op_t *op)
+{
+    if (op->token != 0)
+        HASH_DEL (hub->ops, op);
+    if (op->due_ms != 0)
+        DL_DELETE (hub->ops_due, op);
+    if (op->connection)
+        DL_DELETE2 (op->connection->ops, op, own_prev, own_next);
+    op->token = op->due_ms = 0;
+    op->connection = NULL;
+}
+
+static void op_free (tide_op_t *op)
+{
+    tide_reply_free (&op->reply);
+    tide_buffer_free (&op->text);
+    free (op->topic);
+    free (op);
+}
+
+static tide_op_t *op_new (tide_hub_t *hub, tide_message_t *message, tide_op_fn *done)
+{
+    uint64_t token = tide_link_request (hub->link, hub->now_ms, message);
+    if (token == 0)
+        return NULL;
+    tide_op_t *op = tide_alloc (sizeof *op);
+    op->token = token;
+    op->done = done;
+    HASH_ADD (hh, hub->ops, token, sizeof op->token, op);
+    return op;
+}
+
+tide_op_t *tide_op_send (tide_hub_t *hub, tide_message_t *message, tide_op_fn *done,
+                         tide_connection_t *connection)
+{
+    /*  A quarter of the link's places is kept for the feed, so that clients never starve it. */
+    if (tide_link_pending (hub->link) >= TIDE_LINK_REQUESTS_MAX / 4 * 3)
+        return NULL;
+    tide_op_t *op = op_new (hub, message, done);
+    if (!op)
+        return NULL;
+    op->due_ms = hub->now_ms + TIDE_OP_TIMEOUT_MS;
+    DL_APPEND (hub->ops_due, op);
+    op->connection = connection;
+    if (connection)
+        DL_APPEND2 (connection->ops, op, own_prev, own_next);
+    return op;
+}
+
+bool tide_op_again (tide_hub_t *hub, tide_op_t *op, tide_message_t *message)
+{
+    uint64_t token = tide_link_request (hub->link, hub->now_ms, message);
+    if (token == 0)
+        return false;
+    op->token = token;
+    op->asked_again = true;
+    HASH_ADD (hh, hub->ops, token, sizeof op->token, op);
+    return true;
+}
+
+void tide_op_cancel (tide_hub_t *hub, tide_op_t *op)
+{
+    tide_link_cancel (hub->link, op->token);
+    op_unlink (hub, op);
+    op_free (op);
+}
+
+/*  Hands the answer (NULL: time is up) to whoever asked. */
+static void op_answer (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
+{
+    HASH_DEL (hub->ops, op);
+    op->token = 0;
+    op->asked_again = false;
+    op->done (hub, op, answer);
+    if (op->asked_again) {
+        if (op->due_ms != 0) {
+            DL_DELETE (hub->ops_due, op);
+            op->due_ms = hub->now_ms + TIDE_OP_TIMEOUT_MS;
+            DL_APPEND (hub->ops_due, op);
+        }
+        return;
+    }
+    op_unlink (hub, op);
+    op_free (op);
+}
+
+/*  The connection has gone: what it asked for is forgotten, but not what was accepted. */
+static void drop_ops (tide_hub_t *hub, tide_connection_t *connection)
+{
+    tide_op_t *op, *next;
+    DL_FOREACH_SAFE2 (connection->ops, op, next, own_next)
+    {
+        if (!op->survives) {
+            tide_op_cancel (hub, op);
+            continue;
+        }
+        DL_DELETE2 (connection->ops, op, own_prev, own_next);
+        op->connection = NULL;
+        op->session = NULL;
+        op->join = NULL;
+        tide_reply_free (&op->reply);
+        if (op->due_ms != 0)
+            DL_DELETE (hub->ops_due, op);
+        op->due_ms = 0;
+    }
+}
+
+/*  -- actions --------------------------------------------------------------------------------- */
+
+tide_hub_action_t *tide_hub_queue (tide_hub_t *hub, tide_hub_action_kind_t kind, tide_bytes_t bytes)
+{
+    tide_queued_t *queued = tide_alloc (sizeof *queued);
+    queued->action.kind = kind;
+    if (bytes.size > 0) {
+        queued->bytes = (uint8_t *) tide_copy (bytes.data, bytes.size);
+        queued->action.bytes = (tide_bytes_t){queued->bytes, bytes.size};
+    }
+    DL_APPEND (hub->queue, queued);
+    return &queued->action;
+}
+
+static void queue_for (tide_hub_t *hub, tide_hub_action_kind_t kind, tide_connection_t *connection,
+                       uint16_t code)
+{
+    tide_hub_action_t *action = tide_hub_queue (hub, kind, (tide_bytes_t){0});
+    action->connection = connection;
+    action->handle = connection->handle;
+    action->close_code = code;
+}
+
+void tide_hub_ask_writable (tide_hub_t *hub, tide_connection_t *connection)
+{
+    if (connection->is_writable_asked)
+        return;
+    connection->is_writable_asked = true;
+    DL_APPEND2 (hub->asked, connection, asked_prev, asked_next);
+}
+
+static void forget_timer (tide_hub_t *hub, tide_connection_t *connection)
+{
+    if (connection->timer == TIDE_TIMER_PING)
+        DL_DELETE2 (hub->pings, connection, timer_prev, timer_next);
+    else if (connection->timer == TIDE_TIMER_PONG)
+        DL_DELETE2 (hub->pongs, connection, timer_prev, timer_next);
+    connection->timer = TIDE_TIMER_NONE;
+}
+
+/*  Ping intervals and time-outs are the same for all, so the lists stay sorted by appending. */
+static void set_timer (tide_hub_t *hub, tide_connection_t *connection)
+{
+    forget_timer (hub, connection);
+    if (connection->engineio.ping_at_ms != 0) {
+        connection->timer = TIDE_TIMER_PING;
+        DL_APPEND2 (hub->pings, connection, timer_prev, timer_next);
+    }
+    else {
+        connection->timer = TIDE_TIMER_PONG;
+        DL_APPEND2 (hub->pongs, connection, timer_prev, timer_next);
+    }
+}
+
+void tide_hub_settled (tide_hub_t *hub, tide_connection_t *connection)
+{
+    if (connection->connect_by_ms != 0)
+        DL_DELETE2 (hub->connecting, connection, connect_prev, connect_next);
+    connection->connect_by_ms = 0;
+}
+
+void tide_hub_close (tide_hub_t *hub, tide_connection_t *connection, uint16_t code)
+{
+    if (connection->is_closing)
+        return;
+    connection->is_closing = true;
+    forget_timer (hub, connection);
+    tide_hub_settled (hub, connection);
+    queue_for (hub, TIDE_HUB_CLOSE, connection, code);
+}
+
+/*  While answers lie unread, nothing more is read from that client. */
+static void pace (tide_hub_t *hub, tide_connection_t *connection)
+{
+    size_t waiting = connection->outbox.size - connection->outbox_at;
+    bool pause = waiting > TIDE_OUTBOX_PAUSE_SIZE || connection->inbox.size > 0;
+    bool resume = waiting <= TIDE_OUTBOX_PAUSE_SIZE / 2 && connection->inbox.size == 0;
+    if (connection->is_closing || (connection->is_paused ? !resume : !pause))
+        return;
+    connection->is_paused = !connection->is_paused;
+    hub->counters.paused += connection->is_paused;
+    queue_for (hub, connection->is_paused ? TIDE_HUB_PAUSE : TIDE_HUB_RESUME, connection, 0);
+}
+
+static void send_frame (tide_hub_t *hub, tide_connection_t *connection, uint8_t opcode,
+                        tide_bytes_t bytes)
+{
+    if (connection->is_closing)
+        return;
+    tide_wsframe_append (&connection->outbox, opcode, bytes);
+    tide_hub_ask_writable (hub, connection);
+    pace (hub, connection);
+}
+
+void tide_hub_send_text (tide_hub_t *hub, tide_connection_t *connection, tide_bytes_t text)
+{
+    send_frame (hub, connection, 1, text);
+}
+
+void tide_hub_send_binary (tide_hub_t *hub, tide_connection_t *connection, tide_bytes_t bytes)
+{
+    send_frame (hub, connection, 2, bytes);
+}
+
+/*  -- clients --------------------------------------------------------------------------------- */
+
+tide_connection_t *tide_hub_open (tide_hub_t *self, uint64_t now_ms, tide_client_kind_t kind,
+                                  void *handle)
+{
+    self->now_ms = now_ms;
+    tide_connection_t *connection = tide_alloc (sizeof *connection);
+    connection->kind = kind;
+    connection->handle = handle;
+    DL_APPEND (self->connections, connection);
+    self->counters.connections++;
+    if (kind == TIDE_CLIENT_SOCKETIO) {
+        connection->decoder = tide_socketio_decoder_new (self->config.payload_max);
+        connection->connect_by_ms = now_ms + self->config.connect_timeout_ms;
+        DL_APPEND2 (self->connecting, connection, connect_prev, connect_next);
+        tide_client_socketio_open (self, connection);
+        set_timer (self, connection);
+    }
+    if (self->is_stopping)
+        tide_hub_close (self, connection, 1001);
+    return connection;
+}
+
+static void receive_socketio (tide_hub_t *self, tide_connection_t *connection, tide_bytes_t bytes,
+                              bool is_text)
+{
+    tide_bytes_t body;
+    uint64_t ping_at_ms = connection->engineio.ping_at_ms;
+    tide_buffer_t binary = {0};
+    if (is_text && tide_engineio_base64 (bytes, &binary)) {
+        bytes = tide_buffer_bytes (&binary);
+        is_text = false;
+    }
+    switch (tide_engineio_receive (&connection->engineio, &self->config.engineio, self->now_ms,
+                                   bytes, is_text, &body)) {
+    case TIDE_ENGINEIO_MESSAGE:
+        tide_client_socketio_frame (self, connection, body, is_text);
+        break;
+    case TIDE_ENGINEIO_NOTHING:
+        if (connection->engineio.ping_at_ms != ping_at_ms)
+            set_timer (self, connection);
+        break;
+    case TIDE_ENGINEIO_CLOSE:
+        tide_hub_close (self, connection, 0);
+        break;
+    case TIDE_ENGINEIO_ERROR:
+        self->counters.parse_errors++;
+        tide_hub_close (self, connection, 0);
+        break;
+    }
+    tide_buffer_free (&binary);
+}
+
+/*  True while the JSON dialect's one session is not decided, so that what follows must wait. */
+static bool must_wait (const tide_connection_t *connection)
+{
+    const tide_session_t *session = connection->sessions;
+    return connection->kind == TIDE_CLIENT_JSON && session && session->state < TIDE_SESSION_OPEN;
+}
+
+static void keep_frame (tide_hub_t *self, tide_connection_t *connection, tide_bytes_t bytes,
+                        bool is_text)
+{
+    if (connection->inbox.size > 0 && connection->inbox.size + bytes.size > TIDE_INBOX_SIZE_MAX) {
+        tide_hub_close (self, connection, 1008);
+        return;
+    }
+    tide_put_u8 (&connection->inbox, is_text);
+    tide_put_u32 (&connection->inbox, (uint32_t) bytes.size);
+    tide_buffer_append_bytes (&connection->inbox, bytes);
+    pace (self, connection);
+}
+
+void tide_hub_frame (tide_hub_t *self, uint64_t now_ms, tide_connection_t *connection,
+                     tide_bytes_t bytes, bool is_text)
+{
+    self->now_ms = now_ms;
+    if (connection->is_closing)
+        return;
+    if (bytes.size > self->config.payload_max)
+        tide_hub_close (self, connection, 1009);
+    else if (connection->kind == TIDE_CLIENT_SOCKETIO)
+        receive_socketio (self, connection, bytes, is_text);
+    else if (must_wait (connection) || connection->inbox.size > 0)
+        keep_frame (self, connection, bytes, is_text);
+    else
+        tide_client_json_frame (self, connection, bytes, is_text);
+}
+
+void tide_hub_drain_inbox (tide_hub_t *hub, tide_connection_t *connection)
+{
+    tide_buffer_t inbox = connection->inbox;
+    connection->inbox = (tide_buffer_t){0};
+    tide_reader_t reader = tide_reader (tide_buffer_bytes (&inbox));
+    while (reader.remaining > 0 && !connection->is_closing && !must_wait (connection)) {
+        bool is_text = tide_take_u8 (&reader) != 0;
+        uint32_t size = tide_take_u32 (&reader);
+        tide_client_json_frame (hub, connection, tide_take_bytes (&reader, size), is_text);
+    }
+    if (!connection->is_closing)
+        tide_buffer_append (&connection->inbox, reader.data, reader.remaining);
+    tide_buffer_free (&inbox);
+    pace (hub, connection);
+}
+
+void tide_hub_closed (tide_hub_t *self, uint64_t now_ms, tide_connection_t **connection_p)
+{
+    tide_connection_t *connection = *connection_p;
+    *connection_p = NULL;
+    self->now_ms = now_ms;
+    connection->is_closing = true;
+    while (connection->sessions) {
+        tide_session_t *session = connection->sessions;
+        tide_session_end (self, &session, false);
+    }
+    drop_ops (self, connection);
+    forget_timer (self, connection);
+    tide_hub_settled (self, connection);
+    if (connection->is_writable_asked)
+        DL_DELETE2 (self->asked, connection, asked_prev, asked_next);
+    tide_queued_t *queued, *next;
+    DL_FOREACH_SAFE (self->queue, queued, next)
+        if (queued->action.connection == connection) {
+            DL_DELETE (self->queue, queued);
+            free_queued (&queued);
+        }
+    DL_DELETE (self->connections, connection);
+    self->counters.connections--;
+    tide_socketio_decoder_destroy (&connection->decoder);
+    tide_buffer_free (&connection->outbox);
+    tide_buffer_free (&connection->inbox);
+    free (connection);
+}
+
+/*  Size of the frame at the front of bytes that tide_wsframe_append made. */
+static size_t frame_size (tide_bytes_t bytes)
+{
+    tide_reader_t reader = tide_reader (bytes);
+    tide_take_u8 (&reader);
+    uint64_t size = tide_take_u8 (&reader);
+    if (size == 126)
+        size = tide_take_u16 (&reader);
+    else if (size == 127)
+        size = tide_take_u64 (&reader);
+    tide_take_bytes (&reader, (size_t) size);
+    return reader.failed ? 0 : bytes.size - reader.remaining;
+}
+
+/*  Moves whole frames from the outbox, so that the library's own control frames fit between. */
+static void take_outbox (tide_hub_t *self, tide_connection_t *connection)
+{
+    tide_buffer_t *outbox = &connection->outbox;
+    while (connection->outbox_at < outbox->size && self->write.size < self->config.write_size_max) {
+        size_t size = frame_size ((tide_bytes_t){outbox->data + connection->outbox_at,
+                                                        outbox->size - connection->outbox_at});
+        tide_assert (size > 0);
+        tide_buffer_append (&self->write, outbox->data + connection->outbox_at, size);
+        connection->outbox_at += size;
+    }
+    if (connection->outbox_at == outbox->size) {
+        outbox->size = connection->outbox_at = 0;
+        if (outbox->capacity > 4096)
+            tide_buffer_free (outbox);
+    }
+}
+
+tide_bytes_t tide_hub_write (tide_hub_t *self, uint64_t now_ms, tide_connection_t *connection)
+{
+    self->now_ms = now_ms;
+    self->write.size = 0;
+    take_outbox (self, connection);
+    bool more = connection->outbox.size > 0;
+    tide_session_t *session;
+    DL_FOREACH (connection->sessions, session)
+    {
+        if (more || connection->is_closing)
+            break;
+        if (session->state < TIDE_SESSION_OPEN)
+            continue;
+        more = tide_deliver (self, session, &self->write, self->config.write_size_max);
+        tide_join_drained (self, session);
+    }
+    if (more || connection->outbox.size > 0)
+        tide_hub_ask_writable (self, connection);
+    pace (self, connection);
+    self->counters.writes += self->write.size > 0;
+    self->counters.write_bytes += self->write.size;
+    return tide_buffer_bytes (&self->write);
+}
+
+/*  -- towards the broker ---------------------------------------------------------------------- */
+
+void tide_hub_receive (tide_hub_t *self, uint64_t now_ms, tide_bytes_t message)
+{
+    self->now_ms = now_ms;
+    tide_link_receive (self->link, now_ms, message);
+}
+
+void tide_hub_published (tide_hub_t *self, uint64_t now_ms, tide_bytes_t frame)
+{
+    self->now_ms = now_ms;
+    tide_feed_receive (self->feed, frame);
+}
+
+static void feed_answered (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
+{
+    tide_feed_answer (hub->feed, op->tag, answer);
+}
+
+static void request_for_feed (tide_hub_t *self, const tide_feed_action_t *action)
+{
+    tide_message_t message = *action->message;
+    tide_op_t *op = op_new (self, &message, feed_answered);
+    tide_assert (op);    /* the feed asks for few things at once, see tide_op_send */
+    op->tag = action->tag;
+}
+
+static void subscribe (tide_hub_t *self, tide_hub_action_kind_t kind, tide_bytes_t pattern)
+{
+    for (int is_volatile = 0; is_volatile < 2; is_volatile++) {
+        tide_buffer_t one = {0}, two = {0};
+        unsigned count = tide_fanout_subscription (pattern, is_volatile, &one, &two);
+        tide_hub_queue (self, kind, tide_buffer_bytes (&one))->is_volatile = is_volatile;
+        if (count == 2)
+            tide_hub_queue (self, kind, tide_buffer_bytes (&two))->is_volatile = is_volatile;
+        tide_buffer_free (&one);
+        tide_buffer_free (&two);
+    }
+}
+
+static void change_epoch (tide_hub_t *self)
+{
+    tide_channel_t *channel, *next_channel;
+    HASH_ITER (hh, self->channels, channel, next_channel)
+    {
+        channel->is_joined = false;
+        channel->begin = channel->end;
+    }
+    tide_session_t *session, *next;
+    HASH_ITER (hh, self->sessions, session, next)
+        tide_session_epoch (self, session);
+}
+
+/*  What the feed says is done here at once; true if the shell has something to do. */
+static void handle_feed (tide_hub_t *self, const tide_feed_action_t *action)
+{
+    switch (action->kind) {
+    case TIDE_FEED_SUBSCRIBE:
+        subscribe (self, TIDE_HUB_SUBSCRIBE, action->pattern);
+        break;
+    case TIDE_FEED_UNSUBSCRIBE:
+        subscribe (self, TIDE_HUB_UNSUBSCRIBE, action->pattern);
+        break;
+    case TIDE_FEED_REQUEST:
+        request_for_feed (self, action);
+        break;
+    case TIDE_FEED_JOINED:
+        tide_channel_joined (self, action->pattern, action->seq);
+        break;
+    case TIDE_FEED_EVENT:
+        if (tide_bytes_is (action->event.topic, self->lane_topic))
+            tide_session_lane_event (self, &action->event);
+        else
+            tide_channel_event (self, action, false);
+        break;
+    case TIDE_FEED_VOLATILE:
+        tide_channel_event (self, action, true);
+        break;
+    case TIDE_FEED_LOST:
+        tide_channel_lost (self, action->pattern, action->seq);
+        break;
+    case TIDE_FEED_COMPLETE:
+        tide_channel_complete (self);
+        break;
+    case TIDE_FEED_EPOCH:
+        change_epoch (self);
+        break;
+    }
+}
+
+static void link_is_up (tide_hub_t *self, const tide_message_t *message)
+{
+    const tide_welcome_message_t *welcome = &message->welcome;
+    self->is_welcome = true;
+    tide_hub_action_t *action = tide_hub_queue (self, TIDE_HUB_FOLLOW, welcome->events);
+    action->events = action->bytes;
+    /*  Both endpoints share one copy of the bytes. */
+    tide_queued_t *queued = self->queue->prev;
+    size_t size = welcome->events.size;
+    queued->bytes = tide_realloc (queued->bytes, size + welcome->volatiles.size + 1);
+    if (welcome->volatiles.size > 0)
+        memcpy (queued->bytes + size, welcome->volatiles.data, welcome->volatiles.size);
+    action->bytes = (tide_bytes_t){0};
+    action->events = (tide_bytes_t){queued->bytes, size};
+    action->volatiles = (tide_bytes_t){queued->bytes + size, welcome->volatiles.size};
+    tide_feed_welcome (self->feed, welcome->epoch, welcome->head);
+    tide_released_resend (self);
+}
+
+/*  True if the action is the shell's to do. */
+static bool handle_link (tide_hub_t *self, const tide_link_action_t *from, tide_hub_action_t *action)
+{
+    tide_op_t *op;
+    switch (from->kind) {
+    case TIDE_LINK_CONNECT:
+        *action = (tide_hub_action_t){.kind = TIDE_HUB_CONNECT};
+        return true;
+    case TIDE_LINK_SEND:
+        *action = (tide_hub_action_t){.kind = TIDE_HUB_SEND, .bytes = from->bytes};
+        return true;
+    case TIDE_LINK_UP:
+        link_is_up (self, from->message);
+        return false;
+    case TIDE_LINK_AWAY:
+        self->is_welcome = false;
+        return false;
+    case TIDE_LINK_ANSWER:
+        HASH_FIND (hh, self->ops, &from->token, sizeof from->token, op);
+        if (op)
+            op_answer (self, op, from->message);
+        return false;
+    }
+    return false;
+}
+
+static bool take_queued (tide_hub_t *self, tide_hub_action_t *action)
+{
+    if (self->queue) {
+        self->handed_out = self->queue;
+        DL_DELETE (self->queue, self->handed_out);
+        *action = self->handed_out->action;
+        return true;
+    }
+    if (self->asked) {
+        tide_connection_t *connection = self->asked;
+        DL_DELETE2 (self->asked, connection, asked_prev, asked_next);
+        connection->is_writable_asked = false;
+        *action = (tide_hub_action_t){
+            .kind = TIDE_HUB_WRITABLE, .connection = connection, .handle = connection->handle};
+        return true;
+    }
+    return false;
+}
+
+bool tide_hub_next_action (tide_hub_t *self, tide_hub_action_t *action)
+{
+    free_queued (&self->handed_out);
+    for (;;) {
+        tide_link_action_t from_link;
+        tide_feed_action_t from_feed;
+        if (tide_link_next_action (self->link, &from_link)) {
+            if (handle_link (self, &from_link, action))
+                return true;
+        }
+        else if (tide_feed_next_action (self->feed, &from_feed))
+            handle_feed (self, &from_feed);
+        else
+            return take_queued (self, action);
+    }
+}
+
+/*  -- time ------------------------------------------------------------------------------------ */
+
+static void tick_heartbeats (tide_hub_t *self)
+{
+    while (self->pongs && self->pongs->engineio.pong_by_ms <= self->now_ms) {
+        self->counters.ping_timeouts++;
+        tide_hub_close (self, self->pongs, 0);
+    }
+    while (self->pings && self->pings->engineio.ping_at_ms <= self->now_ms) {
+        tide_connection_t *connection = self->pings;
+        if (tide_engineio_tick (&connection->engineio, &self->config.engineio, self->now_ms)
+            == TIDE_ENGINEIO_PING)
+            tide_hub_send_text (self, connection, tide_bytes ("2"));
+        set_timer (self, connection);
+    }
+}
+
+static void tick_connecting (tide_hub_t *self)
+{
+    while (self->connecting && self->connecting->connect_by_ms <= self->now_ms) {
+        self->counters.connect_timeouts++;
+        tide_hub_close (self, self->connecting, 0);
+    }
+}
+
+void tide_hub_tick (tide_hub_t *self, uint64_t now_ms)
+{
+    self->now_ms = now_ms;
+    tide_link_tick (self->link, now_ms);
+    tick_heartbeats (self);
+    tick_connecting (self);
+    while (self->ops_due && self->ops_due->due_ms <= now_ms) {
+        tide_op_t *op = self->ops_due;
+        tide_link_cancel (self->link, op->token);
+        self->counters.timeouts++;
+        op_answer (self, op, NULL);
+    }
+    tide_deliver_tick (self);
+    tide_released_tick (self);
+}
+
+static uint64_t sooner (uint64_t one, uint64_t other)
+{
+    return other != 0 && other < one ? other : one;
+}
+
+uint64_t tide_hub_deadline_ms (const tide_hub_t *self)
+{
+    uint64_t deadline = sooner (self->now_ms + 1000, tide_link_deadline_ms (self->link));
+    if (self->pings)
+        deadline = sooner (deadline, self->pings->engineio.ping_at_ms);
+    if (self->pongs)
+        deadline = sooner (deadline, self->pongs->engineio.pong_by_ms);
+    if (self->ops_due)
+        deadline = sooner (deadline, self->ops_due->due_ms);
+    if (self->connecting)
+        deadline = sooner (deadline, self->connecting->connect_by_ms);
+    return deadline;
+}
+
+void tide_hub_stop (tide_hub_t *self, uint64_t now_ms)
+{
+    self->now_ms = now_ms;
+    self->is_stopping = true;
+    tide_connection_t *connection;
+    DL_FOREACH (self->connections, connection)
+        tide_hub_close (self, connection, connection->kind == TIDE_CLIENT_JSON ? 1001 : 0);
+    tide_link_send (self->link, &(tide_message_t){.kind = TIDE_MESSAGE_BYE});
+}
+
+bool tide_hub_is_ready (const tide_hub_t *self)
+{
+    return !self->is_stopping && tide_link_is_up (self->link);
+}
+
+void tide_hub_add_stat (tide_hub_t *self, const char *name, const uint64_t *value)
+{
+    tide_stat_entry_t *stat = tide_alloc (sizeof *stat);
+    stat->name = tide_copy (name, strlen (name));
+    stat->value = value;
+    stat->next = self->stats;
+    self->stats = stat;
+}

@@ -1,0 +1,453 @@
+/*  tide_hub_internal.h - what the files of the hub share; nobody else includes it.
+ *
+ *      connection ─┬─ session ─┬─ member ── channel ── items on the tape
+ *                  │           └─ join (a topic that is being brought up)
+ *                  └─ op (a request to the broker that awaits its answer)
+ *
+ *  SPDX-License-Identifier: MIT
+ */
+#ifndef TIDE_HUB_INTERNAL_H
+#define TIDE_HUB_INTERNAL_H
+
+#include "tide_alloc.h"
+#include "tide_dialect_json.h"
+#include "tide_feed.h"
+#include "tide_hub.h"
+#include "tide_link.h"
+#include "tide_payload.h"
+#include "tide_socketio.h"
+#include "tide_state.h"
+#include "tide_tape.h"
+#include "tide_topic.h"
+#include "tide_wsframe.h"
+
+#include <uthash.h>
+#include <utlist.h>
+
+/*  Requests of a client that were not answered for this long fail, so that nobody waits for ever. */
+#define TIDE_OP_TIMEOUT_MS 10000
+/*  Answers that a client may leave lying before nothing more is read from it. */
+#define TIDE_OUTBOX_PAUSE_SIZE (256u << 10)
+/*  Frames of a client that wait for its session to be opened. */
+#define TIDE_INBOX_SIZE_MAX (1u << 20)
+/*  The largest snapshot that is gathered for one client. */
+#define TIDE_SNAPSHOT_SIZE_MAX (64u << 20)
+/*  Pages of history that lagging sessions hold or wait for at once, in one lane. */
+#define TIDE_PAGES_MAX 64
+#define TIDE_CATCH_UP_PAGE_SIZE (64u << 10)
+/*  How long a page is kept for clients that do not take it. */
+#define TIDE_PAGE_KEEP_MS 1000
+/*  A volatile event is not worth sending after this. */
+#define TIDE_VOLATILE_KEEP_MS 1000
+/*  Sessions of one connection (Socket.IO namespaces). */
+#define TIDE_NAMESPACES_MAX 64
+#define TIDE_FORMS_MAX 4096
+/*  Snapshots and histories that are brought up for one session at once. */
+#define TIDE_JOINS_MAX 1000
+
+#define TIDE_SESSION_KEY "#session"
+
+typedef struct tide_session tide_session_t;
+typedef struct tide_channel tide_channel_t;
+typedef struct tide_member tide_member_t;
+typedef struct tide_join tide_join_t;
+typedef struct tide_page tide_page_t;
+typedef struct tide_op tide_op_t;
+
+/*  -- what clients see ------------------------------------------------------------------------ */
+
+/*  A way to write an event: tape entries keep their bytes for each. */
+typedef struct {
+    tide_client_kind_t kind;
+    char *nsp;
+    bool meta;      /* a second argument with topic, seq, key, time, from */
+    bool offset;    /* a last argument with the position, for recovery */
+} tide_form_t;
+
+/*  To whom an answer goes, and how. Copies share the json. */
+typedef struct {
+    enum { TIDE_REPLY_NONE, TIDE_REPLY_ACK, TIDE_REPLY_JSON, TIDE_REPLY_HTTP } kind;
+    tide_connection_t *connection;
+    char *nsp;          /* ACK */
+    uint64_t ack;       /* ACK: its id */
+    json_t *id;         /* JSON: the client's id, or NULL */
+    uint64_t ticket;    /* HTTP */
+} tide_reply_t;
+
+/*  -- requests to the broker ------------------------------------------------------------------ */
+
+typedef void (tide_op_fn) (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer);
+
+/*  answer is NULL when time is up: the op says so to whoever waits. After `done` returns the op is
+ *  gone, unless it was asked again (tide_op_again). */
+struct tide_op {
+    uint64_t token;
+    tide_op_fn *done;
+    uint64_t due_ms;           /* 0: waits for ever */
+    tide_connection_t *connection;
+    tide_session_t *session;
+    tide_join_t *join;
+    tide_page_t *page;
+    uint64_t tag;
+    uint64_t number;           /* the op's own use */
+    tide_reply_t reply;
+    tide_buffer_t text;        /* what is gathered over several answers */
+    char *topic;
+    bool survives;             /* goes on when the connection has gone: what was accepted is done */
+    bool asked_again;
+    UT_hash_handle hh;
+    tide_op_t *prev, *next;    /* in the hub, by due time */
+    tide_op_t *own_prev, *own_next; /* in the connection */
+};
+
+/*  -- topics of the lane ---------------------------------------------------------------------- */
+
+typedef struct {
+    uint64_t number;  /* on the tape */
+    uint64_t seq;
+} tide_item_t;
+
+/*  A topic or subtree that somebody in this lane has joined or is joining. */
+struct tide_channel {
+    UT_hash_handle hh;
+    size_t size;
+    char *pattern;
+    bool is_joined;        /* the feed's watermark speaks for it */
+    bool is_touched;       /* something was laid on since members were told */
+    uint64_t horizon;      /* all of it behind this, and up to the watermark, is in items */
+    tide_item_t *items;    /* ring of capacity (a power of two); those at index begin … end - 1 */
+    uint64_t begin, end, capacity;
+    tide_member_t *members;
+    tide_join_t *waiting;  /* for is_joined */
+    unsigned users;        /* members and joins */
+    tide_channel_t *touched_next;
+};
+
+/*  A session's part in a channel. */
+struct tide_member {
+    tide_session_t *session;
+    tide_channel_t *channel;
+    uint64_t joined;       /* nothing at or below this is delivered to it */
+    uint64_t next;         /* index in channel->items of what comes next, while the session is live */
+    unsigned form;
+    bool meta;
+    bool is_pending;       /* in session->pending */
+    bool is_suspended;     /* waits for a reset: nothing is delivered */
+    tide_member_t *prev, *next_member;          /* in the channel */
+    tide_member_t *own_prev, *own_next;         /* in the session */
+};
+
+/*  A topic that is being brought up: nothing, pages of history, or a snapshot; then recorded. */
+struct tide_join {
+    tide_session_t *session;
+    tide_channel_t *channel;
+    enum { TIDE_JOIN_LIVE, TIDE_JOIN_SINCE, TIDE_JOIN_SNAPSHOT, TIDE_JOIN_RESET } mode;
+    enum {
+        TIDE_JOIN_CHANNEL,   /* until the feed speaks for the channel */
+        TIDE_JOIN_READING,   /* the snapshot or pages */
+        TIDE_JOIN_SENDING,   /* until the client has taken the last page */
+        TIDE_JOIN_RECORDING  /* until the session's record says so */
+    } step;
+    tide_status_t reason;    /* of a reset */
+    bool meta;
+    uint64_t at;             /* brought up to here */
+    uint64_t pin;            /* the session's cursor may not pass this; 0: free */
+    tide_reply_t reply;
+    tide_state_t *state;     /* the snapshot, folded up to `at` */
+    tide_op_t *op;
+    tide_join_t *prev, *next;            /* in the channel's waiting */
+    tide_join_t *own_prev, *own_next;    /* in the session */
+};
+
+/*  A page of history that lagging sessions read, shared by all who want the same. */
+struct tide_page {
+    UT_hash_handle hh;
+    size_t key_size;
+    uint8_t *key;              /* encoded wants and until */
+    tide_session_t *readers;
+    tide_op_t *op;             /* until it is there */
+    bool is_there;
+    uint64_t upto;
+    uint64_t since_ms;         /* when it came */
+    tide_payload_t *events;
+    uint32_t count;
+    tide_payload_t *lost;
+    uint32_t lost_count;
+};
+
+/*  -- sessions and connections ---------------------------------------------------------------- */
+
+typedef enum {
+    TIDE_SESSION_READING,   /* a pid was given: its record is being read */
+    TIDE_SESSION_CHECKING,  /* … its history */
+    TIDE_SESSION_TAKING,    /* … it is being taken over */
+    TIDE_SESSION_MAKING,    /* a new record is being written */
+    TIDE_SESSION_OPEN,
+    TIDE_SESSION_REMAKING   /* open, but its record is written again, in another log */
+} tide_session_state_t;
+
+struct tide_session {
+    tide_connection_t *connection;
+    tide_session_state_t state;
+    char *nsp;                 /* "/" for the JSON dialect */
+    char *user;                /* "" anonymous */
+    char sid[40];
+    char pid[48];
+    char topic[80];            /* $session/… of the pid */
+    bool recovers;             /* has a record */
+    bool recovered;
+    bool has_position;         /* the client named a position when it came back */
+    uint64_t record_seq;       /* sequence of its standing record */
+    uint64_t base;             /* where it began: nothing before concerns it */
+    uint64_t cursor;           /* everything of its topics up to here was delivered */
+    uint64_t last_number;      /* last tape entry delivered */
+    bool is_live;              /* reads from the tape; else from pages */
+    bool wants_page;           /* in the queue for one */
+    tide_page_t *page;
+    tide_list_t page_rest;     /* what of it is not delivered yet */
+    tide_member_t *members;
+    unsigned member_count;
+    tide_member_t **pending;   /* members with something on the tape */
+    unsigned pending_count, pending_capacity;
+    tide_join_t *joins;
+    unsigned join_count;
+    UT_hash_handle hh;         /* in the hub, by sid */
+    tide_session_t *prev, *next;              /* in the connection */
+    tide_session_t *queue_prev, *queue_next;  /* in the hub's queue for pages */
+    tide_session_t *page_prev, *page_next;    /* among the readers of its page */
+};
+
+struct tide_connection {
+    tide_client_kind_t kind;
+    void *handle;
+    tide_engineio_t engineio;
+    tide_socketio_decoder_t *decoder;
+    tide_session_t *sessions;
+    unsigned session_count;
+    bool is_closing;
+    bool is_paused;
+    bool is_writable_asked;
+    bool wants_welcome;        /* JSON: a hello awaits its answer */
+    tide_buffer_t outbox;      /* whole frames; outbox_at of them is written */
+    size_t outbox_at;
+    tide_buffer_t inbox;       /* frames that wait for the session: u8 is_text, u32 size, bytes */
+    tide_op_t *ops;
+    tide_connection_t *prev, *next;                /* all */
+    tide_connection_t *asked_prev, *asked_next;    /* those that WRITABLE was not said for yet */
+    tide_connection_t *timer_prev, *timer_next;    /* in one of the hub's timer lists */
+    enum { TIDE_TIMER_NONE, TIDE_TIMER_PING, TIDE_TIMER_PONG } timer;
+    uint64_t connect_by_ms;    /* 0: a namespace was joined */
+    tide_connection_t *connect_prev, *connect_next; /* in the hub's connecting, by time */
+};
+
+/*  A session whose connection has gone; told to the broker again if that was away. */
+typedef struct tide_released {
+    char topic[80];
+    uint64_t seq;
+    uint64_t until_ms;
+    struct tide_released *prev, *next;
+} tide_released_t;
+
+typedef struct tide_queued {
+    tide_hub_action_t action;
+    uint8_t *bytes;
+    struct tide_queued *prev, *next;
+} tide_queued_t;
+
+typedef struct tide_stat_entry {
+    char *name;
+    const uint64_t *value;
+    struct tide_stat_entry *next;
+} tide_stat_entry_t;
+
+typedef struct {
+    uint64_t connections, sessions, opened, recovered, refused_resumes, take_overs, expired;
+    uint64_t deliveries, writes, write_bytes, pages, catch_ups, resets, joins;
+    uint64_t publishes, publish_failures, requests, parse_errors, ping_timeouts, connect_timeouts;
+    uint64_t ignored_events, volatile_dropped, paused, timeouts, tape_events, forms_made, page_waits;
+} tide_hub_counters_t;
+
+struct tide_hub {
+    tide_hub_config_t config;
+    uint64_t now_ms;
+    uint64_t serial;            /* for sids and pids */
+    uint64_t ticket;
+    char lane_topic[80];        /* $lane/ID: where take-overs are told */
+    bool is_stopping;
+    bool is_following;
+    bool is_welcome;
+    tide_link_t *link;
+    tide_feed_t *feed;
+    tide_tape_t *tape;
+    tide_channel_t *channels;
+    tide_channel_t *touched;
+    unsigned subtrees;          /* channels that are */
+    tide_form_t forms[TIDE_FORMS_MAX];
+    unsigned form_count;
+    tide_session_t *sessions;   /* by sid */
+    tide_session_t *page_queue;
+    tide_page_t *pages;
+    tide_connection_t *connections;
+    tide_connection_t *asked;
+    tide_connection_t *pings, *pongs;   /* by time */
+    tide_connection_t *connecting;      /* Socket.IO clients without a namespace, by time */
+    tide_op_t *ops;             /* by token */
+    tide_op_t *ops_due;         /* by time */
+    tide_released_t *released;
+    tide_queued_t *queue;
+    tide_queued_t *handed_out;  /* the action whose bytes are valid until the next call */
+    tide_buffer_t write;        /* one gathered write */
+    tide_buffer_t scratch, scratch2, frames;
+    bool is_stalled;            /* a page was refused: it is asked for again at the next tick */
+    tide_stat_entry_t *stats;
+    tide_hub_counters_t counters;
+};
+
+/*  -- tide_hub.c: ops, actions, connections --------------------------------------------------- */
+
+/*  Sends message to the broker; `done` gets the answer. NULL if too many await theirs. */
+tide_op_t *tide_op_send (tide_hub_t *hub, tide_message_t *message, tide_op_fn *done,
+                         tide_connection_t *connection);
+/*  From within `done`: sends another message under the same op. False if that can't be. */
+bool tide_op_again (tide_hub_t *hub, tide_op_t *op, tide_message_t *message);
+void tide_op_cancel (tide_hub_t *hub, tide_op_t *op);
+/*  Gives an op's reply to somebody else. */
+tide_reply_t tide_reply_take (tide_reply_t *reply);
+void tide_reply_free (tide_reply_t *reply);
+
+tide_hub_action_t *tide_hub_queue (tide_hub_t *hub, tide_hub_action_kind_t kind, tide_bytes_t bytes);
+void tide_hub_ask_writable (tide_hub_t *hub, tide_connection_t *connection);
+void tide_hub_close (tide_hub_t *hub, tide_connection_t *connection, uint16_t code);
+/*  The client has joined a namespace, or never will: the connect time-out is over. */
+void tide_hub_settled (tide_hub_t *hub, tide_connection_t *connection);
+void tide_hub_send_text (tide_hub_t *hub, tide_connection_t *connection, tide_bytes_t text);
+void tide_hub_send_binary (tide_hub_t *hub, tide_connection_t *connection, tide_bytes_t bytes);
+void tide_hub_random (tide_hub_t *hub, const char *what, char *text, size_t size);
+unsigned tide_hub_form (tide_hub_t *hub, tide_client_kind_t kind, const char *nsp, bool meta,
+                        bool offset);
+/*  Frames that waited for the session are handled now. */
+void tide_hub_drain_inbox (tide_hub_t *hub, tide_connection_t *connection);
+
+/*  -- tide_reply.c: answers and wire forms ---------------------------------------------------- */
+
+/*  members: the answer's members as JSON text, without braces; may be empty. */
+void tide_reply_ok (tide_hub_t *hub, tide_reply_t *reply, tide_bytes_t members);
+void tide_reply_fail (tide_hub_t *hub, tide_reply_t *reply, tide_status_t status,
+                      const char *message);
+/*  From a FAIL, or NULL: the time is up. */
+void tide_reply_fail_answer (tide_hub_t *hub, tide_reply_t *reply, const tide_message_t *answer);
+/*  Appends the frames of an event in a form; the position is the offset that goes with it. */
+void tide_form_encode (tide_hub_t *hub, const tide_form_t *form, const tide_event_t *event,
+                       uint64_t position, tide_buffer_t *frames);
+/*  Says a reset aloud: state is the snapshot that replaces what the client had. */
+void tide_reset_send (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic, uint64_t seq,
+                      tide_state_t *state, tide_status_t reason);
+/*  JSON dialect: the snapshot of a topic that is being joined, in parts. */
+void tide_snapshot_send (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic, uint64_t seq,
+                         tide_state_t *state);
+
+/*  -- tide_channel.c -------------------------------------------------------------------------- */
+
+tide_channel_t *tide_channel_use (tide_hub_t *hub, tide_bytes_t pattern);
+void tide_channel_unuse (tide_hub_t *hub, tide_channel_t *channel);
+tide_channel_t *tide_channel_find (tide_hub_t *hub, tide_bytes_t pattern);
+tide_bytes_t tide_channel_pattern (const tide_channel_t *channel);
+/*  Lays an event of the feed on the tape and links it to each channel that it matches. */
+void tide_channel_event (tide_hub_t *hub, const tide_feed_action_t *action, bool is_volatile);
+/*  The watermark moved: members of touched channels have something to deliver. */
+void tide_channel_complete (tide_hub_t *hub);
+/*  Forgets items that the tape no longer has; the horizon follows. */
+void tide_channel_trim (tide_hub_t *hub, tide_channel_t *channel);
+/*  Index of the first item behind seq. */
+uint64_t tide_channel_behind (const tide_channel_t *channel, uint64_t seq);
+tide_item_t tide_channel_item (const tide_channel_t *channel, uint64_t index);
+void tide_channel_joined (tide_hub_t *hub, tide_bytes_t pattern, uint64_t seq);
+void tide_channel_lost (tide_hub_t *hub, tide_bytes_t pattern, uint64_t seq);
+
+/*  -- tide_session.c: what a session is and how it comes and goes ------------------------------ */
+
+/*  Opens a session on a connection: a new one, or pid's (empty: none). A position of seq 0 with
+ *  epoch 0 is none. Ends in tide_client_opened, or tide_client_refused. */
+tide_session_t *tide_session_open (tide_hub_t *hub, tide_connection_t *connection, const char *nsp,
+                                   const char *user, bool recovers, tide_bytes_t pid,
+                                   bool has_position, uint64_t epoch, uint64_t seq);
+/*  Ends it: for good where the client left, or to be resumed. */
+void tide_session_end (tide_hub_t *hub, tide_session_t **session_p, bool for_good);
+/*  Another gateway or connection has taken the session over. */
+void tide_session_taken (tide_hub_t *hub, tide_session_t *session);
+/*  The log is another one: everything is brought up anew. */
+void tide_session_epoch (tide_hub_t *hub, tide_session_t *session);
+void tide_session_lane_event (tide_hub_t *hub, const tide_event_t *event);
+void tide_released_resend (tide_hub_t *hub);
+void tide_released_tick (tide_hub_t *hub);
+/*  True if this is the present epoch and the broker can be asked. */
+uint64_t tide_session_limit (const tide_session_t *session);
+
+/*  -- tide_join.c: joining, leaving, resetting a topic ------------------------------------------ */
+
+typedef struct {
+    enum { TIDE_SINCE_LIVE, TIDE_SINCE_SEQ, TIDE_SINCE_SNAPSHOT } kind;
+    uint64_t epoch;  /* 0: the present one */
+    uint64_t seq;
+} tide_since_t;
+
+/*  `since` from a client: absent, "live", "start", "snapshot", a number or "epoch:seq". */
+bool tide_since_json (const json_t *since, const json_t *epoch, tide_since_t *out);
+void tide_join_begin (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic,
+                      tide_since_t since, bool meta, tide_reply_t *reply);
+void tide_join_reset (tide_hub_t *hub, tide_member_t *member, tide_status_t reason);
+void tide_join_abandon (tide_hub_t *hub, tide_join_t **join_p);
+/*  The feed speaks for the join's channel now. */
+void tide_join_channel_ready (tide_hub_t *hub, tide_join_t *join);
+/*  The client took what was sent: go on reading. */
+void tide_join_drained (tide_hub_t *hub, tide_session_t *session);
+void tide_leave (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic, tide_reply_t *reply);
+tide_member_t *tide_member_find (tide_session_t *session, tide_bytes_t pattern);
+tide_member_t *tide_member_add (tide_hub_t *hub, tide_session_t *session, tide_channel_t *channel,
+                                uint64_t joined, bool meta);
+void tide_member_remove (tide_hub_t *hub, tide_member_t **member_p);
+/*  Builds the event that records a topic in the session, into records. */
+void tide_session_record_topic (tide_hub_t *hub, tide_session_t *session, tide_bytes_t pattern,
+                                uint64_t joined, bool meta, tide_buffer_t *records);
+
+/*  -- tide_deliver.c: from the tape, or from pages ---------------------------------------------- */
+
+/*  Appends what the session may be given now to `out`, up to about size_max bytes. True if there
+ *  is more. */
+bool tide_deliver (tide_hub_t *hub, tide_session_t *session, tide_buffer_t *out, size_t size_max);
+/*  Decides between tape and pages after something changed. */
+void tide_deliver_settle (tide_hub_t *hub, tide_session_t *session);
+void tide_deliver_touch (tide_hub_t *hub, tide_member_t *member);
+void tide_deliver_forget_page (tide_hub_t *hub, tide_session_t *session);
+void tide_deliver_forget_pending (tide_session_t *session, tide_member_t *member);
+void tide_deliver_tick (tide_hub_t *hub);
+void tide_deliver_pump (tide_hub_t *hub);
+
+/*  -- tide_ops.c: what any dialect may ask for --------------------------------------------------- */
+
+/*  packet: where the binary values are, or NULL in a JSON dialect. */
+void tide_op_publish (tide_hub_t *hub, tide_session_t *session, json_t *object_or_array,
+                      const char *id_member, const tide_socketio_packet_t *packet,
+                      tide_reply_t *reply);
+void tide_op_snapshot (tide_hub_t *hub, tide_bytes_t topic, tide_reply_t *reply);
+void tide_op_history (tide_hub_t *hub, tide_bytes_t topic, uint64_t epoch, uint64_t since,
+                      uint64_t limit, tide_reply_t *reply);
+void tide_op_topics (tide_hub_t *hub, tide_reply_t *reply);
+void tide_op_metrics (tide_hub_t *hub, uint64_t ticket);
+/*  May a client read this topic or subtree? TIDE_OK, or why not. */
+tide_status_t tide_may_read (tide_hub_t *hub, tide_bytes_t pattern, const char **why);
+
+/*  -- the dialects -------------------------------------------------------------------------------- */
+
+void tide_client_socketio_open (tide_hub_t *hub, tide_connection_t *connection);
+void tide_client_socketio_frame (tide_hub_t *hub, tide_connection_t *connection, tide_bytes_t bytes,
+                                 bool is_text);
+void tide_client_json_frame (tide_hub_t *hub, tide_connection_t *connection, tide_bytes_t bytes,
+                             bool is_text);
+void tide_client_json_opened (tide_hub_t *hub, tide_session_t *session);
+/*  The session is there; recovered or new. */
+void tide_client_opened (tide_hub_t *hub, tide_session_t *session);
+/*  It can't be had now: the connection is closed so that the client comes again. */
+void tide_client_refused (tide_hub_t *hub, tide_session_t *session);
+
+#endif

@@ -1,0 +1,561 @@
+/*  tide_join.c - a topic is brought up, joined at N, left, or reset.
+ *
+ *  Bring-up is nothing (live), pages of history (since), or a snapshot with what came behind it
+ *  folded in; it goes on until it has reached the session's cursor, which is then held (pinned)
+ *  for the short time in which the session's record is written. So the topic is joined at one
+ *  sequence N: what came at or before N is never delivered again as live, what comes behind N is
+ *  not missed, and one cursor serves all topics. A reset is the same with another answer.
+ *
+ *      CHANNEL --feed speaks for it--> READING <--> SENDING --reached--> RECORDING --> a member
+ *
+ *  SPDX-License-Identifier: MIT
+ */
+#include "tide_hub_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void read_on (tide_hub_t *hub, tide_join_t *join);
+static void begin_snapshot (tide_hub_t *hub, tide_join_t *join);
+
+static uint64_t later (uint64_t one, uint64_t other)
+{
+    return one > other ? one : other;
+}
+
+static tide_bytes_t pattern_of (const tide_join_t *join)
+{
+    return tide_channel_pattern (join->channel);
+}
+
+static bool is_snapshot (const tide_join_t *join)
+{
+    return join->mode == TIDE_JOIN_SNAPSHOT || join->mode == TIDE_JOIN_RESET;
+}
+
+/*  -- members --------------------------------------------------------------------------------- */
+
+tide_member_t *tide_member_find (tide_session_t *session, tide_bytes_t pattern)
+{
+    tide_member_t *member;
+    DL_FOREACH2 (session->members, member, own_next)
+        if (tide_bytes_equal (tide_channel_pattern (member->channel), pattern))
+            return member;
+    return NULL;
+}
+
+static unsigned form_for (tide_hub_t *hub, const tide_session_t *session, bool meta)
+{
+    bool is_socketio = session->connection->kind == TIDE_CLIENT_SOCKETIO;
+    return tide_hub_form (hub, session->connection->kind, session->nsp, is_socketio && meta,
+                          is_socketio && session->recovers);
+}
+
+tide_member_t *tide_member_add (tide_hub_t *hub, tide_session_t *session, tide_channel_t *channel,
+                                uint64_t joined, bool meta)
+{
+    tide_member_t *member = tide_alloc (sizeof *member);
+    member->session = session;
+    member->channel = channel;
+    member->joined = joined;
+    member->meta = meta;
+    member->form = form_for (hub, session, meta);
+    DL_APPEND2 (channel->members, member, prev, next_member);
+    DL_APPEND2 (session->members, member, own_prev, own_next);
+    session->member_count++;
+    return member;
+}
+
+void tide_member_remove (tide_hub_t *hub, tide_member_t **member_p)
+{
+    tide_member_t *member = *member_p;
+    *member_p = NULL;
+    tide_session_t *session = member->session;
+    tide_deliver_forget_pending (session, member);
+    DL_DELETE2 (member->channel->members, member, prev, next_member);
+    DL_DELETE2 (session->members, member, own_prev, own_next);
+    session->member_count--;
+    tide_channel_unuse (hub, member->channel);
+    free (member);
+}
+
+/*  -- beginning ------------------------------------------------------------------------------- */
+
+bool tide_since_json (const json_t *since, const json_t *epoch, tide_since_t *out)
+{
+    const char *text = json_string_value (since);
+    *out = (tide_since_t){.kind = TIDE_SINCE_LIVE};
+    if (!since || json_is_null (since) || (text && strcmp (text, "live") == 0))
+        return true;
+    if (text && strcmp (text, "snapshot") == 0)
+        out->kind = TIDE_SINCE_SNAPSHOT;
+    else if (text && strcmp (text, "start") == 0)
+        out->kind = TIDE_SINCE_SEQ;
+    else {
+        out->kind = TIDE_SINCE_SEQ;
+        if (!tide_position_json (since, &out->epoch, &out->seq))
+            return false;
+    }
+    if (!epoch || json_is_null (epoch))
+        return true;
+    uint64_t named;
+    const char *hex = json_string_value (epoch);
+    if (!hex || !tide_epoch_parse (tide_bytes (hex), &named))
+        return false;
+    if (out->epoch == 0)
+        out->epoch = named;
+    return true;
+}
+
+static tide_join_t *join_new (tide_session_t *session, tide_channel_t *channel, bool meta)
+{
+    tide_join_t *join = tide_alloc (sizeof *join);
+    join->session = session;
+    join->channel = channel;
+    join->meta = meta;
+    DL_APPEND2 (session->joins, join, own_prev, own_next);
+    session->join_count++;
+    return join;
+}
+
+/*  Waits for the feed to speak for the channel, if it does not yet. */
+static void wait_channel (tide_hub_t *hub, tide_join_t *join)
+{
+    join->step = TIDE_JOIN_CHANNEL;
+    DL_APPEND (join->channel->waiting, join);
+    if (join->channel->is_joined)
+        tide_join_channel_ready (hub, join);
+}
+
+void tide_join_abandon (tide_hub_t *hub, tide_join_t **join_p)
+{
+    tide_join_t *join = *join_p;
+    *join_p = NULL;
+    if (join->op && join->op->survives) {
+        join->op->join = NULL;
+        join->op->session = NULL;
+    }
+    else if (join->op)
+        tide_op_cancel (hub, join->op);
+    if (join->step == TIDE_JOIN_CHANNEL)
+        DL_DELETE (join->channel->waiting, join);
+    DL_DELETE2 (join->session->joins, join, own_prev, own_next);
+    join->session->join_count--;
+    tide_channel_unuse (hub, join->channel);
+    tide_state_destroy (&join->state);
+    tide_reply_free (&join->reply);
+    free (join);
+}
+
+/*  The join can't be: whoever asked is told. A reset that can't be leaves a gap that would not be
+ *  said aloud, so the connection ends instead, and the client comes again. */
+static void join_failed (tide_hub_t *hub, tide_join_t *join, tide_status_t status,
+                         const tide_message_t *answer)
+{
+    tide_session_t *session = join->session;
+    if (join->reply.kind == TIDE_REPLY_NONE)
+        tide_hub_close (hub, session->connection, 1011);
+    else if (status != TIDE_OK)
+        tide_reply_fail (hub, &join->reply, status, NULL);
+    else
+        tide_reply_fail_answer (hub, &join->reply, answer);
+    tide_join_abandon (hub, &join);
+    tide_deliver_settle (hub, session);
+}
+
+static tide_join_t *find_join (tide_session_t *session, tide_bytes_t pattern)
+{
+    tide_join_t *join;
+    DL_FOREACH2 (session->joins, join, own_next)
+        if (tide_bytes_equal (pattern_of (join), pattern))
+            return join;
+    return NULL;
+}
+
+/*  A topic that is joined already stays so where nothing else is asked for. True if that was it. */
+static bool is_joined_already (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic,
+                               tide_since_t since, bool meta, tide_reply_t *reply)
+{
+    tide_member_t *member = tide_member_find (session, topic);
+    if (!member)
+        return false;
+    if (since.kind == TIDE_SINCE_LIVE && meta == member->meta && !member->is_suspended) {
+        tide_buffer_t members = {0};
+        tide_buffer_append_text (&members, "\"topic\":");
+        tide_json_string (&members, topic);
+        tide_buffer_append_text (&members, ",\"epoch\":");
+        tide_json_epoch (&members, tide_feed_epoch (hub->feed));
+        tide_buffer_printf (&members, ",\"seq\":%llu",
+                            (unsigned long long) later (session->cursor, member->joined));
+        tide_reply_ok (hub, reply, tide_buffer_bytes (&members));
+        tide_buffer_free (&members);
+        return true;
+    }
+    tide_member_remove (hub, &member);
+    tide_deliver_settle (hub, session);
+    return false;
+}
+
+void tide_join_begin (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic,
+                      tide_since_t since, bool meta, tide_reply_t *reply)
+{
+    const char *why = NULL;
+    tide_status_t status = tide_may_read (hub, topic, &why);
+    if (status == TIDE_OK && find_join (session, topic)) {
+        status = TIDE_CONFLICT;
+        why = "this topic is being joined already";
+    }
+    if (status == TIDE_OK && !tide_member_find (session, topic)
+        && session->member_count + session->join_count >= TIDE_SESSION_TOPICS_MAX) {
+        status = TIDE_TOO_MANY;
+        why = "a session can join 1000 topics";
+    }
+    if (status != TIDE_OK) {
+        tide_reply_fail (hub, reply, status, why);
+        return;
+    }
+    hub->counters.joins++;
+    /*  In use before the member goes, so that the channel stays. */
+    tide_channel_t *channel = tide_channel_use (hub, topic);
+    if (is_joined_already (hub, session, topic, since, meta, reply)) {
+        tide_channel_unuse (hub, channel);
+        return;
+    }
+    tide_join_t *join = join_new (session, channel, meta);
+    join->mode = since.kind == TIDE_SINCE_LIVE      ? TIDE_JOIN_LIVE
+                 : since.kind == TIDE_SINCE_SEQ ? TIDE_JOIN_SINCE
+                                                    : TIDE_JOIN_SNAPSHOT;
+    join->at = since.seq;
+    join->reply = tide_reply_take (reply);
+    if (join->mode == TIDE_JOIN_SINCE && since.epoch != 0
+        && since.epoch != tide_feed_epoch (hub->feed)) {
+        join->mode = TIDE_JOIN_RESET;
+        join->reason = TIDE_EPOCH_CHANGED;
+    }
+    wait_channel (hub, join);
+}
+
+void tide_join_reset (tide_hub_t *hub, tide_member_t *member, tide_status_t reason)
+{
+    tide_session_t *session = member->session;
+    member->is_suspended = true;
+    tide_deliver_forget_pending (session, member);
+    tide_channel_t *channel = tide_channel_use (hub, tide_channel_pattern (member->channel));
+    tide_join_t *join = join_new (session, channel, member->meta);
+    join->mode = TIDE_JOIN_RESET;
+    join->reason = reason;
+    wait_channel (hub, join);
+}
+
+/*  -- becoming a member ----------------------------------------------------------------------- */
+
+static void answer_join (tide_hub_t *hub, tide_join_t *join)
+{
+    tide_session_t *session = join->session;
+    bool is_json = session->connection->kind == TIDE_CLIENT_JSON;
+    tide_bytes_t topic = pattern_of (join);
+    tide_buffer_t members = {0};
+    if (join->mode == TIDE_JOIN_RESET)
+        tide_reset_send (hub, session, topic, join->at, join->state, join->reason);
+    else if (join->mode == TIDE_JOIN_SNAPSHOT && is_json)
+        tide_snapshot_send (hub, session, topic, join->at, join->state);
+    tide_buffer_append_text (&members, "\"topic\":");
+    tide_json_string (&members, topic);
+    tide_buffer_append_text (&members, ",\"epoch\":");
+    tide_json_epoch (&members, tide_feed_epoch (hub->feed));
+    tide_buffer_printf (&members, ",\"seq\":%llu", (unsigned long long) join->at);
+    if (join->mode == TIDE_JOIN_SNAPSHOT && !is_json) {
+        tide_buffer_append_text (&members, ",\"state\":");
+        tide_state_rewind (join->state);
+        tide_state_part (join->state, SIZE_MAX, &members);
+    }
+    tide_reply_ok (hub, &join->reply, tide_buffer_bytes (&members));
+    tide_buffer_free (&members);
+}
+
+/*  The join has come to its end: from here on the topic is the session's, behind `at`. */
+static void become_member (tide_hub_t *hub, tide_join_t *join)
+{
+    tide_session_t *session = join->session;
+    answer_join (hub, join);
+    tide_member_t *member = tide_member_find (session, pattern_of (join));
+    if (member) {
+        member->joined = join->at;
+        member->is_suspended = false;
+    }
+    else {
+        join->channel->users++;    /* the member's own use */
+        tide_member_add (hub, session, join->channel, join->at, join->meta);
+    }
+    tide_join_abandon (hub, &join);
+    tide_deliver_settle (hub, session);
+}
+
+static void recorded (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
+{
+    tide_join_t *join = op->join;
+    if (!join)
+        return;
+    join->op = NULL;
+    if (answer && answer->kind == TIDE_MESSAGE_ACK)
+        become_member (hub, join);
+    else if (answer && answer->kind == TIDE_MESSAGE_FAIL && answer->fail.code == TIDE_CONFLICT)
+        /*  The record is another's by now: this connection is the old one. */
+        tide_session_taken (hub, join->session);
+    else
+        join_failed (hub, join, TIDE_OK, answer);
+}
+
+/*  Holds the cursor at or below `at` and writes the topic into the session's record. */
+static void record (tide_hub_t *hub, tide_join_t *join)
+{
+    tide_session_t *session = join->session;
+    join->step = TIDE_JOIN_RECORDING;
+    join->pin = join->at;
+    if (!session->recovers) {
+        become_member (hub, join);
+        return;
+    }
+    tide_buffer_t records = {0}, expects = {0};
+    tide_session_record_topic (hub, session, pattern_of (join), join->at, join->meta, &records);
+    tide_expect_append (&expects, &(tide_expect_t){tide_bytes (session->topic),
+                                                   tide_bytes (TIDE_SESSION_KEY),
+                                                   session->record_seq});
+    tide_message_t message = {.kind = TIDE_MESSAGE_PUBLISH};
+    message.publish.events = tide_list (&records, 1);
+    message.publish.expects = tide_list (&expects, 1);
+    tide_op_t *op = tide_op_send (hub, &message, recorded, session->connection);
+    tide_buffer_free (&records);
+    tide_buffer_free (&expects);
+    if (!op) {
+        join_failed (hub, join, TIDE_TOO_MANY, NULL);
+        return;
+    }
+    op->survives = true;
+    op->session = session;
+    op->join = join;
+    join->op = op;
+}
+
+/*  Everything up to `at` was brought up, and there was no more then. */
+static void reached (tide_hub_t *hub, tide_join_t *join)
+{
+    tide_session_t *session = join->session;
+    tide_deliver_settle (hub, session);
+    if (join->at >= session->cursor)
+        record (hub, join);
+    else {
+        /*  The session has gone on meanwhile: hold it, and close the rest of the distance. */
+        join->pin = session->cursor;
+        read_on (hub, join);
+    }
+}
+
+/*  -- reading --------------------------------------------------------------------------------- */
+
+/*  Bring-up events are the client's, but do not move its position: they carry the old one. */
+static void bring_up (tide_hub_t *hub, tide_join_t *join, tide_list_t events)
+{
+    tide_session_t *session = join->session;
+    const tide_form_t form = hub->forms[form_for (hub, session, join->meta)];
+    tide_buffer_t *outbox = &session->connection->outbox;
+    tide_event_t event;
+    while (tide_event_next (&events, &event)) {
+        if (is_snapshot (join))
+            tide_state_put (join->state, &event);
+        else
+            tide_form_encode (hub, &form, &event, session->cursor, outbox);
+    }
+    if (outbox->size > 0)
+        tide_hub_ask_writable (hub, session->connection);
+}
+
+static void page_read (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
+{
+    tide_join_t *join = op->join;
+    join->op = NULL;
+    if (!answer || answer->kind != TIDE_MESSAGE_PAGE) {
+        if (answer && answer->kind == TIDE_MESSAGE_FAIL
+            && answer->fail.code == TIDE_EPOCH_CHANGED) {
+            join->mode = TIDE_JOIN_RESET;
+            join->reason = TIDE_EPOCH_CHANGED;
+            begin_snapshot (hub, join);
+        }
+        else
+            join_failed (hub, join, TIDE_OK, answer);
+        return;
+    }
+    if (answer->page.lost.count > 0) {
+        if (!is_snapshot (join)) {
+            join->mode = TIDE_JOIN_RESET;
+            join->reason = TIDE_TRIMMED;
+        }
+        begin_snapshot (hub, join);
+        return;
+    }
+    bring_up (hub, join, answer->page.events);
+    join->at = later (join->at, answer->page.upto);
+    if (join->pin != 0 && join->at >= join->pin) {
+        join->at = join->pin;
+        record (hub, join);
+    }
+    else if (answer->page.more) {
+        join->step = TIDE_JOIN_SENDING;
+        if (join->session->connection->outbox.size == 0)
+            read_on (hub, join);
+    }
+    else
+        reached (hub, join);
+}
+
+static void read_on (tide_hub_t *hub, tide_join_t *join)
+{
+    join->step = TIDE_JOIN_READING;
+    tide_buffer_t wants = {0};
+    tide_want_append (&wants, &(tide_want_t){pattern_of (join), join->at});
+    tide_message_t message = {.kind = TIDE_MESSAGE_READ};
+    message.read.epoch = tide_feed_epoch (hub->feed);
+    message.read.until = join->pin;
+    message.read.limit = TIDE_PAGE_EVENTS_MAX;
+    message.read.size_max = TIDE_CATCH_UP_PAGE_SIZE;
+    message.read.wants = tide_list (&wants, 1);
+    tide_op_t *op = tide_op_send (hub, &message, page_read, join->session->connection);
+    tide_buffer_free (&wants);
+    if (!op) {
+        join_failed (hub, join, TIDE_TOO_MANY, NULL);
+        return;
+    }
+    op->session = join->session;
+    op->join = join;
+    join->op = op;
+}
+
+void tide_join_drained (tide_hub_t *hub, tide_session_t *session)
+{
+    tide_join_t *join, *next;
+    if (session->connection->outbox.size > 0)
+        return;
+    DL_FOREACH_SAFE2 (session->joins, join, next, own_next)
+        if (join->step == TIDE_JOIN_SENDING)
+            read_on (hub, join);
+}
+
+static void standing_came (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
+{
+    tide_join_t *join = op->join;
+    join->op = NULL;
+    if (!answer || answer->kind != TIDE_MESSAGE_STANDING) {
+        join_failed (hub, join, TIDE_OK, answer);
+        return;
+    }
+    if (answer->standing.part == 0)
+        tide_state_clear (join->state);
+    tide_list_t events = answer->standing.events;
+    tide_event_t event;
+    while (tide_event_next (&events, &event))
+        tide_state_put (join->state, &event);
+    if (tide_state_size (join->state) > TIDE_SNAPSHOT_SIZE_MAX) {
+        join_failed (hub, join, TIDE_TOO_LARGE, NULL);
+        return;
+    }
+    join->at = answer->standing.seq;
+    if (!answer->standing.more) {
+        reached (hub, join);
+        return;
+    }
+    tide_message_t message = {.kind = TIDE_MESSAGE_SNAPSHOT};
+    message.snapshot.request = answer->standing.request;
+    message.snapshot.topic = pattern_of (join);
+    message.snapshot.part = answer->standing.part + 1;
+    if (tide_op_again (hub, op, &message))
+        join->op = op;
+    else
+        join_failed (hub, join, TIDE_TOO_MANY, NULL);
+}
+
+static void begin_snapshot (tide_hub_t *hub, tide_join_t *join)
+{
+    join->step = TIDE_JOIN_READING;
+    join->pin = 0;
+    tide_state_destroy (&join->state);
+    join->state = tide_state_new (tide_pattern_is_subtree (pattern_of (join)));
+    tide_message_t message = {.kind = TIDE_MESSAGE_SNAPSHOT};
+    message.snapshot.topic = pattern_of (join);
+    tide_op_t *op = tide_op_send (hub, &message, standing_came, join->session->connection);
+    if (!op) {
+        join_failed (hub, join, TIDE_TOO_MANY, NULL);
+        return;
+    }
+    op->session = join->session;
+    op->join = join;
+    join->op = op;
+}
+
+void tide_join_channel_ready (tide_hub_t *hub, tide_join_t *join)
+{
+    tide_session_t *session = join->session;
+    DL_DELETE (join->channel->waiting, join);
+    join->step = TIDE_JOIN_READING;
+    if (is_snapshot (join))
+        begin_snapshot (hub, join);
+    else if (join->mode == TIDE_JOIN_SINCE)
+        read_on (hub, join);
+    else {
+        tide_deliver_settle (hub, session);
+        join->at = later (later (tide_feed_watermark (hub->feed), join->channel->horizon),
+                          session->cursor);
+        record (hub, join);
+    }
+}
+
+/*  -- leaving --------------------------------------------------------------------------------- */
+
+static void left (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
+{
+    if (answer && answer->kind == TIDE_MESSAGE_ACK)
+        tide_reply_ok (hub, &op->reply, (tide_bytes_t){0});
+    else if (op->session && answer && answer->kind == TIDE_MESSAGE_FAIL
+             && answer->fail.code == TIDE_CONFLICT)
+        tide_session_taken (hub, op->session);
+    else
+        tide_reply_fail_answer (hub, &op->reply, answer);
+}
+
+void tide_leave (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic, tide_reply_t *reply)
+{
+    tide_join_t *join = find_join (session, topic);
+    if (join) {
+        tide_reply_fail (hub, &join->reply, TIDE_NOT_FOUND, "the topic was left while it was joined");
+        tide_join_abandon (hub, &join);
+    }
+    tide_member_t *member = tide_member_find (session, topic);
+    if (!member && !join) {
+        tide_reply_fail (hub, reply, TIDE_NOT_FOUND, "this topic is not joined");
+        return;
+    }
+    if (member)
+        tide_member_remove (hub, &member);
+    tide_deliver_settle (hub, session);
+    if (!session->recovers || session->record_seq == 0) {
+        tide_reply_ok (hub, reply, (tide_bytes_t){0});
+        return;
+    }
+    tide_buffer_t records = {0}, expects = {0};
+    tide_session_record_topic (hub, session, topic, 0, false, &records);
+    tide_expect_append (&expects, &(tide_expect_t){tide_bytes (session->topic),
+                                                   tide_bytes (TIDE_SESSION_KEY),
+                                                   session->record_seq});
+    tide_message_t message = {.kind = TIDE_MESSAGE_PUBLISH};
+    message.publish.events = tide_list (&records, 1);
+    message.publish.expects = tide_list (&expects, 1);
+    tide_op_t *op = tide_op_send (hub, &message, left, session->connection);
+    tide_buffer_free (&records);
+    tide_buffer_free (&expects);
+    if (!op) {
+        tide_reply_fail (hub, reply, TIDE_TOO_MANY, NULL);
+        return;
+    }
+    op->survives = true;
+    op->session = session;
+    op->reply = tide_reply_take (reply);
+}

@@ -1,0 +1,609 @@
+/*  tide_session.c - how a session comes, is taken over, and goes.
+ *
+ *  A session is the topic $session/SHA-256(pid) in the log: who it is under the key "#session", and
+ *  a key for each topic joined. It is written when it is made and when its topics change, never at
+ *  disconnect, so any gateway can resume it after anything died. Taking over is a conditional
+ *  append on "#session": of two that resume one pid one wins, and the old connection's late end
+ *  cannot touch the new one.
+ *  SPDX-License-Identifier: MIT
+ */
+#include "tide_hub_internal.h"
+
+#include <sodium.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/*  How often a lost race for the record is run again. */
+enum { TAKE_ATTEMPTS = 4 };
+/*  Margin after which a released session is surely removed. */
+enum { RELEASE_MARGIN_MS = 60000 };
+
+static void make_session (tide_hub_t *hub, tide_session_t *session);
+static void read_record (tide_hub_t *hub, tide_session_t *session, unsigned attempt);
+
+static void set_topic (tide_session_t *session, tide_bytes_t pid)
+{
+    uint8_t hash[crypto_hash_sha256_BYTES];
+    char hex[2 * sizeof hash + 1];
+    crypto_hash_sha256 (hash, pid.data, pid.size);
+    sodium_bin2hex (hex, sizeof hex, hash, sizeof hash);
+    snprintf (session->topic, sizeof session->topic, "$session/%s", hex);
+}
+
+static void register_session (tide_hub_t *hub, tide_session_t *session)
+{
+    HASH_ADD_KEYPTR (hh, hub->sessions, session->sid, strlen (session->sid), session);
+}
+
+/*  -- the record ------------------------------------------------------------------------------ */
+
+/*  Appends the event that is the session's record. base 0: where this very event stands. */
+static void record_session (tide_hub_t *hub, tide_session_t *session, tide_buffer_t *records)
+{
+    tide_buffer_t text = {0}, payload = {0};
+    tide_buffer_append_text (&text, "{\"sid\":");
+    tide_json_string (&text, tide_bytes (session->sid));
+    tide_buffer_append_text (&text, ",\"user\":");
+    tide_json_string (&text, tide_bytes (session->user));
+    tide_buffer_append_text (&text, ",\"nsp\":");
+    tide_json_string (&text, tide_bytes (session->nsp));
+    tide_buffer_append_text (&text, ",\"lane\":");
+    tide_json_string (&text, tide_bytes (hub->config.lane));
+    tide_buffer_printf (&text, ",\"base\":%llu}", (unsigned long long) session->base);
+    tide_args_encode (&payload, &(tide_args_t){.json = tide_buffer_bytes (&text)});
+    char id[64];
+    tide_link_make_id (hub->link, id);
+    tide_event_append (records, &(tide_event_t){.flags = TIDE_EVENT_OWNS_TOPIC,
+                                                .topic = tide_bytes (session->topic),
+                                                .name = tide_bytes ("session"),
+                                                .key = tide_bytes (TIDE_SESSION_KEY),
+                                                .id = tide_bytes (id),
+                                                .lease = tide_bytes (hub->config.lane),
+                                                .linger_ms = hub->config.resume_ms,
+                                                .payload = tide_buffer_bytes (&payload)});
+    tide_buffer_free (&text);
+    tide_buffer_free (&payload);
+}
+
+void tide_session_record_topic (tide_hub_t *hub, tide_session_t *session, tide_bytes_t pattern,
+                                uint64_t joined, bool meta, tide_buffer_t *records)
+{
+    tide_buffer_t text = {0}, payload = {0};
+    if (joined > 0) {
+        tide_buffer_printf (&text, "{\"joined\":%llu,\"meta\":%s}", (unsigned long long) joined,
+                            meta ? "true" : "false");
+        tide_args_encode (&payload, &(tide_args_t){.json = tide_buffer_bytes (&text)});
+    }
+    char id[64];
+    tide_link_make_id (hub->link, id);
+    tide_event_append (records, &(tide_event_t){.topic = tide_bytes (session->topic),
+                                                .name = tide_bytes (joined > 0 ? "join" : "leave"),
+                                                .key = pattern,
+                                                .id = tide_bytes (id),
+                                                .payload = tide_buffer_bytes (&payload)});
+    tide_buffer_free (&text);
+    tide_buffer_free (&payload);
+}
+
+static tide_op_t *publish_record (tide_hub_t *hub, tide_session_t *session, tide_buffer_t *records,
+                                  uint32_t count, uint64_t expected, tide_op_fn *done)
+{
+    tide_buffer_t expects = {0};
+    tide_expect_append (&expects, &(tide_expect_t){tide_bytes (session->topic),
+                                                   tide_bytes (TIDE_SESSION_KEY), expected});
+    tide_message_t message = {.kind = TIDE_MESSAGE_PUBLISH};
+    message.publish.expects = tide_list (&expects, 1);
+    message.publish.events = tide_list (records, count);
+    tide_op_t *op = tide_op_send (hub, &message, done, session->connection);
+    tide_buffer_free (&expects);
+    if (op) {
+        /*  What was sent may be appended even if the connection ends meanwhile: then the record
+         *  has to be released when the answer comes. */
+        op->survives = true;
+        op->session = session;
+        op->topic = tide_copy (session->topic, strlen (session->topic));
+    }
+    return op;
+}
+
+/*  -- release --------------------------------------------------------------------------------- */
+
+static void send_release (tide_hub_t *hub, const tide_released_t *released)
+{
+    tide_message_t message = {.kind = TIDE_MESSAGE_RELEASE};
+    message.release.topic = tide_bytes (released->topic);
+    message.release.key = tide_bytes (TIDE_SESSION_KEY);
+    message.release.seq = released->seq;
+    tide_link_send (hub->link, &message);
+}
+
+/*  The record's holder is gone: from now on its resume time runs. A broker that restarts gives
+ *  every lease a full period again, so it is told again whenever the conversation begins anew. */
+static void release (tide_hub_t *hub, const char *topic, uint64_t seq)
+{
+    tide_released_t *released = tide_alloc (sizeof *released);
+    snprintf (released->topic, sizeof released->topic, "%s", topic);
+    released->seq = seq;
+    released->until_ms = hub->now_ms + hub->config.resume_ms + RELEASE_MARGIN_MS;
+    DL_APPEND (hub->released, released);
+    send_release (hub, released);
+}
+
+void tide_released_resend (tide_hub_t *hub)
+{
+    const tide_released_t *released;
+    DL_FOREACH (hub->released, released)
+        send_release (hub, released);
+}
+
+void tide_released_tick (tide_hub_t *hub)
+{
+    while (hub->released && hub->released->until_ms <= hub->now_ms) {
+        tide_released_t *released = hub->released;
+        DL_DELETE (hub->released, released);
+        free (released);
+    }
+}
+
+/*  -- opening --------------------------------------------------------------------------------- */
+
+static void open_now (tide_hub_t *hub, tide_session_t *session)
+{
+    tide_session_t *before;
+    HASH_FIND (hh, hub->sessions, session->sid, strlen (session->sid), before);
+    if (before && before != session)
+        tide_session_taken (hub, before);
+    register_session (hub, session);
+    session->state = TIDE_SESSION_OPEN;
+    hub->counters.sessions++;
+    hub->counters.opened++;
+    hub->counters.recovered += session->recovered;
+    tide_client_opened (hub, session);
+    tide_deliver_settle (hub, session);
+    tide_hub_drain_inbox (hub, session->connection);
+}
+
+static void made (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
+{
+    bool good = answer && answer->kind == TIDE_MESSAGE_ACK;
+    if (!op->session) {
+        if (good)
+            release (hub, op->topic, answer->ack.first);
+        return;
+    }
+    tide_session_t *session = op->session;
+    if (good) {
+        session->record_seq = session->base = session->cursor = answer->ack.first;
+        open_now (hub, session);
+    }
+    else if (answer && answer->kind == TIDE_MESSAGE_FAIL
+             && answer->fail.code == TIDE_LOG_FULL) {
+        /*  The disk is full: readers are served all the same, only not resumed. */
+        session->recovers = false;
+        session->base = session->cursor = tide_feed_watermark (hub->feed);
+        open_now (hub, session);
+    }
+    else
+        tide_client_refused (hub, session);
+}
+
+static void make_session (tide_hub_t *hub, tide_session_t *session)
+{
+    while (session->members) {
+        tide_member_t *member = session->members;
+        tide_member_remove (hub, &member);
+    }
+    session->state = TIDE_SESSION_MAKING;
+    session->recovered = false;
+    session->base = session->record_seq = session->cursor = 0;
+    tide_hub_random (hub, "sid", session->sid, sizeof session->sid);
+    tide_hub_random (hub, "pid", session->pid, sizeof session->pid);
+    set_topic (session, tide_bytes (session->pid));
+    tide_buffer_t records = {0};
+    record_session (hub, session, &records);
+    if (!publish_record (hub, session, &records, 1, 0, made))
+        tide_client_refused (hub, session);
+    tide_buffer_free (&records);
+}
+
+static void refuse_resume (tide_hub_t *hub, tide_session_t *session)
+{
+    hub->counters.refused_resumes++;
+    make_session (hub, session);
+}
+
+/*  -- resuming -------------------------------------------------------------------------------- */
+
+static void taken (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
+{
+    bool good = answer && answer->kind == TIDE_MESSAGE_ACK;
+    if (!op->session) {
+        if (good)
+            release (hub, op->topic, answer->ack.first);
+        return;
+    }
+    tide_session_t *session = op->session;
+    if (good) {
+        session->record_seq = answer->ack.first;
+        session->recovered = true;
+        hub->counters.take_overs++;
+        open_now (hub, session);
+    }
+    else if (answer && answer->kind == TIDE_MESSAGE_FAIL && answer->fail.code == TIDE_CONFLICT
+             && op->number < TAKE_ATTEMPTS)
+        read_record (hub, session, (unsigned) op->number + 1);
+    else if (answer && answer->kind == TIDE_MESSAGE_FAIL)
+        refuse_resume (hub, session);
+    else
+        tide_client_refused (hub, session);
+}
+
+/*  The conditional append that makes the session ours, and tells the lane that had it. */
+static void take_over (tide_hub_t *hub, tide_session_t *session, const char *old_lane,
+                       unsigned attempt)
+{
+    session->state = TIDE_SESSION_TAKING;
+    tide_buffer_t records = {0}, text = {0}, payload = {0};
+    uint32_t count = 1;
+    record_session (hub, session, &records);
+    char topic[TIDE_TOPIC_SIZE_MAX + 1], id[64];
+    snprintf (topic, sizeof topic, "$lane/%.64s", old_lane);
+    if (strcmp (old_lane, hub->config.lane) != 0 && tide_topic_valid (tide_bytes (topic))) {
+        tide_link_make_id (hub->link, id);
+        tide_json_string (&text, tide_bytes (session->sid));
+        tide_args_encode (&payload, &(tide_args_t){.json = tide_buffer_bytes (&text)});
+        tide_event_append (&records, &(tide_event_t){.topic = tide_bytes (topic),
+                                                     .name = tide_bytes ("taken"),
+                                                     .id = tide_bytes (id),
+                                                     .payload = tide_buffer_bytes (&payload)});
+        count++;
+    }
+    tide_op_t *op = publish_record (hub, session, &records, count, session->record_seq, taken);
+    if (op)
+        op->number = attempt;
+    else
+        tide_client_refused (hub, session);
+    tide_buffer_free (&records);
+    tide_buffer_free (&text);
+    tide_buffer_free (&payload);
+}
+
+/*  Nothing behind the position may be lost, and the position must be of this log. */
+static void checked (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
+{
+    tide_session_t *session = op->session;
+    if (!answer) {
+        tide_client_refused (hub, session);
+        return;
+    }
+    bool complete = answer->kind == TIDE_MESSAGE_PAGE;
+    tide_list_t lost = complete ? answer->page.lost : (tide_list_t){0};
+    tide_want_t want;
+    while (tide_want_next (&lost, &want))
+        if (!tide_bytes_is (want.topic, session->topic))
+            complete = false;
+    if (complete)
+        take_over (hub, session, op->topic, (unsigned) op->number);
+    else
+        refuse_resume (hub, session);
+}
+
+static void check_history (tide_hub_t *hub, tide_session_t *session, const char *old_lane,
+                           unsigned attempt)
+{
+    session->state = TIDE_SESSION_CHECKING;
+    tide_buffer_t wants = {0};
+    uint32_t count = 1;
+    tide_want_append (&wants, &(tide_want_t){tide_bytes (session->topic), session->cursor});
+    tide_member_t *member;
+    DL_FOREACH2 (session->members, member, own_next)
+    {
+        uint64_t since = member->joined > session->cursor ? member->joined : session->cursor;
+        tide_want_append (&wants, &(tide_want_t){tide_channel_pattern (member->channel), since});
+        count++;
+    }
+    tide_message_t message = {.kind = TIDE_MESSAGE_READ};
+    message.read.epoch = tide_feed_epoch (hub->feed);
+    message.read.wants = tide_list (&wants, count);
+    tide_op_t *op = tide_op_send (hub, &message, checked, session->connection);
+    if (op) {
+        op->session = session;
+        op->number = attempt;
+        op->topic = tide_copy (old_lane, strlen (old_lane));
+    }
+    else
+        tide_client_refused (hub, session);
+    tide_buffer_free (&wants);
+}
+
+/*  Takes one standing event of the record. False if it is not ours to resume. */
+static bool take_record (tide_hub_t *hub, tide_session_t *session, const tide_event_t *event,
+                         char lane[128])
+{
+    tide_args_t args;
+    const char *why;
+    json_t *json = tide_args_decode (event->payload, &args) == TIDE_OK
+                       ? tide_json_parse (args.json, &why)
+                       : NULL;
+    bool good = json_is_object (json);
+    if (good && tide_bytes_is (event->key, TIDE_SESSION_KEY)) {
+        const char *sid = json_string_value (json_object_get (json, "sid"));
+        const char *user = json_string_value (json_object_get (json, "user"));
+        const char *nsp = json_string_value (json_object_get (json, "nsp"));
+        const char *holder = json_string_value (json_object_get (json, "lane"));
+        uint64_t base = (uint64_t) json_integer_value (json_object_get (json, "base"));
+        good = sid && user && nsp && holder && strcmp (user, session->user) == 0
+               && strcmp (nsp, session->nsp) == 0 && strlen (sid) < sizeof session->sid;
+        if (good) {
+            snprintf (session->sid, sizeof session->sid, "%s", sid);
+            snprintf (lane, 128, "%s", holder);
+            session->record_seq = event->seq;
+            session->base = base > 0 ? base : event->seq;
+        }
+    }
+    else if (good && tide_pattern_valid (event->key)) {
+        uint64_t joined = (uint64_t) json_integer_value (json_object_get (json, "joined"));
+        bool meta = json_is_true (json_object_get (json, "meta"));
+        tide_channel_t *channel = tide_channel_use (hub, event->key);
+        tide_member_add (hub, session, channel, joined, meta);
+    }
+    json_decref (json);
+    return good;
+}
+
+static void record_read (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
+{
+    tide_session_t *session = op->session;
+    if (!answer) {
+        tide_client_refused (hub, session);
+        return;
+    }
+    if (answer->kind != TIDE_MESSAGE_STANDING) {
+        refuse_resume (hub, session);
+        return;
+    }
+    if (answer->standing.part == 0)
+        op->text.size = op->tag = 0;
+    tide_buffer_append_bytes (&op->text, answer->standing.events.bytes);
+    op->tag += answer->standing.events.count;
+    if (answer->standing.more) {
+        tide_message_t message = {.kind = TIDE_MESSAGE_SNAPSHOT};
+        message.snapshot.request = answer->standing.request;
+        message.snapshot.topic = tide_bytes (session->topic);
+        message.snapshot.part = answer->standing.part + 1;
+        if (!tide_op_again (hub, op, &message))
+            tide_client_refused (hub, session);
+        return;
+    }
+    char lane[128] = "";
+    bool good = op->tag > 0;
+    tide_list_t events = tide_list (&op->text, (uint32_t) op->tag);
+    tide_event_t event;
+    while (good && tide_event_next (&events, &event))
+        good = take_record (hub, session, &event, lane);
+    if (!good || session->record_seq == 0) {
+        refuse_resume (hub, session);
+        return;
+    }
+    if (!session->has_position || session->cursor < session->base)
+        session->cursor = session->base;
+    check_history (hub, session, lane, (unsigned) op->number);
+}
+
+static void read_record (tide_hub_t *hub, tide_session_t *session, unsigned attempt)
+{
+    while (session->members) {
+        tide_member_t *member = session->members;
+        tide_member_remove (hub, &member);
+    }
+    session->state = TIDE_SESSION_READING;
+    session->record_seq = 0;
+    tide_message_t message = {.kind = TIDE_MESSAGE_SNAPSHOT};
+    message.snapshot.topic = tide_bytes (session->topic);
+    tide_op_t *op = tide_op_send (hub, &message, record_read, session->connection);
+    if (op) {
+        op->session = session;
+        op->number = attempt;
+    }
+    else
+        tide_client_refused (hub, session);
+}
+
+tide_session_t *tide_session_open (tide_hub_t *hub, tide_connection_t *connection, const char *nsp,
+                                   const char *user, bool recovers, tide_bytes_t pid,
+                                   bool has_position, uint64_t epoch, uint64_t seq)
+{
+    tide_session_t *session = tide_alloc (sizeof *session);
+    session->connection = connection;
+    session->nsp = tide_copy (nsp, strlen (nsp));
+    session->user = tide_copy (user, strlen (user));
+    session->recovers = recovers;
+    session->has_position = has_position;
+    session->cursor = seq;
+    DL_APPEND (connection->sessions, session);
+    connection->session_count++;
+    bool same_log = !has_position || epoch == 0 || epoch == tide_feed_epoch (hub->feed);
+    if (!recovers) {
+        tide_hub_random (hub, "sid", session->sid, sizeof session->sid);
+        session->cursor = session->base = tide_feed_watermark (hub->feed);
+        open_now (hub, session);
+    }
+    else if (pid.size > 0 && pid.size < sizeof session->pid && same_log) {
+        snprintf (session->pid, sizeof session->pid, "%.*s", TIDE_PRINT (pid));
+        set_topic (session, pid);
+        read_record (hub, session, 0);
+    }
+    else {
+        hub->counters.refused_resumes += pid.size > 0;
+        make_session (hub, session);
+    }
+    return session;
+}
+
+/*  -- ending ---------------------------------------------------------------------------------- */
+
+static void nothing_more (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
+{
+    (void) hub;
+    (void) op;
+    (void) answer;
+}
+
+/*  Removes the record: its topics first, then itself, on condition that it is still ours. */
+static void remove_record (tide_hub_t *hub, tide_session_t *session)
+{
+    tide_buffer_t records = {0};
+    uint32_t count = 0;
+    tide_member_t *member;
+    DL_FOREACH2 (session->members, member, own_next)
+    {
+        tide_session_record_topic (hub, session, tide_channel_pattern (member->channel), 0, false,
+                                   &records);
+        if (++count == TIDE_PUBLISH_EVENTS_MAX - 1) {
+            publish_record (hub, session, &records, count, session->record_seq, nothing_more);
+            records.size = count = 0;
+        }
+    }
+    tide_session_record_topic (hub, session, tide_bytes (TIDE_SESSION_KEY), 0, false, &records);
+    publish_record (hub, session, &records, count + 1, session->record_seq, nothing_more);
+    tide_buffer_free (&records);
+}
+
+/*  What it asked for is forgotten; an append that is under way goes on without it. */
+static void drop_session_ops (tide_hub_t *hub, tide_session_t *session)
+{
+    tide_op_t *op, *next;
+    DL_FOREACH_SAFE2 (session->connection->ops, op, next, own_next)
+    {
+        if (op->session != session)
+            continue;
+        if (op->survives) {
+            op->session = NULL;
+            op->join = NULL;
+            tide_reply_free (&op->reply);
+        }
+        else
+            tide_op_cancel (hub, op);
+    }
+}
+
+void tide_session_end (tide_hub_t *hub, tide_session_t **session_p, bool for_good)
+{
+    tide_session_t *session = *session_p;
+    *session_p = NULL;
+    while (session->joins) {
+        tide_join_t *join = session->joins;
+        tide_join_abandon (hub, &join);
+    }
+    drop_session_ops (hub, session);
+    tide_deliver_forget_page (hub, session);
+    tide_deliver_pump (hub);
+    if (session->state >= TIDE_SESSION_OPEN) {
+        tide_session_t *registered;
+        HASH_FIND (hh, hub->sessions, session->sid, strlen (session->sid), registered);
+        if (registered == session)
+            HASH_DEL (hub->sessions, session);
+        hub->counters.sessions--;
+        if (session->recovers && session->record_seq > 0 && for_good)
+            remove_record (hub, session);
+        else if (session->recovers && session->record_seq > 0)
+            release (hub, session->topic, session->record_seq);
+        drop_session_ops (hub, session);
+    }
+    while (session->members) {
+        tide_member_t *member = session->members;
+        tide_member_remove (hub, &member);
+    }
+    DL_DELETE (session->connection->sessions, session);
+    session->connection->session_count--;
+    free (session->pending);
+    free (session->nsp);
+    free (session->user);
+    free (session);
+}
+
+void tide_session_taken (tide_hub_t *hub, tide_session_t *session)
+{
+    tide_connection_t *connection = session->connection;
+    tide_session_t *registered;
+    HASH_FIND (hh, hub->sessions, session->sid, strlen (session->sid), registered);
+    if (registered == session)
+        HASH_DEL (hub->sessions, session);
+    session->record_seq = 0;    /* it is somebody else's now: nothing is released */
+    tide_hub_close (hub, connection, connection->kind == TIDE_CLIENT_JSON ? 4001 : 0);
+}
+
+void tide_session_lane_event (tide_hub_t *hub, const tide_event_t *event)
+{
+    tide_args_t args;
+    const char *why;
+    json_t *json = tide_args_decode (event->payload, &args) == TIDE_OK
+                       ? tide_json_parse (args.json, &why)
+                       : NULL;
+    const char *sid = json_string_value (json);
+    tide_session_t *session = NULL;
+    if (sid)
+        HASH_FIND (hh, hub->sessions, sid, strlen (sid), session);
+    /*  It may have come back to this lane since: then the record that we hold is a later one. */
+    if (session && session->record_seq > 0 && session->record_seq < event->seq)
+        tide_session_taken (hub, session);
+    json_decref (json);
+}
+
+/*  -- another log ----------------------------------------------------------------------------- */
+
+static void reset_all (tide_hub_t *hub, tide_session_t *session)
+{
+    session->state = TIDE_SESSION_OPEN;
+    tide_member_t *member, *next;
+    DL_FOREACH_SAFE2 (session->members, member, next, own_next)
+        if (!member->is_suspended)
+            tide_join_reset (hub, member, TIDE_EPOCH_CHANGED);
+    tide_deliver_settle (hub, session);
+}
+
+static void remade (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
+{
+    bool good = answer && answer->kind == TIDE_MESSAGE_ACK;
+    if (!op->session) {
+        if (good)
+            release (hub, op->topic, answer->ack.first);
+        return;
+    }
+    if (!good) {
+        tide_hub_close (hub, op->session->connection, 1011);
+        return;
+    }
+    op->session->record_seq = op->session->base = answer->ack.first;
+    reset_all (hub, op->session);
+}
+
+void tide_session_epoch (tide_hub_t *hub, tide_session_t *session)
+{
+    tide_deliver_forget_page (hub, session);
+    while (session->joins) {
+        tide_join_t *join = session->joins;
+        tide_reply_fail (hub, &join->reply, TIDE_EPOCH_CHANGED, NULL);
+        tide_member_t *member = join->mode == TIDE_JOIN_RESET && join->reply.kind == TIDE_REPLY_NONE
+                                    ? tide_member_find (session, tide_channel_pattern (join->channel))
+                                    : NULL;
+        tide_join_abandon (hub, &join);
+        if (member)
+            member->is_suspended = false;
+    }
+    session->base = session->record_seq = session->last_number = 0;
+    session->cursor = tide_feed_watermark (hub->feed);
+    session->is_live = false;
+    if (!session->recovers) {
+        reset_all (hub, session);
+        return;
+    }
+    session->state = TIDE_SESSION_REMAKING;
+    tide_buffer_t records = {0};
+    record_session (hub, session, &records);
+    if (!publish_record (hub, session, &records, 1, 0, remade))
+        tide_hub_close (hub, session->connection, 1011);
+    tide_buffer_free (&records);
+}

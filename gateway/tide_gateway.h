@@ -1,0 +1,24 @@
+/*  tide_gateway.h - a gateway: its lanes, what they share, and the address that they serve.
+ *  SPDX-License-Identifier: MIT
+ */
+#ifndef TIDE_GATEWAY_H
+#define TIDE_GATEWAY_H
+
+#include "tide_config.h"
+
+typedef struct tide_gateway tide_gateway_t;
+
+/*  Listens and starts the lanes. The broker need not be there yet. config and its strings outlive
+ *  the gateway. NULL, and *why, one line that the caller frees, if it can't be. Ignores SIGPIPE,
+ * and brings the limit of open descriptors to where lanes can use it. */
+tide_gateway_t *tide_gateway_start (const tide_config_t *config, const char *broker_endpoint,
+                                    char **why);
+
+/*  Stops cleanly: clients get what is ready for them, at most for some seconds. Blocks until then.
+ *  NULL is tolerated. */
+void tide_gateway_stop (tide_gateway_t **self_p);
+
+/*  Where it can be reached from here, as "http://127.0.0.1:8080": with the real port. */
+const char *tide_gateway_url (const tide_gateway_t *self);
+
+#endif

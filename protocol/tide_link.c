@@ -1,0 +1,521 @@
+/*  tide_link.c - the client's half of the conversation with a broker.
+ *
+ *  A request lies here, encoded, until its answer comes: by token in a table whose order is that
+ *  of asking, and in a list whose order is that of the last sending, so that what is due again is
+ *  always in front. What is to be sent refers to it by token: a request that was answered or
+ *  cancelled meanwhile is not sent.
+ *  SPDX-License-Identifier: MIT
+ */
+#include "tide_link.h"
+
+#include "tide_alloc.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/*  The table asks for memory where all others do. */
+#define uthash_malloc(size) tide_alloc (size)
+#include <uthash.h>
+#include <utlist.h>
+
+/*  HELLO is repeated after the first of these, each time later up to the second; one that was
+ *  refused is repeated after the third. */
+enum { HELLO_MS_MIN = 250, HELLO_MS_MAX = 1000, REFUSED_MS = 5000 };
+
+typedef struct pending pending_t;
+struct pending {
+    UT_hash_handle hh;
+    pending_t *prev, *next; /* in the order of the last sending */
+    uint64_t token;
+    uint64_t sent_ms;
+    uint32_t part; /* of a SNAPSHOT */
+    tide_message_kind_t kind;
+    bool was_sent, is_queued;
+    size_t size;
+    uint8_t bytes[];
+};
+
+/*  Something to be said: a request by its token, or its own bytes. */
+typedef struct said said_t;
+struct said {
+    said_t *prev, *next;
+    tide_link_action_kind_t kind;
+    uint64_t token;
+    tide_message_t message;
+    size_t size;
+    uint8_t bytes[];
+};
+
+typedef enum {
+    LINK_IDLE,     /* not started */
+    LINK_GREETING, /* HELLO was said, or is due; no WELCOME yet */
+    LINK_UP
+} link_state_t;
+
+struct tide_link {
+    link_state_t state;
+    char *name, *lease, *origin;
+    char *refusal;
+
+    uint64_t connect_ms; /* GREETING: when the connection is made afresh */
+    uint64_t hello_ms;   /* GREETING: when HELLO is due */
+    uint64_t greeted_ms; /* when HELLO was said last */
+    uint64_t hello_wait_ms;
+    uint64_t heard_ms; /* UP: when the broker was heard last */
+    uint64_t ping_ms;  /* UP: when PING is due */
+
+    uint64_t last_token, last_id;
+    pending_t *by_token;
+    pending_t *by_sending;
+    said_t *said, *last_said;
+    tide_buffer_t scratch;
+    tide_link_counters_t counters;
+};
+
+/*  -- objects --------------------------------------------------------------------------------- */
+
+tide_link_t *tide_link_new (const tide_link_config_t *config)
+{
+    tide_link_t *self = tide_alloc (sizeof *self);
+    const char *lease = config->lease ? config->lease : "";
+    tide_assert (strlen (config->name) <= TIDE_NAME_SIZE_MAX);
+    tide_assert (strlen (lease) <= TIDE_NAME_SIZE_MAX);
+    tide_assert (strlen (config->origin) <= 40); /* made ids have room for 64 */
+    self->name = tide_copy (config->name, strlen (config->name));
+    self->lease = tide_copy (lease, strlen (lease));
+    self->origin = tide_copy (config->origin, strlen (config->origin));
+    return self;
+}
+
+static void forget (tide_link_t *self, pending_t *pending)
+{
+    HASH_DEL (self->by_token, pending);
+    if (pending->was_sent)
+        DL_DELETE (self->by_sending, pending);
+    free (pending);
+}
+
+void tide_link_destroy (tide_link_t **self_p)
+{
+    tide_link_t *self = *self_p;
+    *self_p = NULL;
+    if (!self)
+        return;
+    while (self->by_token)
+        forget (self, self->by_token);
+    said_t *said, *next;
+    DL_FOREACH_SAFE (self->said, said, next)
+    {
+        free (said);
+    }
+    free (self->last_said);
+    free (self->name);
+    free (self->lease);
+    free (self->origin);
+    free (self->refusal);
+    tide_buffer_free (&self->scratch);
+    free (self);
+}
+
+/*  -- saying ---------------------------------------------------------------------------------- */
+
+static said_t *say (tide_link_t *self, tide_link_action_kind_t kind, tide_bytes_t bytes)
+{
+    said_t *said = tide_alloc (sizeof *said + bytes.size);
+    said->kind = kind;
+    said->size = bytes.size;
+    if (bytes.size > 0)
+        memcpy (said->bytes, bytes.data, bytes.size);
+    DL_APPEND (self->said, said);
+    return said;
+}
+
+static void say_message (tide_link_t *self, const tide_message_t *message)
+{
+    self->scratch.size = 0;
+    tide_message_encode (&self->scratch, message);
+    say (self, TIDE_LINK_SEND, tide_buffer_bytes (&self->scratch));
+}
+
+static void say_hello (tide_link_t *self, uint64_t now_ms)
+{
+    tide_message_t hello = {.kind = TIDE_MESSAGE_HELLO};
+    hello.hello.name = tide_bytes (self->name);
+    hello.hello.lease = tide_bytes (self->lease);
+    say_message (self, &hello);
+    self->greeted_ms = now_ms;
+    self->hello_ms = now_ms + self->hello_wait_ms;
+    if (self->hello_wait_ms < HELLO_MS_MAX)
+        self->hello_wait_ms *= 2;
+}
+
+/*  Sends it, or sends it again. It moves to the end of those that are due again. */
+static void say_request (tide_link_t *self, uint64_t now_ms, pending_t *pending)
+{
+    if (pending->was_sent) {
+        self->counters.repeats++;
+        DL_DELETE (self->by_sending, pending);
+    }
+    DL_APPEND (self->by_sending, pending);
+    pending->was_sent = true;
+    pending->sent_ms = now_ms;
+    if (pending->is_queued)
+        return;
+    pending->is_queued = true;
+    say (self, TIDE_LINK_SEND, (tide_bytes_t){0})->token = pending->token;
+}
+
+static void connect_afresh (tide_link_t *self, uint64_t now_ms)
+{
+    self->state = LINK_GREETING;
+    self->connect_ms = now_ms + TIDE_LIVENESS_MS;
+    self->hello_wait_ms = HELLO_MS_MIN;
+    say (self, TIDE_LINK_CONNECT, (tide_bytes_t){0});
+    say_hello (self, now_ms);
+}
+
+void tide_link_start (tide_link_t *self, uint64_t now_ms)
+{
+    tide_assert (self->state == LINK_IDLE);
+    connect_afresh (self, now_ms);
+}
+
+/*  -- requests -------------------------------------------------------------------------------- */
+
+/*  Where each kind of request has its number; NULL for what is no request. */
+static uint64_t *number_of (tide_message_t *message)
+{
+    switch (message->kind) {
+    case TIDE_MESSAGE_PUBLISH:
+        return &message->publish.request;
+    case TIDE_MESSAGE_READ:
+        return &message->read.request;
+    case TIDE_MESSAGE_MARKS_READ:
+        return &message->marks_read.request;
+    case TIDE_MESSAGE_SNAPSHOT:
+        return &message->snapshot.request;
+    case TIDE_MESSAGE_TOPICS_READ:
+        return &message->topics_read.request;
+    case TIDE_MESSAGE_STATS_READ:
+        return &message->stats_read.request;
+    default:
+        return NULL;
+    }
+}
+
+static pending_t *find (const tide_link_t *self, uint64_t token)
+{
+    pending_t *pending;
+    HASH_FIND (hh, self->by_token, &token, sizeof token, pending);
+    return pending;
+}
+
+uint64_t tide_link_request (tide_link_t *self, uint64_t now_ms, tide_message_t *message)
+{
+    uint64_t *number = number_of (message);
+    tide_assert (number);
+    bool goes_on = message->kind == TIDE_MESSAGE_SNAPSHOT && message->snapshot.part > 0;
+    if (goes_on)
+        tide_link_cancel (self, *number);
+    if (HASH_COUNT (self->by_token) >= TIDE_LINK_REQUESTS_MAX)
+        return 0;
+    if (!goes_on)
+        *number = ++self->last_token;
+    self->scratch.size = 0;
+    tide_message_encode (&self->scratch, message);
+    pending_t *pending = tide_realloc (NULL, sizeof *pending + self->scratch.size);
+    *pending = (pending_t){.token = *number, .kind = message->kind, .size = self->scratch.size};
+    pending->part = message->kind == TIDE_MESSAGE_SNAPSHOT ? message->snapshot.part : 0;
+    memcpy (pending->bytes, self->scratch.data, self->scratch.size);
+    HASH_ADD (hh, self->by_token, token, sizeof pending->token, pending);
+    self->counters.requests++;
+    if (self->state == LINK_UP)
+        say_request (self, now_ms, pending);
+    return pending->token;
+}
+
+void tide_link_cancel (tide_link_t *self, uint64_t token)
+{
+    pending_t *pending = find (self, token);
+    if (pending)
+        forget (self, pending);
+}
+
+void tide_link_send (tide_link_t *self, const tide_message_t *message)
+{
+    if (self->state == LINK_UP)
+        say_message (self, message);
+}
+
+void tide_link_make_id (tide_link_t *self, char id[64])
+{
+    snprintf (id, 64, "%s-%llu", self->origin, (unsigned long long)++self->last_id);
+}
+
+/*  -- receiving ------------------------------------------------------------------------------- */
+
+static void set_refusal (tide_link_t *self, uint64_t now_ms, tide_bytes_t text)
+{
+    free (self->refusal);
+    self->refusal = tide_copy (text.data, text.size);
+    self->state = LINK_GREETING;
+    self->hello_wait_ms = HELLO_MS_MIN;
+    self->hello_ms = self->connect_ms = now_ms + REFUSED_MS;
+}
+
+/*  Both sides say so in these words (tide_message_decode). */
+static bool is_of_version (tide_bytes_t text)
+{
+    static const char words[] = "protocol version";
+    return text.size >= sizeof words - 1 && memcmp (text.data, words, sizeof words - 1) == 0;
+}
+
+/*  The conversation is over, though the connection is not: the broker does not know us. HELLO is
+ *  said at once, but never faster than it is repeated, or two that disagree would spin. */
+static void greet_again (tide_link_t *self, uint64_t now_ms)
+{
+    uint64_t soonest_ms = self->greeted_ms + HELLO_MS_MIN;
+    if (self->state != LINK_UP)
+        return;
+    self->state = LINK_GREETING;
+    self->connect_ms = now_ms + TIDE_LIVENESS_MS;
+    self->hello_wait_ms = HELLO_MS_MIN;
+    self->hello_ms = soonest_ms > now_ms ? soonest_ms : now_ms;
+    if (self->hello_ms == now_ms)
+        say_hello (self, now_ms);
+}
+
+static said_t *say_copy (tide_link_t *self, tide_link_action_kind_t kind, tide_bytes_t bytes)
+{
+    const char *why;
+    said_t *said = say (self, kind, bytes);
+    tide_status_t status =
+        tide_message_decode ((tide_bytes_t){said->bytes, said->size}, &said->message, &why);
+    tide_assert (status == TIDE_OK); /* these bytes have been decoded once */
+    return said;
+}
+
+static void welcome (tide_link_t *self, uint64_t now_ms, tide_bytes_t bytes)
+{
+    if (self->state != LINK_GREETING)
+        return;
+    self->state = LINK_UP;
+    self->heard_ms = now_ms;
+    self->ping_ms = now_ms + TIDE_HEARTBEAT_MS;
+    self->counters.welcomes++;
+    free (self->refusal);
+    self->refusal = NULL;
+    say_copy (self, TIDE_LINK_UP, bytes);
+    for (pending_t *at = self->by_token; at; at = at->hh.next)
+        say_request (self, now_ms, at);
+}
+
+/*  Whether this kind of answer belongs to that kind of request. */
+static bool fits (const pending_t *pending, const tide_message_t *answer)
+{
+    switch (answer->kind) {
+    case TIDE_MESSAGE_FAIL:
+        return true;
+    case TIDE_MESSAGE_ACK:
+        return pending->kind == TIDE_MESSAGE_PUBLISH;
+    case TIDE_MESSAGE_PAGE:
+        return pending->kind == TIDE_MESSAGE_READ;
+    case TIDE_MESSAGE_MARKS:
+        return pending->kind == TIDE_MESSAGE_MARKS_READ;
+    case TIDE_MESSAGE_STANDING: /* part 0 begins again; other parts may be answers given twice */
+        return pending->kind == TIDE_MESSAGE_SNAPSHOT
+               && (answer->standing.part == pending->part || answer->standing.part == 0);
+    case TIDE_MESSAGE_TOPICS:
+        return pending->kind == TIDE_MESSAGE_TOPICS_READ;
+    case TIDE_MESSAGE_STATS:
+        return pending->kind == TIDE_MESSAGE_STATS_READ;
+    default:
+        return false;
+    }
+}
+
+static void answer (tide_link_t *self, const tide_message_t *message, uint64_t token,
+                    tide_bytes_t bytes)
+{
+    pending_t *pending = find (self, token);
+    if (!pending || !fits (pending, message)) {
+        self->counters.stray++;
+        return;
+    }
+    forget (self, pending);
+    self->counters.answers++;
+    say_copy (self, TIDE_LINK_ANSWER, bytes)->token = token;
+}
+
+static void fail (tide_link_t *self, uint64_t now_ms, const tide_message_t *message,
+                  tide_bytes_t bytes)
+{
+    if (message->fail.request != 0)
+        answer (self, message, message->fail.request, bytes);
+    else if (is_of_version (message->fail.message))
+        set_refusal (self, now_ms, message->fail.message);
+    else
+        greet_again (self, now_ms);
+}
+
+void tide_link_receive (tide_link_t *self, uint64_t now_ms, tide_bytes_t bytes)
+{
+    tide_message_t message;
+    const char *why;
+    if (self->state == LINK_IDLE)
+        return;
+    if (tide_message_decode (bytes, &message, &why) != TIDE_OK) {
+        self->counters.malformed++;
+        if (is_of_version (tide_bytes (why)))
+            set_refusal (self, now_ms, tide_bytes (why));
+        return;
+    }
+    self->heard_ms = now_ms;
+    switch (message.kind) {
+    case TIDE_MESSAGE_WELCOME:
+        welcome (self, now_ms, bytes);
+        break;
+    case TIDE_MESSAGE_PONG:
+        break;
+    case TIDE_MESSAGE_FAIL:
+        fail (self, now_ms, &message, bytes);
+        break;
+    case TIDE_MESSAGE_ACK:
+        answer (self, &message, message.ack.request, bytes);
+        break;
+    case TIDE_MESSAGE_PAGE:
+        answer (self, &message, message.page.request, bytes);
+        break;
+    case TIDE_MESSAGE_MARKS:
+        answer (self, &message, message.marks.request, bytes);
+        break;
+    case TIDE_MESSAGE_STANDING:
+        answer (self, &message, message.standing.request, bytes);
+        break;
+    case TIDE_MESSAGE_TOPICS:
+        answer (self, &message, message.topics.request, bytes);
+        break;
+    case TIDE_MESSAGE_STATS:
+        answer (self, &message, message.stats.request, bytes);
+        break;
+    default:
+        self->counters.malformed++;
+    }
+}
+
+/*  -- time ------------------------------------------------------------------------------------ */
+
+static void tick_greeting (tide_link_t *self, uint64_t now_ms)
+{
+    if (now_ms >= self->connect_ms) {
+        uint64_t wait_ms = self->hello_wait_ms;
+        connect_afresh (self, now_ms);
+        self->hello_wait_ms = wait_ms;
+    }
+    else if (now_ms >= self->hello_ms)
+        say_hello (self, now_ms);
+}
+
+static void tick_up (tide_link_t *self, uint64_t now_ms)
+{
+    if (now_ms > self->heard_ms + TIDE_LIVENESS_MS) {
+        self->counters.aways++;
+        say (self, TIDE_LINK_AWAY, (tide_bytes_t){0});
+        connect_afresh (self, now_ms);
+        return;
+    }
+    if (now_ms >= self->ping_ms) {
+        tide_message_t ping = {.kind = TIDE_MESSAGE_PING};
+        say_message (self, &ping);
+        self->ping_ms = now_ms + TIDE_HEARTBEAT_MS;
+    }
+    while (self->by_sending && now_ms >= self->by_sending->sent_ms + TIDE_RETRY_MS)
+        say_request (self, now_ms, self->by_sending);
+}
+
+void tide_link_tick (tide_link_t *self, uint64_t now_ms)
+{
+    switch (self->state) {
+    case LINK_IDLE:
+        break;
+    case LINK_GREETING:
+        tick_greeting (self, now_ms);
+        break;
+    case LINK_UP:
+        tick_up (self, now_ms);
+        break;
+    }
+}
+
+static uint64_t sooner (uint64_t one, uint64_t other)
+{
+    return one < other ? one : other;
+}
+
+uint64_t tide_link_deadline_ms (const tide_link_t *self)
+{
+    if (self->state == LINK_IDLE)
+        return UINT64_MAX;
+    if (self->state == LINK_GREETING)
+        return sooner (self->connect_ms, self->hello_ms);
+    uint64_t due_ms = sooner (self->ping_ms, self->heard_ms + TIDE_LIVENESS_MS + 1);
+    if (self->by_sending)
+        due_ms = sooner (due_ms, self->by_sending->sent_ms + TIDE_RETRY_MS);
+    return due_ms;
+}
+
+/*  -- actions --------------------------------------------------------------------------------- */
+
+/*  The bytes of a request that still awaits its answer; none if it does not. */
+static tide_bytes_t request_bytes (tide_link_t *self, uint64_t token)
+{
+    pending_t *pending = find (self, token);
+    if (!pending)
+        return (tide_bytes_t){0};
+    pending->is_queued = false;
+    return (tide_bytes_t){pending->bytes, pending->size};
+}
+
+bool tide_link_next_action (tide_link_t *self, tide_link_action_t *action)
+{
+    while (self->said) {
+        free (self->last_said);
+        said_t *said = self->last_said = self->said;
+        DL_DELETE (self->said, said);
+        *action = (tide_link_action_t){.kind = said->kind, .token = said->token};
+        if (said->kind == TIDE_LINK_SEND) {
+            action->bytes = (tide_bytes_t){said->bytes, said->size};
+            if (said->token != 0)
+                action->bytes = request_bytes (self, said->token);
+            if (action->bytes.size == 0)
+                continue;
+        }
+        if (said->kind == TIDE_LINK_UP || said->kind == TIDE_LINK_ANSWER)
+            action->message = &said->message;
+        return true;
+    }
+    return false;
+}
+
+/*  -- state ----------------------------------------------------------------------------------- */
+
+bool tide_link_is_up (const tide_link_t *self)
+{
+    return self->state == LINK_UP;
+}
+
+size_t tide_link_pending (const tide_link_t *self)
+{
+    return HASH_COUNT (self->by_token);
+}
+
+const char *tide_link_refusal (const tide_link_t *self)
+{
+    return self->refusal;
+}
+
+tide_link_counters_t tide_link_counters (const tide_link_t *self)
+{
+    return self->counters;
+}

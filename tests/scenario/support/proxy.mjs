@@ -1,0 +1,82 @@
+// A TCP proxy that stands between a client and the gateway, and does to their connection what
+// networks do: cuts it, or swallows everything without a word.
+// SPDX-License-Identifier: MIT
+import net from "node:net";
+
+export class Proxy {
+    constructor(target) {
+        this.target = target;
+        this.pairs = new Set();
+        this.isOpen = true;     // false: new connections are refused
+    }
+
+    async start(t) {
+        this.server = net.createServer((client) => this.join(client));
+        await new Promise((resolve) => { this.server.listen(0, "127.0.0.1", resolve); });
+        this.port = this.server.address().port;
+        this.url = `http://127.0.0.1:${this.port}`;
+        this.ws = `ws://127.0.0.1:${this.port}/ws`;
+        t.after(() => {
+            this.cut();
+            this.server.close();
+        });
+        return this;
+    }
+
+    join(client) {
+        if (!this.isOpen) {
+            client.resetAndDestroy();
+            return;
+        }
+        const server = net.connect(this.target, "127.0.0.1");
+        const pair = { client, server, isStalled: false };
+        const end = () => {
+            if (pair.isStalled)
+                return;
+            client.destroy();
+            server.destroy();
+            this.pairs.delete(pair);
+        };
+        for (const [from, to] of [[client, server], [server, client]]) {
+            from.setNoDelay(true);
+            from.on("error", end);
+            from.on("close", end);
+            from.on("data", (bytes) => {
+                if (pair.isStalled || to.destroyed)
+                    return;
+                if (!to.write(bytes)) {
+                    from.pause();
+                    to.once("drain", () => from.resume());
+                }
+            });
+        }
+        this.pairs.add(pair);
+    }
+
+    /* Breaks every connection at once, with a reset on both sides. */
+    cut() {
+        for (const { client, server } of this.pairs) {
+            client.resetAndDestroy();
+            server.resetAndDestroy();
+        }
+        this.pairs.clear();
+    }
+
+    /* Half-open: what is connected now goes nowhere any more, and neither side is told. Returns what
+       lets the server know at last. */
+    stall() {
+        const stalled = [...this.pairs];
+        for (const pair of stalled) {
+            pair.isStalled = true;
+            this.pairs.delete(pair);
+        }
+        return () => {
+            for (const { client, server } of stalled) {
+                server.destroy();
+                client.destroy();
+            }
+        };
+    }
+}
+
+export const proxy = (t, server) => new Proxy(server.port).start(t);

@@ -1,0 +1,212 @@
+/*  sim_mutate.c - defects between the cores, byte for byte, to see that the checkers find them.
+ *  SPDX-License-Identifier: MIT
+ */
+#include "sim.h"
+
+#include <string.h>
+
+static const struct {
+    const char *name, *guarantee, *rule;
+} mutations[SIM_MUTATIONS] = {
+    {"none", "", "nothing is broken"},
+#define X(NAME, name, guarantee, rule) {name, guarantee, rule},
+#include "mutations"
+#undef X
+};
+
+const char *sim_mutation_name (sim_mutation_t mutation)
+{
+    return mutations[mutation].name;
+}
+
+const char *sim_mutation_guarantee (sim_mutation_t mutation)
+{
+    return mutations[mutation].guarantee;
+}
+
+const char *sim_mutation_rule (sim_mutation_t mutation)
+{
+    return mutations[mutation].rule;
+}
+
+static bool decode (tide_bytes_t bytes, tide_message_t *message)
+{
+    const char *why;
+    return tide_message_decode (bytes, message, &why) == TIDE_OK;
+}
+
+/*  -- to the broker --------------------------------------------------------------------------- */
+
+static void copy_events (sim_t *sim, tide_list_t list, tide_buffer_t *events)
+{
+    tide_event_t event;
+    while (tide_event_next (&list, &event)) {
+        char id[80];
+        if (sim->mutation == SIM_MUTATION_LOGGED_VOLATILE)
+            event.flags &= (uint8_t)~TIDE_EVENT_VOLATILE;
+        else if (event.id.size > 0 && event.id.size < 40) {
+            memcpy (id, event.id.data, event.id.size);
+            size_t added = 0;
+            for (uint64_t rest = ++sim->serial; rest > 0; rest /= 10)
+                id[event.id.size + added++] = (char)('0' + rest % 10);
+            event.id = (tide_bytes_t){(uint8_t *)id, event.id.size + added};
+        }
+        tide_event_append (events, &event);
+    }
+}
+
+bool sim_mutate_to_broker (sim_t *sim, tide_bytes_t bytes, tide_buffer_t *out)
+{
+    tide_message_t message;
+    if (sim->mutation != SIM_MUTATION_LOGGED_VOLATILE && sim->mutation != SIM_MUTATION_FORGOTTEN_ID)
+        return false;
+    if (!decode (bytes, &message) || message.kind != TIDE_MESSAGE_PUBLISH)
+        return false;
+    tide_buffer_t events = {0};
+    copy_events (sim, message.publish.events, &events);
+    message.publish.events = tide_list (&events, message.publish.events.count);
+    tide_message_encode (out, &message);
+    tide_buffer_free (&events);
+    sim->mutated++;
+    return true;
+}
+
+/*  -- from the broker ------------------------------------------------------------------------- */
+
+/*  Leaves one event out that is not a session's own record. */
+static bool thin_out (sim_t *sim, tide_message_t *message, tide_buffer_t *events, bool sessions)
+{
+    tide_list_t list = message->standing.events;
+    tide_event_t event;
+    uint32_t count = 0;
+    bool is_thin = false;
+    while (tide_event_next (&list, &event)) {
+        bool is_session = tide_topic_is_system (event.topic);
+        bool is_key = !tide_bytes_is (event.key, "#session");
+        if (!is_thin && is_session == sessions && is_key && sim_chance (sim, 50)) {
+            is_thin = true;
+            continue;
+        }
+        tide_event_append (events, &event);
+        count++;
+    }
+    message->standing.events = tide_list (events, count);
+    return is_thin;
+}
+
+static bool mutate_answer (sim_t *sim, tide_message_t *message, tide_buffer_t *events)
+{
+    switch (sim->mutation) {
+    case SIM_MUTATION_EMPTY_PAGE:
+        if (message->kind != TIDE_MESSAGE_PAGE || message->page.events.count == 0)
+            return false;
+        message->page.events = (tide_list_t){0};
+        return true;
+    case SIM_MUTATION_HIDDEN_LOSS:
+        if (message->kind != TIDE_MESSAGE_PAGE || message->page.lost.count == 0)
+            return false;
+        message->page.lost = (tide_list_t){0};
+        return true;
+    case SIM_MUTATION_LOST_MEMBERSHIP:
+    case SIM_MUTATION_THIN_SNAPSHOT:
+        return message->kind == TIDE_MESSAGE_STANDING
+               && thin_out (sim, message, events, sim->mutation == SIM_MUTATION_LOST_MEMBERSHIP);
+    case SIM_MUTATION_FALSE_ACK:
+        if (message->kind != TIDE_MESSAGE_FAIL || message->fail.code != TIDE_LOG_FULL)
+            return false;
+        *message = (tide_message_t){.kind = TIDE_MESSAGE_ACK,
+                                    .ack = {.request = message->fail.request,
+                                            .epoch = sim->disk->epoch,
+                                            .first = sim->disk->count + 1,
+                                            .count = 1}};
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool sim_mutate_from_broker (sim_t *sim, tide_bytes_t bytes, tide_buffer_t *out)
+{
+    tide_message_t message;
+    tide_buffer_t events = {0};
+    if (sim->mutation == SIM_MUTATION_NONE || !decode (bytes, &message))
+        return false;
+    bool is_changed = mutate_answer (sim, &message, &events);
+    if (is_changed) {
+        tide_message_encode (out, &message);
+        sim->mutated++;
+    }
+    tide_buffer_free (&events);
+    return is_changed;
+}
+
+/*  -- what is published ----------------------------------------------------------------------- */
+
+static bool shift_seq (tide_message_t *message, tide_buffer_t *events)
+{
+    tide_list_t list = message->events.events;
+    tide_event_t event;
+    while (tide_event_next (&list, &event)) {
+        event.seq--;
+        tide_event_append (events, &event);
+    }
+    message->events.events = tide_list (events, message->events.events.count);
+    return true;
+}
+
+static bool silence_mark (tide_message_t *message, tide_buffer_t *marks)
+{
+    tide_list_t list = message->marked.marks;
+    tide_mark_t mark;
+    if (!tide_mark_next (&list, &mark) || mark.topics.count == 0)
+        return false;
+    mark.topics = (tide_list_t){0};
+    tide_mark_append (marks, &mark);
+    message->marked.marks = tide_list (marks, 1);
+    return true;
+}
+
+/*  Every volatile message is published once more with the next one, as if it belonged there. */
+static bool repeat_volatile (sim_t *sim, tide_message_t *message)
+{
+    message->volatiles.behind = sim->disk->count;
+    return true;
+}
+
+bool sim_mutate_published (sim_t *sim, tide_bytes_t frame, tide_buffer_t *out)
+{
+    tide_bytes_t prefix, bytes;
+    tide_message_t message;
+    tide_buffer_t list = {0};
+    bool is_changed = false;
+    if (sim->mutation == SIM_MUTATION_NONE || !tide_fanout_split (frame, &prefix, &bytes)
+        || !decode (bytes, &message) || !sim_chance (sim, 30))
+        return false;
+    if (sim->mutation == SIM_MUTATION_SHIFTED_SEQ && message.kind == TIDE_MESSAGE_EVENTS)
+        is_changed = shift_seq (&message, &list);
+    else if (sim->mutation == SIM_MUTATION_SILENT_MARK && message.kind == TIDE_MESSAGE_MARKED)
+        is_changed = silence_mark (&message, &list);
+    else if (sim->mutation == SIM_MUTATION_REPEATED_VOLATILE
+             && message.kind == TIDE_MESSAGE_VOLATILE)
+        is_changed = repeat_volatile (sim, &message);
+    if (is_changed) {
+        tide_buffer_append_bytes (out, prefix);
+        tide_message_encode (out, &message);
+        sim->mutated++;
+    }
+    tide_buffer_free (&list);
+    return is_changed;
+}
+
+/*  -- from clients ---------------------------------------------------------------------------- */
+
+void sim_mutate_hello (sim_t *sim, uint64_t *epoch, uint64_t *seq)
+{
+    if (sim->mutation == SIM_MUTATION_ANY_EPOCH)
+        *epoch = sim->disk->epoch;
+    else if (sim->mutation == SIM_MUTATION_OLD_POSITION && *seq > 0)
+        *seq -= sim_random (sim, *seq < 20 ? *seq : 20);
+    else
+        return;
+    sim->mutated++;
+}

@@ -1,0 +1,378 @@
+/*  tide_loop.c - a broker and some lanes in one thread.
+ *  SPDX-License-Identifier: MIT
+ */
+#include "tide_loop.h"
+
+#include "tide_alloc.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void load_event (void *argument, uint64_t seq, uint64_t segment, const tide_bytes_t *record)
+{
+    tide_broker_load (argument, seq, segment, record);
+}
+
+static void load_lost (void *argument, tide_bytes_t topic, uint64_t seq)
+{
+    tide_broker_load_lost (argument, topic, seq);
+}
+
+static void start_broker (tide_loop_t *self)
+{
+    self->broker_config.epoch = tide_log_info (self->log).epoch;
+    self->broker = tide_broker_new (&self->broker_config);
+    tide_log_lost (self->log, load_lost, self->broker);
+    tide_log_scan (self->log, load_event, self->broker);
+    tide_broker_start (self->broker, self->now_ms, tide_log_info (self->log).last);
+}
+
+static void start_lane (tide_loop_t *self, unsigned hub)
+{
+    snprintf (self->lanes[hub], sizeof self->lanes[hub], "lane%u.%u", hub, self->generation++);
+    self->hub_config.lane = self->lanes[hub];
+    self->hub_config.secret[0]++;
+    self->prefixes[hub].size = 0;
+    self->hubs[hub] = tide_hub_new (&self->hub_config, self->now_ms);
+}
+
+tide_loop_t *tide_loop_new (const tide_broker_config_t *broker_config)
+{
+    static const char *const namespaces[] = {"/", "/tenant-*", "/plain", NULL};
+    static const char *const no_recovery[] = {"/plain", NULL};
+    tide_loop_t *self = tide_alloc (sizeof *self);
+    self->now_ms = 1700000000000;
+    self->broker_config = (tide_broker_config_t){.events = "7401",
+                                                 .volatiles = "7402",
+                                                 .payload_max = 100000,
+                                                 .retain_events = 100000,
+                                                 .retain_bytes = 1u << 30,
+                                                 .retain_ms = 86400000,
+                                                 .dedupe_ids = 100000};
+    if (broker_config)
+        self->broker_config = *broker_config;
+    self->hub_config = (tide_hub_config_t){.engineio = {25000, 20000, 100000},
+                                           .connect_timeout_ms = 45000,
+                                           .payload_max = 100000,
+                                           .resume_ms = 60000,
+                                           .namespaces = namespaces,
+                                           .no_recovery = no_recovery,
+                                           .may_read = true,
+                                           .may_publish = true,
+                                           .tape_size = 1 << 16};
+    self->log = tide_log_open_memory (0x1111);
+    start_broker (self);
+    for (unsigned hub = 0; hub < LOOP_HUBS; hub++)
+        start_lane (self, hub);
+    tide_loop_run (self);
+    return self;
+}
+
+void tide_loop_destroy (tide_loop_t **self_p)
+{
+    tide_loop_t *self = *self_p;
+    *self_p = NULL;
+    for (unsigned at = 0; at < self->client_count; at++) {
+        tide_loop_client_t *client = self->clients[at];
+        if (client->connection)
+            tide_hub_closed (self->hubs[client->hub], self->now_ms, &client->connection);
+        for (size_t frame = 0; frame < client->count; frame++)
+            free (client->frames[frame]);
+        free (client);
+    }
+    for (unsigned hub = 0; hub < LOOP_HUBS; hub++) {
+        tide_hub_destroy (&self->hubs[hub]);
+        tide_buffer_free (&self->prefixes[hub]);
+    }
+    tide_broker_destroy (&self->broker);
+    tide_log_close (&self->log);
+    free (self->http_body);
+    free (self);
+}
+
+/*  -- between broker and lanes ---------------------------------------------------------------- */
+
+static bool is_subscribed (const tide_buffer_t *prefixes, tide_bytes_t frame, bool is_volatile)
+{
+    tide_reader_t reader = tide_reader (tide_buffer_bytes (prefixes));
+    while (reader.remaining > 0) {
+        bool same = (tide_take_u8 (&reader) != 0) == is_volatile;
+        uint32_t size = tide_take_u32 (&reader);
+        tide_bytes_t prefix = tide_take_bytes (&reader, size);
+        if (same && prefix.size <= frame.size && memcmp (prefix.data, frame.data, prefix.size) == 0)
+            return true;
+    }
+    return frame.size > 0 && frame.data[0] == TIDE_CLASS_MARK;
+}
+
+static void subscribe (tide_buffer_t *prefixes, const tide_hub_action_t *action)
+{
+    tide_put_u8 (prefixes, action->is_volatile);
+    tide_put_u32 (prefixes, (uint32_t) action->bytes.size);
+    tide_buffer_append_bytes (prefixes, action->bytes);
+}
+
+static void unsubscribe (tide_buffer_t *prefixes, const tide_hub_action_t *action)
+{
+    tide_reader_t reader = tide_reader (tide_buffer_bytes (prefixes));
+    while (reader.remaining > 0) {
+        size_t at = prefixes->size - reader.remaining;
+        bool is_volatile = tide_take_u8 (&reader) != 0;
+        tide_bytes_t prefix = tide_take_bytes (&reader, tide_take_u32 (&reader));
+        if (is_volatile != action->is_volatile || !tide_bytes_equal (prefix, action->bytes))
+            continue;
+        memmove (prefixes->data + at, reader.data, reader.remaining);
+        prefixes->size = at + reader.remaining;
+        return;
+    }
+}
+
+static void complete (tide_loop_t *self)
+{
+    tide_log_completion_t completion;
+    while (tide_log_next (self->log, &completion))
+        tide_broker_complete (self->broker, self->now_ms, &completion);
+}
+
+static void do_broker (tide_loop_t *self, const tide_broker_action_t *action)
+{
+    tide_log_batch_t *batch = action->batch;
+    tide_log_fetch_t *fetch = action->fetch;
+    switch (action->kind) {
+    case TIDE_BROKER_SEND:
+        for (unsigned hub = 0; hub < LOOP_HUBS; hub++)
+            if (tide_bytes_is (action->peer, self->peers[hub]) && !self->is_cut[hub])
+                tide_hub_receive (self->hubs[hub], self->now_ms, action->bytes);
+        break;
+    case TIDE_BROKER_PUBLISH:
+        for (unsigned hub = 0; hub < LOOP_HUBS; hub++)
+            if (!self->is_cut[hub]
+                && is_subscribed (&self->prefixes[hub], action->bytes, action->is_volatile))
+                tide_hub_published (self->hubs[hub], self->now_ms, action->bytes);
+        break;
+    case TIDE_BROKER_APPEND:
+        tide_log_append (self->log, &batch);
+        complete (self);
+        break;
+    case TIDE_BROKER_FETCH:
+        tide_log_fetch (self->log, &fetch);
+        complete (self);
+        break;
+    case TIDE_BROKER_STOP:
+        tide_assert (false);
+    }
+}
+
+/*  -- between lanes and clients --------------------------------------------------------------- */
+
+static tide_loop_client_t *client_of (tide_loop_t *self, const tide_connection_t *connection)
+{
+    for (unsigned at = 0; at < self->client_count; at++)
+        if (self->clients[at]->connection == connection)
+            return self->clients[at];
+    tide_assert (false);
+    return NULL;
+}
+
+/*  Takes the frames apart; fragments are put together. */
+static void take_frames (tide_loop_client_t *client, tide_bytes_t bytes)
+{
+    static tide_buffer_t text;
+    static uint8_t opcode;
+    tide_reader_t reader = tide_reader (bytes);
+    while (reader.remaining > 0) {
+        uint8_t first = tide_take_u8 (&reader);
+        uint64_t size = tide_take_u8 (&reader);
+        size = size == 126 ? tide_take_u16 (&reader) : size == 127 ? tide_take_u64 (&reader) : size;
+        tide_bytes_t payload = tide_take_bytes (&reader, (size_t) size);
+        tide_assert (!reader.failed);
+        if ((first & 0x0f) != 0)
+            opcode = first & 0x0f;
+        tide_buffer_append_bytes (&text, payload);
+        if (!(first & 0x80))
+            continue;
+        if (opcode == 1) {
+            tide_assert (client->count < sizeof client->frames / sizeof client->frames[0]);
+            client->frames[client->count++] = tide_copy (text.data, text.size);
+        }
+        else
+            client->binaries++;
+        text.size = 0;
+    }
+    tide_buffer_free (&text);
+}
+
+static void write_to (tide_loop_t *self, tide_loop_client_t *client)
+{
+    client->is_writable = client->is_stalled;
+    if (!client->is_stalled)
+        take_frames (client, tide_hub_write (self->hubs[client->hub], self->now_ms,
+                                             client->connection));
+}
+
+static void do_hub (tide_loop_t *self, unsigned hub, const tide_hub_action_t *action)
+{
+    tide_loop_client_t *client;
+    switch (action->kind) {
+    case TIDE_HUB_CONNECT:
+        snprintf (self->peers[hub], sizeof self->peers[hub], "peer%u.%u", hub, self->generation++);
+        break;
+    case TIDE_HUB_SEND:
+        if (!self->is_cut[hub])
+            tide_broker_receive (self->broker, self->now_ms, tide_bytes (self->peers[hub]),
+                                 action->bytes);
+        break;
+    case TIDE_HUB_SUBSCRIBE:
+        subscribe (&self->prefixes[hub], action);
+        break;
+    case TIDE_HUB_UNSUBSCRIBE:
+        unsubscribe (&self->prefixes[hub], action);
+        break;
+    case TIDE_HUB_WRITABLE:
+        write_to (self, client_of (self, action->connection));
+        break;
+    case TIDE_HUB_CLOSE:
+        client = client_of (self, action->connection);
+        client->close_code = action->close_code;
+        if (!client->is_stalled)
+            take_frames (client, tide_hub_write (self->hubs[hub], self->now_ms, client->connection));
+        tide_hub_closed (self->hubs[hub], self->now_ms, &client->connection);
+        break;
+    case TIDE_HUB_RESPOND:
+        self->ticket = action->ticket;
+        self->http_status = action->http_status;
+        free (self->http_body);
+        self->http_body = tide_copy (action->bytes.data, action->bytes.size);
+        break;
+    case TIDE_HUB_FOLLOW:
+    case TIDE_HUB_PAUSE:
+    case TIDE_HUB_RESUME:
+        break;
+    }
+}
+
+void tide_loop_run (tide_loop_t *self)
+{
+    for (bool busy = true; busy;) {
+        busy = false;
+        tide_broker_action_t from_broker;
+        while (tide_broker_next_action (self->broker, &from_broker)) {
+            do_broker (self, &from_broker);
+            busy = true;
+        }
+        for (unsigned hub = 0; hub < LOOP_HUBS; hub++) {
+            tide_hub_action_t from_hub;
+            while (tide_hub_next_action (self->hubs[hub], &from_hub)) {
+                do_hub (self, hub, &from_hub);
+                busy = true;
+            }
+        }
+    }
+}
+
+void tide_loop_pass (tide_loop_t *self, uint64_t ms)
+{
+    enum { STEP_MS = 250 };
+    for (uint64_t passed = 0; passed < ms; passed += STEP_MS) {
+        self->now_ms += STEP_MS;
+        tide_broker_tick (self->broker, self->now_ms);
+        for (unsigned hub = 0; hub < LOOP_HUBS; hub++)
+            tide_hub_tick (self->hubs[hub], self->now_ms);
+        tide_loop_run (self);
+    }
+}
+
+void tide_loop_kill_lane (tide_loop_t *self, unsigned hub)
+{
+    for (unsigned at = 0; at < self->client_count; at++)
+        if (self->clients[at]->hub == hub)
+            self->clients[at]->connection = NULL;
+    tide_hub_destroy (&self->hubs[hub]);
+    start_lane (self, hub);
+    tide_loop_run (self);
+}
+
+void tide_loop_kill_broker (tide_loop_t *self, bool wipe)
+{
+    tide_broker_destroy (&self->broker);
+    if (wipe) {
+        tide_log_close (&self->log);
+        self->log = tide_log_open_memory (0x2222 + self->generation++);
+    }
+    start_broker (self);
+    tide_loop_run (self);
+}
+
+/*  -- clients --------------------------------------------------------------------------------- */
+
+tide_loop_client_t *tide_loop_open (tide_loop_t *self, unsigned hub, tide_client_kind_t kind)
+{
+    tide_assert (self->client_count < LOOP_CLIENTS);
+    tide_loop_client_t *client = tide_alloc (sizeof *client);
+    client->loop = self;
+    client->hub = hub;
+    self->clients[self->client_count++] = client;
+    client->connection = tide_hub_open (self->hubs[hub], self->now_ms, kind, client);
+    tide_loop_run (self);
+    return client;
+}
+
+void tide_loop_say (tide_loop_client_t *client, const char *format, ...)
+{
+    char *text = NULL;
+    va_list arguments;
+    va_start (arguments, format);
+    int size = vasprintf (&text, format, arguments);
+    va_end (arguments);
+    tide_assert (size >= 0);
+    if (client->connection)
+        tide_hub_frame (client->loop->hubs[client->hub], client->loop->now_ms, client->connection,
+                        (tide_bytes_t){(uint8_t *) text, strlen (text)}, true);
+    free (text);
+    tide_loop_run (client->loop);
+}
+
+void tide_loop_cut (tide_loop_client_t *client)
+{
+    if (client->connection)
+        tide_hub_closed (client->loop->hubs[client->hub], client->loop->now_ms,
+                         &client->connection);
+    tide_loop_run (client->loop);
+}
+
+const char *tide_loop_hear (tide_loop_client_t *client)
+{
+    return client->first < client->count ? client->frames[client->first++] : NULL;
+}
+
+void tide_loop_unstall (tide_loop_client_t *client)
+{
+    client->is_stalled = false;
+    if (client->is_writable && client->connection)
+        write_to (client->loop, client);
+    tide_loop_run (client->loop);
+}
+
+void tide_loop_http (tide_loop_t *self, unsigned hub, const char *method, const char *path,
+                     const char *query, const char *body)
+{
+    self->http_status = 0;
+    tide_http_request_t request = {tide_bytes (method), tide_bytes (path), tide_bytes (query),
+                                   tide_bytes (body)};
+    tide_hub_request (self->hubs[hub], self->now_ms, &request);
+    tide_loop_run (self);
+}
+
+uint64_t tide_loop_publish (tide_loop_t *self, const char *topic, int number)
+{
+    char body[400];
+    snprintf (body, sizeof body, "{\"topic\":\"%s\",\"event\":\"n\",\"data\":%d}", topic, number);
+    tide_loop_http (self, 0, "POST", "/api/v1/publish", "", body);
+    tide_assert (self->http_status == 200);
+    json_t *answer = json_loads (self->http_body, 0, NULL);
+    uint64_t seq = (uint64_t) json_integer_value (json_object_get (answer, "seq"));
+    json_decref (answer);
+    return seq;
+}

@@ -1,0 +1,82 @@
+/*  tide_loop.h - a broker and some lanes in one thread, wired together without sockets.
+ *
+ *  For tests that are about what the cores decide together, not about faults (tests/sim is for
+ *  those): everything that is sent arrives at once, and time passes when the test says so.
+ *  SPDX-License-Identifier: MIT
+ */
+#ifndef TIDE_LOOP_H
+#define TIDE_LOOP_H
+
+#include "tide_broker.h"
+#include "tide_hub.h"
+#include "tide_log.h"
+
+#include <jansson.h>
+
+enum { LOOP_HUBS = 3, LOOP_CLIENTS = 32 };
+
+typedef struct tide_loop tide_loop_t;
+
+/*  A client at the other end of a WebSocket. */
+typedef struct {
+    tide_loop_t *loop;
+    unsigned hub;
+    tide_connection_t *connection;  /* NULL when it is closed */
+    unsigned close_code;
+    bool is_stalled;                /* it takes nothing */
+    bool is_writable;               /* WRITABLE was said while it was stalled */
+    char *frames[65536];            /* what it was sent and has not looked at: text frames */
+    size_t first, count;
+    size_t binaries;                /* binary frames */
+} tide_loop_client_t;
+
+struct tide_loop {
+    uint64_t now_ms;
+    tide_broker_config_t broker_config;
+    tide_hub_config_t hub_config;
+    tide_log_t *log;
+    tide_broker_t *broker;
+    tide_hub_t *hubs[LOOP_HUBS];
+    bool is_cut[LOOP_HUBS];         /* nothing passes between this lane and the broker */
+    char lanes[LOOP_HUBS][32];
+    char peers[LOOP_HUBS][32];
+    unsigned generation;
+    tide_buffer_t prefixes[LOOP_HUBS];  /* subscriptions: u8 volatile, u32 size, bytes */
+    tide_loop_client_t *clients[LOOP_CLIENTS];
+    unsigned client_count;
+    uint64_t ticket;                /* the latest HTTP answer */
+    unsigned http_status;
+    char *http_body;
+};
+
+tide_loop_t *tide_loop_new (const tide_broker_config_t *broker_config);
+void tide_loop_destroy (tide_loop_t **self_p);
+
+/*  Lets everything happen that can happen now. */
+void tide_loop_run (tide_loop_t *self);
+/*  Lets time pass, in small steps. */
+void tide_loop_pass (tide_loop_t *self, uint64_t ms);
+
+/*  Ends a lane as kill -9 does: its clients see their connections close; starts a new one. */
+void tide_loop_kill_lane (tide_loop_t *self, unsigned hub);
+/*  Ends the broker as kill -9 does and starts one on the same log, or on an empty one. */
+void tide_loop_kill_broker (tide_loop_t *self, bool wipe);
+
+tide_loop_client_t *tide_loop_open (tide_loop_t *self, unsigned hub, tide_client_kind_t kind);
+/*  The client sends a text frame. */
+void tide_loop_say (tide_loop_client_t *client, const char *format, ...)
+    __attribute__ ((format (printf, 2, 3)));
+/*  The connection ends. */
+void tide_loop_cut (tide_loop_client_t *client);
+/*  The next text frame, or NULL; valid until the loop ends. */
+const char *tide_loop_hear (tide_loop_client_t *client);
+/*  It takes bytes again. */
+void tide_loop_unstall (tide_loop_client_t *client);
+
+/*  An HTTP request, answered in http_status and http_body. */
+void tide_loop_http (tide_loop_t *self, unsigned hub, const char *method, const char *path,
+                     const char *query, const char *body);
+/*  Publishes number n to a topic; returns its sequence. */
+uint64_t tide_loop_publish (tide_loop_t *self, const char *topic, int number);
+
+#endif

@@ -1,0 +1,401 @@
+/*  test_tide_link.c - the client's half of the conversation with a broker.
+ *  SPDX-License-Identifier: MIT
+ */
+#include "tide_link.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const tide_link_config_t config = {.name = "lane", .lease = "lease-1", .origin = "o1"};
+
+static void receive (tide_link_t *link, uint64_t now_ms, const tide_message_t *message)
+{
+    tide_buffer_t out = {0};
+    tide_message_encode (&out, message);
+    tide_link_receive (link, now_ms, tide_buffer_bytes (&out));
+    tide_buffer_free (&out); /* what the link says of it must not need these bytes */
+}
+
+static void welcome (tide_link_t *link, uint64_t now_ms)
+{
+    tide_message_t message = {.kind = TIDE_MESSAGE_WELCOME};
+    message.welcome.epoch = 7;
+    message.welcome.head = 42;
+    message.welcome.events = tide_bytes ("7401");
+    receive (link, now_ms, &message);
+}
+
+static void fail_conversation (tide_link_t *link, uint64_t now_ms, const char *text)
+{
+    tide_message_t message = {.kind = TIDE_MESSAGE_FAIL};
+    message.fail.code = TIDE_BAD_REQUEST;
+    message.fail.message = tide_bytes (text);
+    receive (link, now_ms, &message);
+}
+
+static void ack (tide_link_t *link, uint64_t now_ms, uint64_t token)
+{
+    tide_message_t message = {.kind = TIDE_MESSAGE_ACK};
+    message.ack.request = token;
+    message.ack.first = 9;
+    message.ack.count = 1;
+    receive (link, now_ms, &message);
+}
+
+static uint64_t publish (tide_link_t *link, uint64_t now_ms)
+{
+    tide_message_t message = {.kind = TIDE_MESSAGE_PUBLISH};
+    uint64_t token = tide_link_request (link, now_ms, &message);
+    assert_true (message.publish.request == token);
+    return token;
+}
+
+static uint64_t snapshot (tide_link_t *link, uint64_t token, uint32_t part)
+{
+    tide_message_t message = {.kind = TIDE_MESSAGE_SNAPSHOT};
+    message.snapshot.request = token;
+    message.snapshot.topic = tide_bytes ("t");
+    message.snapshot.part = part;
+    return tide_link_request (link, 0, &message);
+}
+
+static void standing (tide_link_t *link, uint64_t token, uint32_t part, bool more)
+{
+    tide_message_t message = {.kind = TIDE_MESSAGE_STANDING};
+    message.standing.request = token;
+    message.standing.part = part;
+    message.standing.more = more;
+    receive (link, 0, &message);
+}
+
+/*  What the link wants done, as a word each: C connect, U up, Y away, N answer, and for what it
+ *  sends the kind's first letter (P for PUBLISH, i for PING), with requests' numbers. */
+static const char *actions (tide_link_t *link)
+{
+    static tide_buffer_t said;
+    tide_link_action_t action;
+    tide_message_t sent;
+    const char *why;
+    said.size = 0;
+    while (tide_link_next_action (link, &action)) {
+        if (action.kind == TIDE_LINK_CONNECT)
+            tide_buffer_append_text (&said, "C ");
+        else if (action.kind == TIDE_LINK_AWAY)
+            tide_buffer_append_text (&said, "Y ");
+        else if (action.kind == TIDE_LINK_UP)
+            tide_buffer_printf (&said, "U%u ", (unsigned)action.message->welcome.head);
+        else if (action.kind == TIDE_LINK_ANSWER)
+            tide_buffer_printf (&said, "N%u:%s ", (unsigned)action.token,
+                                tide_message_name (action.message->kind));
+        else {
+            assert_int_equal (tide_message_decode (action.bytes, &sent, &why), TIDE_OK);
+            tide_buffer_append_text (&said, tide_message_name (sent.kind));
+            if (action.token != 0)
+                tide_buffer_printf (&said, "%u", (unsigned)action.token);
+            if (sent.kind == TIDE_MESSAGE_HELLO) {
+                assert_true (tide_bytes_is (sent.hello.name, "lane"));
+                assert_true (tide_bytes_is (sent.hello.lease, "lease-1"));
+            }
+            tide_buffer_append_text (&said, " ");
+        }
+    }
+    tide_put_u8 (&said, 0);
+    static char text[4096];
+    assert_true (said.size <= sizeof text);
+    memcpy (text, said.data, said.size);
+    tide_buffer_free (&said);
+    return text;
+}
+
+static tide_link_t *link_that_is_up (void)
+{
+    tide_link_t *link = tide_link_new (&config);
+    tide_link_start (link, 0);
+    welcome (link, 0);
+    assert_string_equal (actions (link), "C HELLO U42 ");
+    assert_true (tide_link_is_up (link));
+    return link;
+}
+
+static void hello_is_repeated_later_and_later_until_the_welcome (void **state)
+{
+    (void)state;
+    tide_link_t *link = tide_link_new (&config);
+    assert_true (tide_link_deadline_ms (link) == UINT64_MAX);
+    tide_link_start (link, 1000);
+    assert_string_equal (actions (link), "C HELLO ");
+    static const uint64_t due[] = {1250, 1750, 2750, 3750};
+    for (size_t at = 0; at < 4; at++) {
+        assert_true (tide_link_deadline_ms (link) == due[at]);
+        tide_link_tick (link, due[at] - 1);
+        assert_string_equal (actions (link), "");
+        tide_link_tick (link, due[at]);
+        assert_string_equal (actions (link), "HELLO ");
+    }
+    /*  A connection that brings nothing is not waited for: it may lead nowhere any more. */
+    tide_link_tick (link, 1000 + TIDE_LIVENESS_MS);
+    assert_string_equal (actions (link), "C HELLO ");
+    welcome (link, 4100);
+    assert_string_equal (actions (link), "U42 ");
+    welcome (link, 4101);
+    assert_string_equal (actions (link), "");
+    assert_true (tide_link_counters (link).welcomes == 1);
+    tide_link_destroy (&link);
+    assert_null (link);
+}
+
+static void requests_wait_for_the_welcome_and_go_out_in_order (void **state)
+{
+    (void)state;
+    tide_link_t *link = tide_link_new (&config);
+    tide_link_start (link, 0);
+    assert_true (publish (link, 0) == 1 && publish (link, 0) == 2 && publish (link, 0) == 3);
+    tide_link_cancel (link, 2);
+    assert_string_equal (actions (link), "C HELLO ");
+    welcome (link, 10);
+    assert_string_equal (actions (link), "U42 PUBLISH1 PUBLISH3 ");
+    assert_int_equal (tide_link_pending (link), 2);
+    ack (link, 20, 3);
+    ack (link, 20, 3);
+    assert_string_equal (actions (link), "N3:ACK ");
+    assert_true (tide_link_counters (link).stray == 1);
+    tide_link_destroy (&link);
+}
+
+static void an_answer_of_the_wrong_kind_is_stray (void **state)
+{
+    (void)state;
+    tide_link_t *link = link_that_is_up ();
+    tide_message_t read = {.kind = TIDE_MESSAGE_READ};
+    uint64_t token = tide_link_request (link, 0, &read);
+    assert_string_equal (actions (link), "READ1 ");
+    ack (link, 1, token);
+    assert_string_equal (actions (link), "");
+    tide_message_t page = {.kind = TIDE_MESSAGE_PAGE};
+    page.page.request = token;
+    receive (link, 2, &page);
+    assert_string_equal (actions (link), "N1:PAGE ");
+    tide_message_t refused = {.kind = TIDE_MESSAGE_FAIL};
+    refused.fail.request = publish (link, 2);
+    receive (link, 3, &refused);
+    assert_string_equal (actions (link), "N2:FAIL ");
+    assert_true (tide_link_counters (link).stray == 1 && tide_link_pending (link) == 0);
+    tide_link_destroy (&link);
+}
+
+static void silence_is_noticed_and_everything_is_asked_again (void **state)
+{
+    (void)state;
+    tide_link_t *link = link_that_is_up ();
+    publish (link, 0);
+    publish (link, 0);
+    assert_string_equal (actions (link), "PUBLISH1 PUBLISH2 ");
+    tide_link_tick (link, TIDE_HEARTBEAT_MS);
+    assert_string_equal (actions (link), "PING ");
+    tide_message_t pong = {.kind = TIDE_MESSAGE_PONG};
+    receive (link, 1100, &pong);
+    tide_link_tick (link, 1100 + TIDE_LIVENESS_MS);
+    assert_string_equal (actions (link), "PING ");
+    tide_link_tick (link, 1100 + TIDE_LIVENESS_MS + 1);
+    assert_string_equal (actions (link), "Y C HELLO ");
+    assert_false (tide_link_is_up (link));
+    publish (link, 4200);
+    assert_string_equal (actions (link), "");
+    assert_int_equal (tide_link_pending (link), 3);
+    welcome (link, 4300);
+    assert_string_equal (actions (link), "U42 PUBLISH1 PUBLISH2 PUBLISH3 ");
+    assert_true (tide_link_counters (link).aways == 1);
+    assert_true (tide_link_counters (link).repeats == 2);
+    tide_link_destroy (&link);
+}
+
+static void a_broker_that_does_not_know_us_is_greeted_again_but_not_too_fast (void **state)
+{
+    (void)state;
+    tide_link_t *link = link_that_is_up ();
+    publish (link, 1000);
+    actions (link);
+    fail_conversation (link, 1001, "say hello first");
+    fail_conversation (link, 1002, "say hello first");
+    assert_string_equal (actions (link), "HELLO ");
+    assert_false (tide_link_is_up (link));
+    welcome (link, 1010);
+    assert_string_equal (actions (link), "U42 PUBLISH1 ");
+    fail_conversation (link, 1011, "say hello first");
+    assert_string_equal (actions (link), "");
+    assert_true (tide_link_deadline_ms (link) == 1251);
+    tide_link_tick (link, 1251);
+    assert_string_equal (actions (link), "HELLO ");
+    tide_link_destroy (&link);
+}
+
+static void a_refused_version_is_kept_and_tried_slowly (void **state)
+{
+    (void)state;
+    static const char text[] = "protocol version 1 is not spoken here, only version 2";
+    tide_link_t *link = tide_link_new (&config);
+    tide_link_start (link, 0);
+    assert_null (tide_link_refusal (link));
+    fail_conversation (link, 10, text);
+    assert_string_equal (tide_link_refusal (link), text);
+    actions (link);
+    tide_link_tick (link, 5009);
+    assert_string_equal (actions (link), "");
+    tide_link_tick (link, 5010);
+    assert_string_equal (actions (link), "C HELLO ");
+    /*  A broker whose messages we can't read: the same, in our words. */
+    tide_link_receive (link, 5020, (tide_bytes_t){(const uint8_t *)"TM\2\2", 4});
+    assert_string_equal (tide_link_refusal (link),
+                         "protocol version 2 is not spoken here, only version 1");
+    assert_true (tide_link_deadline_ms (link) == 10020);
+    welcome (link, 5030);
+    assert_null (tide_link_refusal (link));
+    assert_string_equal (actions (link), "U42 ");
+    tide_link_destroy (&link);
+}
+
+static void g4_what_is_not_answered_is_sent_again_and_again (void **state)
+{
+    (void)state;
+    tide_link_t *link = link_that_is_up ();
+    publish (link, 100);
+    publish (link, 200);
+    actions (link);
+    tide_message_t pong = {.kind = TIDE_MESSAGE_PONG};
+    for (uint64_t now_ms = 1000; now_ms <= 5000; now_ms += 1000) {
+        receive (link, now_ms, &pong);
+        tide_link_tick (link, now_ms);
+    }
+    assert_string_equal (actions (link), "PING PING PING PING PING ");
+    assert_true (tide_link_deadline_ms (link) == 100 + TIDE_RETRY_MS);
+    tide_link_tick (link, 5100);
+    assert_string_equal (actions (link), "PUBLISH1 ");
+    ack (link, 5150, 2);
+    tide_link_tick (link, 5200);
+    assert_string_equal (actions (link), "N2:ACK ");
+    for (uint64_t now_ms = 6000; now_ms <= 10000; now_ms += 1000) {
+        receive (link, now_ms, &pong);
+        tide_link_tick (link, now_ms);
+    }
+    actions (link);
+    tide_link_tick (link, 10099);
+    assert_string_equal (actions (link), "");
+    tide_link_tick (link, 10100);
+    assert_string_equal (actions (link), "PUBLISH1 ");
+    tide_link_destroy (&link);
+}
+
+static void what_was_cancelled_or_answered_before_it_went_out_does_not_go_out (void **state)
+{
+    (void)state;
+    tide_link_t *link = link_that_is_up ();
+    publish (link, 0);
+    publish (link, 0);
+    publish (link, 0);
+    tide_link_cancel (link, 1);
+    ack (link, 0, 2);
+    assert_string_equal (actions (link), "PUBLISH3 N2:ACK ");
+    tide_link_cancel (link, 99);
+    ack (link, 0, 1);
+    assert_string_equal (actions (link), "");
+    tide_link_destroy (&link);
+}
+
+static void a_snapshot_goes_on_under_its_first_number (void **state)
+{
+    (void)state;
+    tide_link_t *link = link_that_is_up ();
+    uint64_t token = snapshot (link, 0, 0);
+    assert_true (token == 1);
+    standing (link, token, 0, true);
+    assert_string_equal (actions (link), "N1:STANDING ");
+    assert_true (snapshot (link, token, 1) == token);
+    assert_true (publish (link, 0) == 2);
+    assert_string_equal (actions (link), "SNAPSHOT1 PUBLISH2 ");
+    standing (link, token, 2, true); /* no part that was asked for */
+    assert_string_equal (actions (link), "");
+    standing (link, token, 0, true); /* begins again */
+    assert_string_equal (actions (link), "N1:STANDING ");
+    assert_true (snapshot (link, token, 1) == token);
+    standing (link, token, 1, false);
+    assert_string_equal (actions (link), "N1:STANDING ");
+    assert_int_equal (tide_link_pending (link), 1);
+    tide_link_destroy (&link);
+}
+
+static void requests_are_bounded (void **state)
+{
+    (void)state;
+    tide_link_t *link = link_that_is_up ();
+    for (unsigned at = 0; at < TIDE_LINK_REQUESTS_MAX; at++)
+        assert_int_not_equal (publish (link, 0), 0);
+    tide_message_t message = {.kind = TIDE_MESSAGE_PUBLISH};
+    assert_true (tide_link_request (link, 0, &message) == 0);
+    ack (link, 0, 5);
+    assert_int_not_equal (publish (link, 0), 0);
+    tide_link_destroy (&link);
+}
+
+static void what_has_no_answer_is_dropped_while_the_broker_is_away (void **state)
+{
+    (void)state;
+    tide_message_t bye = {.kind = TIDE_MESSAGE_BYE};
+    tide_link_t *link = tide_link_new (&config);
+    tide_link_send (link, &bye);
+    tide_link_start (link, 0);
+    tide_link_send (link, &bye);
+    assert_string_equal (actions (link), "C HELLO ");
+    welcome (link, 0);
+    tide_link_send (link, &bye);
+    assert_string_equal (actions (link), "U42 BYE ");
+    tide_link_destroy (&link);
+}
+
+static void what_is_malformed_is_counted_and_ignored (void **state)
+{
+    (void)state;
+    tide_link_t *link = link_that_is_up ();
+    tide_link_receive (link, 0, tide_bytes ("rubbish"));
+    tide_link_receive (link, 0, (tide_bytes_t){0});
+    tide_message_t hello = {.kind = TIDE_MESSAGE_HELLO}; /* nothing that a broker says */
+    receive (link, 0, &hello);
+    assert_string_equal (actions (link), "");
+    assert_true (tide_link_counters (link).malformed == 3);
+    assert_true (tide_link_is_up (link));
+    tide_link_destroy (&link);
+}
+
+static void made_ids_differ_and_carry_the_origin (void **state)
+{
+    (void)state;
+    char one[64], other[64];
+    tide_link_t *link = tide_link_new (&config);
+    tide_link_make_id (link, one);
+    tide_link_make_id (link, other);
+    assert_string_equal (one, "o1-1");
+    assert_string_equal (other, "o1-2");
+    tide_link_destroy (&link);
+}
+
+int main (void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test (hello_is_repeated_later_and_later_until_the_welcome),
+        cmocka_unit_test (requests_wait_for_the_welcome_and_go_out_in_order),
+        cmocka_unit_test (an_answer_of_the_wrong_kind_is_stray),
+        cmocka_unit_test (silence_is_noticed_and_everything_is_asked_again),
+        cmocka_unit_test (a_broker_that_does_not_know_us_is_greeted_again_but_not_too_fast),
+        cmocka_unit_test (a_refused_version_is_kept_and_tried_slowly),
+        cmocka_unit_test (g4_what_is_not_answered_is_sent_again_and_again),
+        cmocka_unit_test (what_was_cancelled_or_answered_before_it_went_out_does_not_go_out),
+        cmocka_unit_test (a_snapshot_goes_on_under_its_first_number),
+        cmocka_unit_test (requests_are_bounded),
+        cmocka_unit_test (what_has_no_answer_is_dropped_while_the_broker_is_away),
+        cmocka_unit_test (what_is_malformed_is_counted_and_ignored),
+        cmocka_unit_test (made_ids_differ_and_carry_the_origin),
+    };
+    return cmocka_run_group_tests_name ("tide_link", tests, NULL, NULL);
+}

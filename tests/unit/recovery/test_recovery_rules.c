@@ -1,0 +1,679 @@
+/*  test_recovery_rules.c - connection state recovery: each known defect of others, as a test.
+ *  SPDX-License-Identifier: MIT
+ */
+#include "tide_alloc.h"
+#include "tide_loop.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/*  A stock client, as far as recovery goes. */
+typedef struct {
+    tide_loop_t *loop;
+    tide_loop_client_t *wire;
+    char sid[64], pid[64], offset[64];
+    bool is_connected, is_recovered;
+    int numbers[4096];      /* the data of each event that it got */
+    int count;
+    int acks, resets;
+    char last_ack[4096];
+} stock_t;
+
+/*  As the client does: a trailing string is the offset, whatever it is. */
+static void take_event (stock_t *self, const char *json)
+{
+    json_t *event = json_loads (json, 0, NULL);
+    assert_non_null (event);
+    const char *name = json_string_value (json_array_get (event, 0));
+    json_t *last = json_array_get (event, json_array_size (event) - 1);
+    if (json_is_string (last) && self->pid[0])
+        snprintf (self->offset, sizeof self->offset, "%s", json_string_value (last));
+    if (strcmp (name, "tide:reset") == 0)
+        self->resets++;
+    else
+        self->numbers[self->count++] = (int) json_integer_value (json_array_get (event, 1));
+    json_decref (event);
+}
+
+static void take_connect (stock_t *self, const char *json)
+{
+    json_t *object = json_loads (json, 0, NULL);
+    const char *pid = json_string_value (json_object_get (object, "pid"));
+    self->is_connected = true;
+    self->is_recovered = pid && self->pid[0] && strcmp (pid, self->pid) == 0;
+    snprintf (self->sid, sizeof self->sid, "%s", json_string_value (json_object_get (object, "sid")));
+    snprintf (self->pid, sizeof self->pid, "%s", pid ? pid : "");
+    json_decref (object);
+}
+
+static void listen (stock_t *self)
+{
+    const char *frame;
+    while ((frame = tide_loop_hear (self->wire))) {
+        if (frame[0] == '2')
+            tide_loop_say (self->wire, "3");
+        if (frame[0] != '4')
+            continue;
+        if (frame[1] == '0')
+            take_connect (self, frame + 2);
+        else if (frame[1] == '2')
+            take_event (self, frame + 2);
+        else if (frame[1] == '3') {
+            self->acks++;
+            snprintf (self->last_ack, sizeof self->last_ack, "%s", frame);
+        }
+    }
+}
+
+/*  Time passes; the client answers pings. */
+static void pass (stock_t *self, uint64_t ms)
+{
+    for (; ms > 0; ms -= 1000) {
+        tide_loop_pass (self->loop, 1000);
+        listen (self);
+    }
+}
+
+/*  A fresh connection to a lane, with what the client remembers. */
+static void reconnect (stock_t *self, unsigned hub)
+{
+    self->is_connected = self->is_recovered = false;
+    self->wire = tide_loop_open (self->loop, hub, TIDE_CLIENT_SOCKETIO);
+    if (self->pid[0] && self->offset[0])
+        tide_loop_say (self->wire, "40{\"pid\":\"%s\",\"offset\":\"%s\"}", self->pid, self->offset);
+    else if (self->pid[0])
+        tide_loop_say (self->wire, "40{\"pid\":\"%s\"}", self->pid);
+    else
+        tide_loop_say (self->wire, "40");
+    listen (self);
+}
+
+static void subscribe (stock_t *self, const char *topic, const char *more)
+{
+    tide_loop_say (self->wire, "421[\"tide:subscribe\",{\"topic\":\"%s\"%s}]", topic, more);
+    listen (self);
+    assert_non_null (strstr (self->last_ack, "\"ok\":true"));
+}
+
+static void assert_numbers (stock_t *self, int from, int to)
+{
+    listen (self);
+    assert_int_equal (self->count, to - from + 1);
+    for (int at = 0; at < self->count; at++)
+        assert_int_equal (self->numbers[at], from + at);
+}
+
+static void start (stock_t *self, const tide_broker_config_t *config)
+{
+    *self = (stock_t){.loop = tide_loop_new (config)};
+    reconnect (self, 0);
+    assert_true (self->is_connected);
+    assert_false (self->is_recovered);
+    subscribe (self, "lobby", "");
+}
+
+static void publish (stock_t *self, int from, int to)
+{
+    for (int number = from; number <= to; number++)
+        tide_loop_publish (self->loop, "lobby", number);
+}
+
+static void finish (stock_t *self)
+{
+    tide_loop_destroy (&self->loop);
+}
+
+/*  -- the plain way --------------------------------------------------------------------------- */
+
+static void g1_live_events_come_once_in_order (void **state)
+{
+    (void) state;
+    stock_t *client = tide_alloc (sizeof *client);
+    start (client, NULL);
+    publish (client, 1, 500);
+    assert_numbers (client, 1, 500);
+    finish (client);
+    free (client);
+}
+
+static void g5_what_was_missed_comes_on_resume_with_the_same_ids (void **state)
+{
+    (void) state;
+    stock_t client;
+    start (&client, NULL);
+    publish (&client, 1, 5);
+    listen (&client);
+    char sid[64];
+    memcpy (sid, client.sid, sizeof sid);
+    tide_loop_cut (client.wire);
+    publish (&client, 6, 300);
+    reconnect (&client, 0);
+    assert_true (client.is_recovered);
+    assert_string_equal (client.sid, sid);
+    publish (&client, 301, 310);
+    assert_numbers (&client, 1, 310);
+    finish (&client);
+}
+
+static void rule_a_a_pid_without_an_offset_is_enough (void **state)
+{
+    (void) state;
+    stock_t client;
+    start (&client, NULL);
+    tide_loop_cut (client.wire);
+    publish (&client, 1, 20);
+    assert_string_equal (client.offset, "");
+    reconnect (&client, 1);
+    assert_true (client.is_recovered);
+    assert_numbers (&client, 1, 20);
+    finish (&client);
+}
+
+static const tide_broker_config_t small_history = {.events = "1",
+                                                   .volatiles = "2",
+                                                   .payload_max = 100000,
+                                                   .retain_events = 50,
+                                                   .retain_bytes = 1u << 30,
+                                                   .retain_ms = 86400000,
+                                                   .dedupe_ids = 1000};
+
+static void rule_b_a_trimmed_position_is_good_if_nothing_was_missed (void **state)
+{
+    (void) state;
+    stock_t client;
+    start (&client, &small_history);
+    publish (&client, 1, 3);
+    listen (&client);
+    tide_loop_cut (client.wire);
+    for (int number = 0; number < 500; number++)
+        tide_loop_publish (client.loop, "other", number);
+    reconnect (&client, 0);
+    assert_true (client.is_recovered);
+    publish (&client, 4, 5);
+    assert_numbers (&client, 1, 5);
+    finish (&client);
+}
+
+static void g5_missed_and_trimmed_opens_a_new_session (void **state)
+{
+    (void) state;
+    stock_t client;
+    start (&client, &small_history);
+    publish (&client, 1, 3);
+    listen (&client);
+    tide_loop_cut (client.wire);
+    publish (&client, 4, 200);
+    reconnect (&client, 0);
+    assert_true (client.is_connected);
+    assert_false (client.is_recovered);
+    assert_numbers (&client, 1, 3);
+    finish (&client);
+}
+
+/*  -- take-over ------------------------------------------------------------------------------- */
+
+static void take_over (unsigned hub)
+{
+    stock_t client;
+    start (&client, NULL);
+    publish (&client, 1, 5);
+    listen (&client);
+    tide_loop_client_t *old = client.wire;
+    old->is_stalled = true;         /* half open: it takes nothing, and nobody knows yet */
+    publish (&client, 6, 10);
+    reconnect (&client, hub);
+    assert_true (client.is_recovered);
+    assert_null (old->connection);  /* kicked */
+    publish (&client, 11, 15);
+    assert_numbers (&client, 1, 15);
+    pass (&client, 120000);         /* beyond any resume time of the old one */
+    tide_loop_cut (client.wire);
+    publish (&client, 16, 20);
+    reconnect (&client, 2);
+    assert_true (client.is_recovered);
+    assert_numbers (&client, 1, 20);
+    finish (&client);
+}
+
+static void rule_c_a_half_open_predecessor_is_kicked_in_the_same_lane (void **state)
+{
+    (void) state;
+    take_over (0);
+}
+
+static void rule_c_a_half_open_predecessor_is_kicked_in_another_lane (void **state)
+{
+    (void) state;
+    take_over (1);
+}
+
+/*  The lane that is cut off from the broker learns of the take-over only later: its late writing
+ *  must not touch the session. */
+static void rule_c_the_old_lanes_late_end_does_no_harm (void **state)
+{
+    (void) state;
+    stock_t client;
+    start (&client, NULL);
+    publish (&client, 1, 5);
+    listen (&client);
+    tide_loop_client_t *old = client.wire;
+    client.loop->is_cut[0] = true;
+    reconnect (&client, 1);
+    assert_true (client.is_recovered);
+    tide_loop_cut (old);
+    client.loop->is_cut[0] = false;
+    pass (&client, 100000);
+    publish (&client, 6, 9);
+    tide_loop_cut (client.wire);
+    reconnect (&client, 1);
+    assert_true (client.is_recovered);
+    assert_numbers (&client, 1, 9);
+    finish (&client);
+}
+
+/*  -- deaths ---------------------------------------------------------------------------------- */
+
+static void rule_d_a_session_survives_its_lane (void **state)
+{
+    (void) state;
+    stock_t client;
+    start (&client, NULL);
+    publish (&client, 1, 5);
+    listen (&client);
+    tide_loop_kill_lane (client.loop, 0);
+    publish (&client, 6, 10);
+    reconnect (&client, 0);
+    assert_true (client.is_recovered);
+    assert_numbers (&client, 1, 10);
+    finish (&client);
+}
+
+static void rule_d_a_session_survives_the_broker (void **state)
+{
+    (void) state;
+    stock_t client;
+    start (&client, NULL);
+    publish (&client, 1, 5);
+    tide_loop_kill_broker (client.loop, false);
+    tide_loop_pass (client.loop, 10000);
+    publish (&client, 6, 10);
+    assert_numbers (&client, 1, 10);    /* still connected, nothing missed */
+    tide_loop_cut (client.wire);
+    tide_loop_kill_broker (client.loop, false);
+    tide_loop_pass (client.loop, 10000);
+    publish (&client, 11, 12);
+    reconnect (&client, 2);
+    assert_true (client.is_recovered);
+    assert_numbers (&client, 1, 12);
+    finish (&client);
+}
+
+static void rule_e_a_reconnect_can_be_as_fast_as_it_likes (void **state)
+{
+    (void) state;
+    stock_t client;
+    start (&client, NULL);
+    for (int round = 0; round < 10; round++) {
+        publish (&client, 2 * round + 1, 2 * round + 2);
+        listen (&client);
+        reconnect (&client, (unsigned) round % LOOP_HUBS);
+        assert_true (client.is_recovered);
+    }
+    assert_numbers (&client, 1, 20);
+    finish (&client);
+}
+
+static void rule_g_a_second_reconnect_replays_nothing_again (void **state)
+{
+    (void) state;
+    stock_t client;
+    start (&client, NULL);
+    tide_loop_cut (client.wire);
+    publish (&client, 1, 30);
+    reconnect (&client, 0);
+    assert_numbers (&client, 1, 30);
+    tide_loop_cut (client.wire);
+    reconnect (&client, 0);
+    assert_true (client.is_recovered);
+    publish (&client, 31, 31);
+    assert_numbers (&client, 1, 31);
+    finish (&client);
+}
+
+/*  A resume whose steps are interrupted: what is published in between belongs to it. */
+static void rule_h_what_is_published_during_a_resume_is_not_skipped (void **state)
+{
+    (void) state;
+    stock_t client;
+    start (&client, NULL);
+    publish (&client, 1, 2);
+    listen (&client);
+    tide_loop_cut (client.wire);
+    client.loop->is_cut[1] = true;
+    client.wire = tide_loop_open (client.loop, 1, TIDE_CLIENT_SOCKETIO);
+    tide_loop_say (client.wire, "40{\"pid\":\"%s\",\"offset\":\"%s\"}", client.pid, client.offset);
+    for (int number = 3; number <= 12; number++) {
+        publish (&client, number, number);
+        client.loop->is_cut[1] = number % 2 == 0;
+        tide_loop_pass (client.loop, 1000);
+    }
+    client.loop->is_cut[1] = false;
+    tide_loop_pass (client.loop, 12000);
+    listen (&client);
+    assert_true (client.is_recovered);
+    publish (&client, 13, 14);
+    assert_numbers (&client, 1, 14);
+    finish (&client);
+}
+
+/*  -- whose session it is ----------------------------------------------------------------------- */
+
+/*  Puts another user into the session's record, as a worker with tokens would have. */
+static void rewrite_user (stock_t *client)
+{
+    tide_buffer_t frame = {0}, payload = {0}, records = {0};
+    tide_message_encode (&frame, &(tide_message_t){.kind = TIDE_MESSAGE_HELLO});
+    tide_broker_receive (client->loop->broker, client->loop->now_ms, tide_bytes ("test"),
+                         tide_buffer_bytes (&frame));
+    tide_buffer_t text = {0};
+    tide_buffer_printf (&text,
+                        "{\"sid\":\"%s\",\"user\":\"ada\",\"nsp\":\"/\",\"lane\":\"x\",\"base\":1}",
+                        client->sid);
+    tide_put_u8 (&payload, 1);
+    tide_put_u8 (&payload, 0);
+    tide_buffer_append_bytes (&payload, tide_buffer_bytes (&text));
+    char topic[128] = "$session/";
+    uint8_t hash[crypto_hash_sha256_BYTES];
+    crypto_hash_sha256 (hash, (const uint8_t *) client->pid, strlen (client->pid));
+    sodium_bin2hex (topic + strlen (topic), sizeof topic - strlen (topic), hash, sizeof hash);
+    tide_event_append (&records, &(tide_event_t){.topic = tide_bytes (topic),
+                                                 .name = tide_bytes ("session"),
+                                                 .key = tide_bytes ("#session"),
+                                                 .payload = tide_buffer_bytes (&payload)});
+    tide_message_t publish = {.kind = TIDE_MESSAGE_PUBLISH};
+    publish.publish.request = 1;
+    publish.publish.events = tide_list (&records, 1);
+    frame.size = 0;
+    tide_message_encode (&frame, &publish);
+    tide_broker_receive (client->loop->broker, client->loop->now_ms, tide_bytes ("test"),
+                         tide_buffer_bytes (&frame));
+    tide_loop_run (client->loop);
+    tide_buffer_free (&frame);
+    tide_buffer_free (&payload);
+    tide_buffer_free (&records);
+    tide_buffer_free (&text);
+}
+
+static void rule_i_a_pid_whose_stored_user_differs_is_refused (void **state)
+{
+    (void) state;
+    stock_t client;
+    start (&client, NULL);
+    publish (&client, 1, 2);
+    listen (&client);
+    tide_loop_cut (client.wire);
+    rewrite_user (&client);
+    publish (&client, 3, 4);
+    reconnect (&client, 0);
+    assert_true (client.is_connected);
+    assert_false (client.is_recovered);
+    assert_numbers (&client, 1, 2);
+    finish (&client);
+}
+
+static void rule_l_a_stale_offset_with_a_new_pid_skips_nothing_and_repeats_nothing (void **state)
+{
+    (void) state;
+    stock_t client;
+    start (&client, NULL);
+    publish (&client, 1, 3);
+    listen (&client);
+    char stale[64];
+    memcpy (stale, client.offset, sizeof stale);
+    tide_loop_cut (client.wire);
+    client.pid[0] = 0;              /* a new session; the client's offset is never cleared */
+    publish (&client, 100, 104);
+    client.count = 0;
+    reconnect (&client, 0);
+    subscribe (&client, "lobby", "");
+    assert_string_equal (client.offset, stale);
+    tide_loop_cut (client.wire);
+    publish (&client, 1, 2);
+    reconnect (&client, 0);
+    assert_true (client.is_recovered);
+    assert_numbers (&client, 1, 2);
+    finish (&client);
+}
+
+static void g8_an_offset_of_another_log_is_refused (void **state)
+{
+    (void) state;
+    stock_t client;
+    start (&client, NULL);
+    publish (&client, 1, 3);
+    listen (&client);
+    tide_loop_cut (client.wire);
+    snprintf (client.offset, sizeof client.offset, "00000000000000aa:3");
+    reconnect (&client, 0);
+    assert_true (client.is_connected);
+    assert_false (client.is_recovered);
+    finish (&client);
+}
+
+static void g8_an_offset_beyond_the_head_is_refused (void **state)
+{
+    (void) state;
+    stock_t client;
+    start (&client, NULL);
+    publish (&client, 1, 3);
+    listen (&client);
+    tide_loop_cut (client.wire);
+    char *colon = strchr (client.offset, ':');
+    strcpy (colon, ":999999");
+    reconnect (&client, 0);
+    assert_true (client.is_connected);
+    assert_false (client.is_recovered);
+    finish (&client);
+}
+
+static void an_offset_that_is_no_position_opens_a_new_session (void **state)
+{
+    (void) state;
+    stock_t client;
+    start (&client, NULL);
+    tide_loop_cut (client.wire);
+    strcpy (client.offset, "some words");
+    reconnect (&client, 0);
+    assert_true (client.is_connected);
+    assert_false (client.is_recovered);
+    finish (&client);
+}
+
+static void a_session_expires_after_its_resume_time (void **state)
+{
+    (void) state;
+    stock_t client;
+    start (&client, NULL);
+    tide_loop_cut (client.wire);
+    tide_loop_pass (client.loop, 30000);
+    reconnect (&client, 0);
+    assert_true (client.is_recovered);
+    tide_loop_cut (client.wire);
+    tide_loop_pass (client.loop, 62000);
+    reconnect (&client, 0);
+    assert_false (client.is_recovered);
+    finish (&client);
+}
+
+static void a_session_of_a_dead_lane_expires (void **state)
+{
+    (void) state;
+    stock_t client;
+    start (&client, NULL);
+    tide_loop_kill_lane (client.loop, 0);
+    tide_loop_pass (client.loop, 50000);
+    reconnect (&client, 1);
+    assert_true (client.is_recovered);
+    tide_loop_kill_lane (client.loop, 1);
+    tide_loop_pass (client.loop, 75000);
+    reconnect (&client, 1);
+    assert_false (client.is_recovered);
+    finish (&client);
+}
+
+static void leaving_for_good_cannot_be_resumed (void **state)
+{
+    (void) state;
+    stock_t client;
+    start (&client, NULL);
+    tide_loop_say (client.wire, "41");
+    tide_loop_cut (client.wire);
+    reconnect (&client, 0);
+    assert_false (client.is_recovered);
+    finish (&client);
+}
+
+static void a_namespace_without_recovery_has_no_pid (void **state)
+{
+    (void) state;
+    tide_loop_t *loop = tide_loop_new (NULL);
+    tide_loop_client_t *client = tide_loop_open (loop, 0, TIDE_CLIENT_SOCKETIO);
+    tide_loop_hear (client);
+    tide_loop_say (client, "40/plain,");
+    const char *frame = tide_loop_hear (client);
+    assert_non_null (strstr (frame, "40/plain,{\"sid\":"));
+    assert_null (strstr (frame, "pid"));
+    tide_loop_say (client, "42/plain,0[\"tide:subscribe\",{\"topic\":\"lobby\"}]");
+    assert_non_null (strstr (tide_loop_hear (client), "\"ok\":true"));
+    tide_loop_publish (loop, "lobby", 7);
+    assert_string_equal (tide_loop_hear (client), "42/plain,[\"n\",7]");
+    tide_loop_say (client, "40/nowhere,");
+    assert_string_equal (tide_loop_hear (client), "44/nowhere,{\"message\":\"Invalid namespace\"}");
+    tide_loop_say (client, "40/tenant-5,");
+    assert_non_null (strstr (tide_loop_hear (client), "\"pid\":"));
+    tide_loop_destroy (&loop);
+}
+
+/*  -- slow, late, and another log --------------------------------------------------------------- */
+
+static void g6_a_slow_client_catches_up_from_the_log (void **state)
+{
+    (void) state;
+    stock_t *client = tide_alloc (sizeof *client);
+    start (client, NULL);
+    client->wire->is_stalled = true;
+    publish (client, 1, 3000);      /* far more than the tape holds */
+    tide_loop_unstall (client->wire);
+    tide_loop_pass (client->loop, 2000);
+    assert_numbers (client, 1, 3000);
+    publish (client, 3001, 3010);
+    assert_numbers (client, 1, 3010);
+    finish (client);
+    free (client);
+}
+
+static void g5_a_slow_client_behind_the_history_gets_a_reset (void **state)
+{
+    (void) state;
+    stock_t client;
+    tide_broker_config_t config = small_history;
+    config.retain_events = 1000;
+    start (&client, &config);
+    client.wire->is_stalled = true;
+    publish (&client, 1, 3000);
+    tide_loop_unstall (client.wire);
+    tide_loop_pass (client.loop, 2000);
+    listen (&client);
+    assert_int_equal (client.resets, 1);
+    client.count = 0;
+    publish (&client, 5001, 5003);
+    assert_numbers (&client, 5001, 5003);
+    finish (&client);
+}
+
+static void g8_another_log_resets_live_clients (void **state)
+{
+    (void) state;
+    stock_t client;
+    start (&client, NULL);
+    publish (&client, 1, 3);
+    listen (&client);
+    tide_loop_kill_broker (client.loop, true);
+    tide_loop_pass (client.loop, 10000);
+    listen (&client);
+    assert_int_equal (client.resets, 1);
+    client.count = 0;
+    publish (&client, 7, 9);
+    assert_numbers (&client, 7, 9);
+    tide_loop_cut (client.wire);
+    publish (&client, 10, 11);
+    reconnect (&client, 1);
+    assert_true (client.is_recovered);
+    assert_numbers (&client, 7, 11);
+    finish (&client);
+}
+
+static void bring_up_does_not_move_the_position (void **state)
+{
+    (void) state;
+    stock_t client;
+    start (&client, NULL);
+    publish (&client, 1, 2);
+    listen (&client);
+    char before[64];
+    memcpy (before, client.offset, sizeof before);
+    for (int number = 50; number < 55; number++)
+        tide_loop_publish (client.loop, "late", number);
+    client.count = 0;
+    subscribe (&client, "late", ",\"since\":\"start\"");
+    assert_numbers (&client, 50, 54);
+    uint64_t offset = strtoull (strchr (client.offset, ':') + 1, NULL, 10);
+    tide_loop_cut (client.wire);
+    tide_loop_publish (client.loop, "late", 55);
+    publish (&client, 56, 56);
+    reconnect (&client, 0);
+    assert_true (client.is_recovered);
+    assert_numbers (&client, 50, 56);
+    assert_true (offset > 0);
+    finish (&client);
+}
+
+int main (void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test (g1_live_events_come_once_in_order),
+        cmocka_unit_test (g5_what_was_missed_comes_on_resume_with_the_same_ids),
+        cmocka_unit_test (rule_a_a_pid_without_an_offset_is_enough),
+        cmocka_unit_test (rule_b_a_trimmed_position_is_good_if_nothing_was_missed),
+        cmocka_unit_test (g5_missed_and_trimmed_opens_a_new_session),
+        cmocka_unit_test (rule_c_a_half_open_predecessor_is_kicked_in_the_same_lane),
+        cmocka_unit_test (rule_c_a_half_open_predecessor_is_kicked_in_another_lane),
+        cmocka_unit_test (rule_c_the_old_lanes_late_end_does_no_harm),
+        cmocka_unit_test (rule_d_a_session_survives_its_lane),
+        cmocka_unit_test (rule_d_a_session_survives_the_broker),
+        cmocka_unit_test (rule_e_a_reconnect_can_be_as_fast_as_it_likes),
+        cmocka_unit_test (rule_g_a_second_reconnect_replays_nothing_again),
+        cmocka_unit_test (rule_h_what_is_published_during_a_resume_is_not_skipped),
+        cmocka_unit_test (rule_i_a_pid_whose_stored_user_differs_is_refused),
+        cmocka_unit_test (rule_l_a_stale_offset_with_a_new_pid_skips_nothing_and_repeats_nothing),
+        cmocka_unit_test (g8_an_offset_of_another_log_is_refused),
+        cmocka_unit_test (g8_an_offset_beyond_the_head_is_refused),
+        cmocka_unit_test (an_offset_that_is_no_position_opens_a_new_session),
+        cmocka_unit_test (a_session_expires_after_its_resume_time),
+        cmocka_unit_test (a_session_of_a_dead_lane_expires),
+        cmocka_unit_test (leaving_for_good_cannot_be_resumed),
+        cmocka_unit_test (a_namespace_without_recovery_has_no_pid),
+        cmocka_unit_test (g6_a_slow_client_catches_up_from_the_log),
+        cmocka_unit_test (g5_a_slow_client_behind_the_history_gets_a_reset),
+        cmocka_unit_test (g8_another_log_resets_live_clients),
+        cmocka_unit_test (bring_up_does_not_move_the_position),
+    };
+    return cmocka_run_group_tests_name ("recovery rules", tests, NULL, NULL);
+}
