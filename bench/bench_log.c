@@ -59,7 +59,8 @@ static tide_message_t receive_message (peer_t *self)
     tide_status_t status = tide_message_decode (
         (tide_bytes_t){zmq_msg_data (&self->frame), zmq_msg_size (&self->frame)}, &message, &why);
     if (status != TIDE_OK || message.kind == TIDE_MESSAGE_FAIL) {
-        fprintf (stderr, "bench_log: %s\n", status == TIDE_OK ? "the broker refused" : why);
+        tide_bytes_t text = status == TIDE_OK ? message.fail.message : tide_bytes (why);
+        fprintf (stderr, "bench_log: the broker refused: %.*s\n", TIDE_PRINT (text));
         exit (1);
     }
     return message;
@@ -99,8 +100,7 @@ static void send_publish (peer_t *self, uint64_t number, bool keyed)
     snprintf (topic, sizeof topic, keyed ? "state" : "room/%llu",
               (unsigned long long) (number % 100));
     snprintf (key, sizeof key, "key-%llu", (unsigned long long) number);
-    snprintf (id, sizeof id, "%s-%llu", keyed ? "k" : "n",
-              (unsigned long long) (self->head + number));
+    snprintf (id, sizeof id, "bench-%llu", (unsigned long long) self->requests);
     tide_event_append (&records, &(tide_event_t){.topic = tide_bytes (topic),
                                                  .name = tide_bytes ("msg"),
                                                  .key = keyed ? tide_bytes (key)
@@ -225,7 +225,7 @@ int main (int argc, char *argv[])
     data = data ? data : folder;
     char *options[] = {argv[0],      (char *) "--broker", (char *) "tcp://127.0.0.1:*",
                        (char *) "--data", (char *) data,  (char *) "--retain-events",
-                       (char *) retain,   (char *) "--log-level", (char *) "warn", NULL};
+                       (char *) retain,   (char *) "--log-level", (char *) "warning", NULL};
     tide_config_t config;
     int exit_status;
     if (!tide_config_main (&config, TIDE_BROKER, 9, options, &exit_status))

@@ -278,6 +278,10 @@ static void become_member (tide_hub_t *hub, tide_join_t *join)
 {
     tide_session_t *session = join->session;
     answer_join (hub, join);
+    /*  While it is held, the cursor goes as far as it may; from there on, what lies on the tape for
+     *  the new member has to be looked for before the cursor goes on. */
+    tide_deliver_settle (hub, session);
+    session->is_live = false;
     tide_member_t *member = tide_member_find (session, pattern_of (join));
     if (member) {
         member->joined = join->at;

@@ -206,7 +206,7 @@ static void take_actions (script_t *self, unsigned most)
 int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
     script_t script = {.feed = tide_feed_new (), .reader = {data, size, false}};
-    while (script.reader.remaining > 0) {
+    while (script.reader.remaining > 0 && !script.reader.failed) {
         switch (tide_take_u8 (&script.reader) % 12) {
         case 0:
             send_raw (&script);

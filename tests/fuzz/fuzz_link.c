@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
     tide_reader_t reader = tide_reader ((tide_bytes_t){data, size});
     uint64_t now_ms = 1000;
     tide_link_start (link, now_ms);
-    while (reader.remaining > 0) {
+    while (reader.remaining > 0 && !reader.failed) {
         uint8_t what = tide_take_u8 (&reader);
         uint8_t which = tide_take_u8 (&reader);
         if (what % 5 == 0)

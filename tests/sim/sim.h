@@ -344,6 +344,9 @@ void sim_fail (sim_t *sim, const char *guarantee, const char *format, ...)
 /*  Remembers what was done. */
 void sim_note (sim_t *sim, const char *format, ...) __attribute__ ((format (printf, 2, 3)));
 
+/*  Prints what arrives, with --verbose. */
+void sim_trace (const sim_t *sim, const char *where, tide_bytes_t bytes, bool is_published);
+
 bool sim_check_data (sim_t *sim, uint64_t n, const json_t *data);
 uint64_t sim_number_of (const char *name);
 void sim_check_durable (sim_t *sim, sim_disk_t *disk, sim_record_t *record, uint64_t seq);
@@ -403,6 +406,7 @@ struct sim {
 
     tide_broker_config_t config;
     uint32_t resume_ms;
+    uint32_t segment_events; /* of the log; 0: as in life */
     unsigned lane_count, client_count, delay_ms, drop_percent;
     bool may_wipe, may_damage, may_fill, big_events;
     uint64_t serial; /* for names that are used once */

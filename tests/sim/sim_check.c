@@ -67,7 +67,7 @@ bool sim_check_data (sim_t *sim, uint64_t n, const json_t *data)
 /*  What stands at (topic, key) at the end of the first `count` records. */
 static uint64_t standing_at (const sim_disk_t *disk, uint64_t count, const char *topic, int key)
 {
-    char name[8];
+    char name[16];
     snprintf (name, sizeof name, "k%d", key);
     for (uint64_t seq = count; seq > 0; seq--) {
         const tide_event_t *event = &disk->records[seq - 1].event;

@@ -861,7 +861,7 @@ static void failed (sim_t *sim, sim_client_t *client, const sim_ask_t *ask, cons
     }
     else if (ask->kind == SIM_ASK_LEAVE) {
         topic->is_left = false;
-        topic->state = code && strcmp (code, "not_found") == 0 ? SIM_OUT : SIM_MAYBE;
+        topic->state = SIM_MAYBE;
     }
     else if (ask->kind == SIM_ASK_PUBLISH && !is_conflict && publish->same_id_as == 0)
         remember_unacked (sim, client, ask);

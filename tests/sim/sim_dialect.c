@@ -165,13 +165,15 @@ static void heard_emit (sim_t *sim, sim_client_t *client, json_t *array)
         sim_heard_snapshot (sim, client, data, true);
         return;
     }
-    if (!last || count < 3) {
+    bool recovers = client->pid[0] != 0;
+    if (recovers && (!last || count < 3)) {
         sim_fail (sim, "G5", "client %u: %s has no offset", client->number, name);
         return;
     }
-    const json_t *meta = count > 3 ? json_array_get (array, 2) : NULL;
-    sim_heard_event (sim, client, name, data, meta, last);
-    if (client->pid[0] != 0)
+    const json_t *meta = json_array_get (array, 2);
+    sim_heard_event (sim, client, name, data, json_is_object (meta) ? meta : NULL,
+                     recovers ? last : NULL);
+    if (recovers)
         snprintf (client->offset, sizeof client->offset, "%s", last);
 }
 

@@ -62,7 +62,7 @@ bool sim_disk_may_be_lost (const sim_t *sim, const sim_disk_t *self, uint64_t se
     if (!record || self->has_damage || record->is_system)
         return true;
     uint64_t since = self->class_count[0] - record->ordinal;
-    uint64_t bytes = self->class_bytes[0] - record->bytes;
+    uint64_t bytes = self->class_bytes[0] - record->bytes + record->size;
     return since >= sim->config.retain_events || bytes >= sim->config.retain_bytes / 2
            || record->event.time_ms + sim->config.retain_ms <= sim->now_ms + 1000;
 }

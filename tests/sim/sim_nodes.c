@@ -4,6 +4,8 @@
  */
 #include "sim.h"
 
+#include "tide_broker_parts.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +49,9 @@ void sim_broker_start (sim_t *sim)
     sim->config.hash_seed[0] = sim_random (sim, UINT64_MAX);
     sim->config.hash_seed[1] = sim_random (sim, UINT64_MAX);
     sim->broker.core = tide_broker_new (&sim->config);
+    if (sim->segment_events > 0)
+        tide_broker_shrink (sim->broker.core, sim->segment_events,
+                            tide_retention_segments (&sim->config, sim->segment_events), 2);
     sim_disk_load (sim, sim->broker.core);
     sim->broker.is_dirty = true;
     sim->restart_ms = sim->now_ms;
@@ -495,7 +500,7 @@ static void encode_payload (const sim_publish_t *publish, uint64_t n, tide_buffe
 static void append_event (sim_t *sim, uint64_t n, tide_buffer_t *events)
 {
     const sim_publish_t *publish = &sim->publishes[n];
-    char name[32], id[32], key[8] = "";
+    char name[32], id[32], key[16] = "";
     tide_buffer_t payload = {0};
     snprintf (name, sizeof name, "e%llu", (unsigned long long)n);
     uint64_t named = publish->same_id_as > 0 ? publish->same_id_as : n;
@@ -521,7 +526,7 @@ static void choose_condition (sim_t *sim, sim_publish_t *publish)
     publish->expects = true;
     publish->expect_topic = (unsigned)sim_random (sim, SIM_TOPICS);
     publish->expect_key = (int)sim_random (sim, SIM_KEYS);
-    char key[8];
+    char key[16];
     snprintf (key, sizeof key, "k%d", publish->expect_key);
     for (size_t seq = sim->disk->count; seq > 0 && sim_chance (sim, 95); seq--) {
         const tide_event_t *event = &sim->disk->records[seq - 1].event;
@@ -559,7 +564,7 @@ void sim_publisher_act (sim_t *sim)
     const sim_publish_t *publish = &sim->publishes[n];
     message.publish.events = tide_list (&events, (uint32_t)count);
     if (publish->expects) {
-        char key[8];
+        char key[16];
         snprintf (key, sizeof key, "k%d", publish->expect_key);
         tide_expect_append (&expects,
                             &(tide_expect_t){tide_bytes (sim_patterns[publish->expect_topic]),

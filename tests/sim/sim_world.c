@@ -43,6 +43,7 @@ static void choose_config (sim_t *sim)
     sim->config.retain_ms = sim_chance (sim, 10) ? 8000 : 7 * 86400000ull;
     sim->config.dedupe_ids = sim_chance (sim, 30) ? 20 + sim_random (sim, 200) : 1000000;
     sim->resume_ms = sim_chance (sim, 25) ? 3000 : 60000;
+    sim->segment_events = sim_chance (sim, 70) ? 8 + (uint32_t)sim_random (sim, 60) : 0;
     sim->lane_count = 1 + (unsigned)sim_random (sim, SIM_LANES_MAX);
     sim->client_count = 1 + (unsigned)sim_random (sim, 9);
     sim->delay_ms = 1 + (unsigned)sim_random (sim, sim_chance (sim, 20) ? 60 : 8);
@@ -69,6 +70,12 @@ sim_t *sim_new (uint64_t seed, uint64_t steps, sim_mutation_t mutation, bool is_
     self->publishes = tide_alloc (sizeof *self->publishes);
     self->publish_capacity = 1;
     choose_config (self);
+    sim_note (self, "%u lanes, %u clients, keeps %llu events, %llu bytes, %llu ms, %llu ids",
+              self->lane_count, self->client_count,
+              (unsigned long long)self->config.retain_events,
+              (unsigned long long)self->config.retain_bytes,
+              (unsigned long long)self->config.retain_ms,
+              (unsigned long long)self->config.dedupe_ids);
     self->disk = sim_disk_new (self);
     sim_broker_start (self);
     for (unsigned at = 0; at < self->lane_count; at++) {
@@ -273,10 +280,26 @@ static void socket_up (sim_t *sim, const choice_t *choice, const sim_packet_t *p
     sim_lane_drain (sim, choice->lane);
 }
 
+static void trace (const sim_t *sim, const choice_t *choice, tide_bytes_t bytes)
+{
+    static const char *const ways[] = {"->broker", "<-broker", "->xpub", "<-xpub", "->lane",
+                                       "<-lane"};
+    char where[80];
+    const sim_socket_t *socket = choice->what;
+    bool is_client = choice->kind == SOCKET_UP || choice->kind == SOCKET_DOWN;
+    if (!sim->is_verbose)
+        return;
+    snprintf (where, sizeof where, "%s %s client %d", ways[choice->kind],
+              choice->lane ? choice->lane->id : "-",
+              is_client && socket->client ? (int)socket->client->number : -1);
+    sim_trace (sim, where, bytes, choice->kind == SUB_DOWN);
+}
+
 static void arrive (sim_t *sim, const choice_t *choice)
 {
     sim_packet_t *packet = sim_pipe_take (choice->pipe);
     sim_socket_t *socket = choice->what;
+    trace (sim, choice, (tide_bytes_t){packet->data, packet->size});
     switch (choice->kind) {
     case DEALER_UP:
         dealer_up (sim, choice, packet);
