@@ -83,7 +83,7 @@ tide_feed_t *tide_feed_new (void)
     tide_feed_t *self = tide_alloc (sizeof *self);
     /*  Where an object lies cannot be guessed from outside, and nothing but the places in the
      *  table depends on it. */
-    self->patterns.seed = (uint64_t)(uintptr_t)self * UINT64_C (0x9e3779b97f4a7c15);
+    self->patterns.seed = (uint64_t) (uintptr_t) self * UINT64_C (0x9e3779b97f4a7c15);
     self->version = 1;
     return self;
 }
@@ -91,8 +91,7 @@ tide_feed_t *tide_feed_new (void)
 static void drop_volatiles (tide_feed_t *self)
 {
     volatiles_t *at, *next;
-    DL_FOREACH_SAFE (self->waiting, at, next)
-    {
+    DL_FOREACH_SAFE (self->waiting, at, next) {
         free (at);
     }
     self->waiting = NULL;
@@ -140,8 +139,7 @@ void tide_feed_destroy (tide_feed_t **self_p)
     }
     tide_patterns_free (&self->patterns);
     said_t *said, *next;
-    DL_FOREACH_SAFE (self->said, said, next)
-    {
+    DL_FOREACH_SAFE (self->said, said, next) {
         free (said);
     }
     tide_buffer_free (&self->wants);
@@ -192,8 +190,7 @@ void tide_feed_remove (tide_feed_t *self, tide_bytes_t pattern)
         return;
     /*  What would be said of it must not be taken for a later pattern of the same name. */
     said_t *said, *next;
-    DL_FOREACH_SAFE (self->said, said, next)
-    {
+    DL_FOREACH_SAFE (self->said, said, next) {
         tide_feed_action_kind_t kind = said->action.kind;
         if ((kind == TIDE_FEED_JOINED || kind == TIDE_FEED_LOST)
             && tide_bytes_equal (said->action.pattern, pattern)) {
@@ -309,7 +306,7 @@ static void receive_events (tide_feed_t *self, const tide_events_message_t *even
         if (!is_followed)
             continue;
         event.record = record.data;
-        event.size = (uint32_t)record.size;
+        event.size = (uint32_t) record.size;
         event.version = event.seq > floor ? self->version : 0;
         tide_held_add (&self->held, &event);
     }
@@ -448,7 +445,7 @@ static void take_page (tide_feed_t *self, tide_list_t events)
             continue;
         }
         event.record = record.data;
-        event.size = (uint32_t)record.size;
+        event.size = (uint32_t) record.size;
         tide_held_add (&self->mended, &event);
     }
     tide_arena_release (&self->arena, event.chunk);
@@ -541,8 +538,7 @@ static void check_mark (tide_feed_t *self, const tide_queued_mark_t *mark)
 static void want_all (tide_feed_t *self)
 {
     tide_pattern_t *pattern;
-    DL_FOREACH (self->lists[TIDE_PATTERN_JOINED], pattern)
-    {
+    DL_FOREACH (self->lists[TIDE_PATTERN_JOINED], pattern) {
         uint64_t since = pattern->floor > self->watermark ? pattern->floor : self->watermark;
         if (since < self->window.to)
             tide_window_want (&self->window, pattern->text, since);

@@ -172,7 +172,7 @@ bool tide_held_has (const tide_held_t *self, uint64_t seq)
         return false;
     uint64_t distance = seq - self->events[low].seq;
     if (distance < high - low) {
-        high = low + (size_t)distance + 1;
+        high = low + (size_t) distance + 1;
         if (self->events[high - 1].seq == seq)
             return true;
     }

@@ -105,8 +105,7 @@ void tide_link_destroy (tide_link_t **self_p)
     while (self->by_token)
         forget (self, self->by_token);
     said_t *said, *next;
-    DL_FOREACH_SAFE (self->said, said, next)
-    {
+    DL_FOREACH_SAFE (self->said, said, next) {
         free (said);
     }
     free (self->last_said);
@@ -250,7 +249,7 @@ void tide_link_send (tide_link_t *self, const tide_message_t *message)
 
 void tide_link_make_id (tide_link_t *self, char id[64])
 {
-    snprintf (id, 64, "%s-%llu", self->origin, (unsigned long long)++self->last_id);
+    snprintf (id, 64, "%s-%llu", self->origin, (unsigned long long) ++self->last_id);
 }
 
 /*  -- receiving ------------------------------------------------------------------------------- */

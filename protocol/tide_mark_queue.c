@@ -12,8 +12,7 @@
 static void drop_all (tide_mark_queue_t *self, tide_queued_mark_t **marks)
 {
     tide_queued_mark_t *mark, *next;
-    DL_FOREACH_SAFE (*marks, mark, next)
-    {
+    DL_FOREACH_SAFE (*marks, mark, next) {
         self->size -= mark->size;
         free (mark);
     }
@@ -33,7 +32,7 @@ static tide_queued_mark_t *copy (tide_mark_queue_t *self, const tide_mark_t *mar
     tide_queued_mark_t *made = tide_realloc (NULL, size);
     *made = (tide_queued_mark_t){.from = mark->from, .to = mark->to, .topics = mark->topics};
     made->size = size;
-    made->topics.bytes.data = (uint8_t *)(made + 1);
+    made->topics.bytes.data = (uint8_t *) (made + 1);
     if (mark->topics.bytes.size > 0)
         memcpy (made + 1, mark->topics.bytes.data, mark->topics.bytes.size);
     self->size += size;

@@ -87,7 +87,7 @@ tide_pattern_t *tide_patterns_add (tide_patterns_t *self, tide_bytes_t text)
     if (self->count == self->capacity)
         grow (self);
     tide_pattern_t *pattern = tide_alloc (sizeof *pattern + text.size);
-    uint8_t *copy = (uint8_t *)(pattern + 1);
+    uint8_t *copy = (uint8_t *) (pattern + 1);
     memcpy (copy, text.data, text.size);
     pattern->text = (tide_bytes_t){copy, text.size};
     pattern->key = key_of (pattern->text);

@@ -11,8 +11,8 @@
 
 /*  What the index knows of one event. */
 typedef struct {
-    uint32_t topic; /* 0: of which topic it was is not known, it was damaged */
-    uint32_t key;   /* the key's handle, of use only while the event stands */
+    uint32_t topic;     /* 0: of which topic it was is not known, it was damaged */
+    uint32_t key;       /* the key's handle, of use only while the event stands */
     uint32_t size : 31; /* bytes of its record */
     uint32_t is_alive : 1;
     uint32_t time; /* in units of 1,024 ms */

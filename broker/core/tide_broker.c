@@ -51,8 +51,8 @@ void tide_broker_destroy (tide_broker_t **self_p)
     for (size_t at = 0; at < self->stat_count; at++)
         free (self->stats[at].name);
     free (self->stats);
-    free ((void *)self->config.events);
-    free ((void *)self->config.volatiles);
+    free ((void *) self->config.events);
+    free ((void *) self->config.volatiles);
     free (self);
 }
 
@@ -80,27 +80,27 @@ uint64_t tide_broker_head (const tide_broker_t *self)
 static tide_index_change_t apply (tide_broker_t *self, uint64_t now_ms, uint32_t topic,
                                   const tide_event_t *event, size_t size, bool set_aside)
 {
-    tide_index_change_t change = tide_index_add (
-        self->core.index, &(tide_index_event_t){.seq = event->seq,
-                                                .topic = topic,
-                                                .size = (uint32_t)size,
-                                                .time_ms = event->time_ms,
-                                                .key = event->key,
-                                                .removes = event->payload.size == 0,
-                                                .set_aside = set_aside});
+    tide_index_change_t change =
+        tide_index_add (self->core.index, &(tide_index_event_t){.seq = event->seq,
+                                                                .topic = topic,
+                                                                .size = (uint32_t) size,
+                                                                .time_ms = event->time_ms,
+                                                                .key = event->key,
+                                                                .removes = event->payload.size == 0,
+                                                                .set_aside = set_aside});
     if (change.key == 0)
         return change;
     if (change.was_removed || event->lease.size == 0)
         tide_leases_forget (self->core.leases, change.key);
     else
-        tide_leases_stand (self->core.leases, now_ms,
-                           &(tide_leases_held_t){
-                               .key = change.key,
-                               .seq = event->seq,
-                               .lease = event->lease,
-                               .name = event->name,
-                               .linger_ms = event->linger_ms,
-                               .owns_topic = (event->flags & TIDE_EVENT_OWNS_TOPIC) != 0});
+        tide_leases_stand (
+            self->core.leases, now_ms,
+            &(tide_leases_held_t){.key = change.key,
+                                  .seq = event->seq,
+                                  .lease = event->lease,
+                                  .name = event->name,
+                                  .linger_ms = event->linger_ms,
+                                  .owns_topic = (event->flags & TIDE_EVENT_OWNS_TOPIC) != 0});
     return change;
 }
 
@@ -108,7 +108,7 @@ static void trim (tide_broker_t *self, uint64_t now_ms, uint64_t aged_max)
 {
     tide_core_t *core = &self->core;
     tide_index_trim (core->index, now_ms, aged_max);
-    for (unsigned class = 0; class < TIDE_CLASSES; class++)
+    for (unsigned class = 0; class < TIDE_CLASSES; class ++)
         tide_ids_trim (core->ids[class], tide_index_class (core->index, class)->cut);
 }
 
@@ -163,6 +163,8 @@ void tide_broker_start (tide_broker_t *self, uint64_t now_ms, uint64_t last)
 {
     self->core.head = last;
     tide_index_settle (self->core.index, last);
+    for (unsigned class = 0; class < TIDE_CLASSES; class ++)
+        tide_ids_settle (self->core.ids[class]);
     tide_leases_start (self->core.leases, now_ms);
     tide_retention_start (&self->retention, &self->core);
     self->sequencer = tide_sequencer_new (&self->core, self->last_time_ms);
@@ -202,9 +204,8 @@ static bool expire_key (tide_broker_t *self, uint64_t now_ms, const tide_leases_
     tide_bytes_t touched = {0};
     if (!held->owns_topic)
         touched = tide_keys_name (keys, held->key);
-    if (tide_sequencer_touches (self->sequencer,
-                                tide_topics_name (tide_index_topics (core->index), topic),
-                                touched)) {
+    if (tide_sequencer_touches (
+            self->sequencer, tide_topics_name (tide_index_topics (core->index), topic), touched)) {
         tide_leases_postpone (core->leases, held->key, now_ms + POSTPONED_MS);
         return true;
     }
@@ -326,8 +327,8 @@ static void receive_request (tide_broker_t *self, uint64_t now_ms, tide_bytes_t 
     if (has_room || !needs_fetch)
         serve (self, now_ms, peer, bytes, message);
     else if (!tide_queue_push (&self->requests, peer, bytes)) {
-        uint64_t request = message->kind == TIDE_MESSAGE_READ ? message->read.request
-                                                              : message->snapshot.request;
+        uint64_t request =
+            message->kind == TIDE_MESSAGE_READ ? message->read.request : message->snapshot.request;
         tide_core_fail (&self->core, peer, request, TIDE_TOO_MANY, 0,
                         "%zu requests are waiting already: ask again later", self->requests.count);
     }
@@ -371,7 +372,7 @@ static void forget_peer (tide_broker_t *self, tide_peer_t *peer)
 
 void tide_broker_gone (tide_broker_t *self, uint64_t now_ms, tide_bytes_t peer)
 {
-    (void)now_ms;
+    (void) now_ms;
     tide_peer_t *entry = tide_peers_find (self->peers, peer);
     if (entry)
         forget_peer (self, entry);
@@ -551,7 +552,7 @@ uint64_t tide_broker_deadline_ms (const tide_broker_t *self)
 
 void tide_broker_stop (tide_broker_t *self, uint64_t now_ms)
 {
-    (void)now_ms;
+    (void) now_ms;
     self->is_stopping = true;
     tide_sequencer_stop (self->sequencer);
 }

@@ -26,10 +26,10 @@ struct tide_broker {
     tide_snapshots_t *snapshots;
     tide_peers_t *peers;
     tide_retention_t retention;
-    tide_queue_t requests; /* reads and snapshots that wait for a fetch to end */
-    uint64_t segment;      /* the first sequence of the segment that is being loaded */
-    uint64_t last_time_ms; /* of the events loaded */
-    uint64_t next_mark_ms; /* when the next heartbeat is due */
+    tide_queue_t requests;  /* reads and snapshots that wait for a fetch to end */
+    uint64_t segment;       /* the first sequence of the segment that is being loaded */
+    uint64_t last_time_ms;  /* of the events loaded */
+    uint64_t next_mark_ms;  /* when the next heartbeat is due */
     uint64_t next_round_ms; /* when to look at ages, silent peers and old snapshots */
     bool is_stopping, has_failed;
     bool is_expiry_blocked; /* there was no room for removals: go on when the log has answered */

@@ -29,7 +29,7 @@ static void add_counters (stats_t *stats, const tide_counters_t *counters)
     for (unsigned code = 1; code < TIDE_STATUS_COUNT; code++) {
         char name[96];
         snprintf (name, sizeof name, "tidemark_broker_refused_total{code=\"%s\"}",
-                  tide_status_name ((tide_status_t)code));
+                  tide_status_name ((tide_status_t) code));
         add (stats, name, counters->refused[code]);
     }
 }
@@ -75,8 +75,7 @@ static void add_gauges (stats_t *stats, const tide_broker_t *self)
     add (stats, "tidemark_broker_floor", floor_of (core));
     add (stats, "tidemark_broker_marks_floor", tide_index_marks_floor (core->index));
     add (stats, "tidemark_broker_topics", tide_topics_count (tide_index_topics (core->index)));
-    add (stats, "tidemark_broker_standing_keys",
-         tide_keys_count (tide_index_keys (core->index)));
+    add (stats, "tidemark_broker_standing_keys", tide_keys_count (tide_index_keys (core->index)));
     add (stats, "tidemark_broker_segments", tide_index_segment_count (core->index));
     add (stats, "tidemark_broker_set_aside", tide_index_aside_count (core->index));
     add (stats, "tidemark_broker_gathered_events", sequencer.gathered);
@@ -111,6 +110,5 @@ void tide_broker_add_stat (tide_broker_t *self, const char *name, const uint64_t
 {
     tide_assert (strlen (name) <= TIDE_NAME_SIZE_MAX);
     self->stats = tide_realloc (self->stats, (self->stat_count + 1) * sizeof *self->stats);
-    self->stats[self->stat_count++] =
-        (tide_broker_stat_t){tide_copy (name, strlen (name)), value};
+    self->stats[self->stat_count++] = (tide_broker_stat_t){tide_copy (name, strlen (name)), value};
 }

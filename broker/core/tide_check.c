@@ -86,7 +86,7 @@ static tide_status_t check_counts (const tide_publish_message_t *publish, uint32
         return TIDE_TOO_MANY;
     }
     /*  One event may be as large as it may; many together are one batch at most. */
-    size_t limit = (size_t)payload_max + TIDE_EVENT_OVERHEAD_MAX;
+    size_t limit = (size_t) payload_max + TIDE_EVENT_OVERHEAD_MAX;
     if (limit < TIDE_BATCH_SIZE_MAX)
         limit = TIDE_BATCH_SIZE_MAX;
     if (publish->events.bytes.size > limit) {

@@ -13,13 +13,13 @@ void tide_core_init (tide_core_t *self, const tide_broker_config_t *config)
     *self = (tide_core_t){.epoch = config->epoch,
                           .hash_seed = {config->hash_seed[0], config->hash_seed[1]},
                           .payload_max = config->payload_max};
-    self->index = tide_index_new (&(tide_index_config_t){
-        .hash_seed = {config->hash_seed[0], config->hash_seed[1]},
-        .retain_events = config->retain_events,
-        .retain_bytes = config->retain_bytes,
-        .retain_ms = config->retain_ms});
+    self->index = tide_index_new (
+        &(tide_index_config_t){.hash_seed = {config->hash_seed[0], config->hash_seed[1]},
+                               .retain_events = config->retain_events,
+                               .retain_bytes = config->retain_bytes,
+                               .retain_ms = config->retain_ms});
     self->leases = tide_leases_new (config->hash_seed);
-    for (unsigned class = 0; class < TIDE_CLASSES; class++)
+    for (unsigned class = 0; class < TIDE_CLASSES; class ++)
         self->ids[class] = tide_ids_new (config->dedupe_ids);
 }
 
@@ -27,7 +27,7 @@ void tide_core_free (tide_core_t *self)
 {
     tide_index_destroy (&self->index);
     tide_leases_destroy (&self->leases);
-    for (unsigned class = 0; class < TIDE_CLASSES; class++)
+    for (unsigned class = 0; class < TIDE_CLASSES; class ++)
         tide_ids_destroy (&self->ids[class]);
     tide_outbox_free (&self->out);
 }
@@ -43,7 +43,7 @@ void tide_core_fail (tide_core_t *self, tide_bytes_t peer, uint64_t request, tid
     self->counters.refused[status]++;
     tide_message_t answer = {.kind = TIDE_MESSAGE_FAIL,
                              .fail = {.request = request,
-                                      .code = (uint8_t)status,
+                                      .code = (uint8_t) status,
                                       .seq = seq,
                                       .epoch = self->epoch,
                                       .message = tide_bytes (text)}};
@@ -74,5 +74,5 @@ uint64_t tide_core_fetch (tide_core_t *self, tide_log_fetch_t *fetch)
 
 tide_bytes_t tide_core_copy (tide_bytes_t bytes)
 {
-    return (tide_bytes_t){(const uint8_t *)tide_copy (bytes.data, bytes.size), bytes.size};
+    return (tide_bytes_t){(const uint8_t *) tide_copy (bytes.data, bytes.size), bytes.size};
 }

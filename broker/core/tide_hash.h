@@ -14,8 +14,8 @@
 
 static inline uint64_t tide_hash_fold (uint64_t one, uint64_t other)
 {
-    unsigned __int128 product = (unsigned __int128)one * other;
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
+    unsigned __int128 product = (unsigned __int128) one * other;
+    return (uint64_t) product ^ (uint64_t) (product >> 64);
 }
 
 static inline uint64_t tide_hash_load (const uint8_t *at, size_t size)
@@ -45,7 +45,7 @@ static inline uint32_t tide_hash (const uint64_t seed[2], tide_bytes_t bytes)
         first = tide_hash_load (at, left);
     hash = tide_hash_fold (first ^ key, second ^ hash ^ 0x8ebc6af09c88c6e3u);
     hash = tide_hash_fold (hash ^ bytes.size, key | 1);
-    return (uint32_t)(hash ^ hash >> 32);
+    return (uint32_t) (hash ^ hash >> 32);
 }
 
 #endif

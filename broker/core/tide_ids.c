@@ -26,41 +26,59 @@ struct tide_ids {
     uint32_t *slots; /* 0: empty, else the place + 1, below the tag */
     uint32_t mask;
     unsigned place_bits;
+    bool is_loading; /* there is no table yet */
 };
 
-static const uint32_t capacity_min = 64;
+enum { CAPACITY_FIRST = 4 << 20 };
 
-_Static_assert (crypto_shorthash_siphashx24_KEYBYTES == 2 * sizeof (uint64_t),
-                "the broker's seed is the key");
+/*  A payload that is hashed in one go with the names. */
+enum { SMALL_PAYLOAD = 512 };
+
+/*  How far ahead the table is asked for when it is filled. */
+enum { AHEAD = 16 };
+
+_Static_assert(crypto_shorthash_siphashx24_KEYBYTES == 2 * sizeof (uint64_t),
+               "the broker's seed is the key");
+
+/*  Texts to be hashed together, each behind its size. */
+typedef struct {
+    uint8_t bytes[3 * (TIDE_NAME_SIZE_MAX + 1) + SMALL_PAYLOAD];
+    size_t size;
+} texts_t;
+
+static void put_text (texts_t *self, tide_bytes_t text)
+{
+    self->bytes[self->size++] = (uint8_t) text.size;
+    if (text.size > 0)
+        memcpy (self->bytes + self->size, text.data, text.size);
+    self->size += text.size;
+}
 
 tide_id_t tide_id (const uint64_t hash_seed[2], const tide_event_t *event)
 {
     uint8_t key[crypto_shorthash_siphashx24_KEYBYTES];
-    uint8_t bytes[4 * (TIDE_NAME_SIZE_MAX + 1)];
-    uint64_t hash[2];
+    texts_t texts;
     tide_id_t id;
     memcpy (key, hash_seed, sizeof key);
-    const tide_bytes_t parts[] = {event->topic, event->user, event->id, event->name, event->key};
-    size_t size = 0;
-    for (unsigned at = 0; at < 3; at++) {
-        bytes[size++] = (uint8_t)parts[at].size;
-        if (parts[at].size > 0)
-            memcpy (bytes + size, parts[at].data, parts[at].size);
-        size += parts[at].size;
+    texts.size = 0;
+    put_text (&texts, event->topic);
+    put_text (&texts, event->user);
+    put_text (&texts, event->id);
+    crypto_shorthash_siphashx24 ((uint8_t *) id.who, texts.bytes, texts.size, key);
+    texts.size = 0;
+    put_text (&texts, event->name);
+    put_text (&texts, event->key);
+    tide_bytes_t payload = event->payload;
+    if (payload.size <= SMALL_PAYLOAD) {
+        if (payload.size > 0)
+            memcpy (texts.bytes + texts.size, payload.data, payload.size);
+        texts.size += payload.size;
     }
-    crypto_shorthash_siphashx24 ((uint8_t *)id.who, bytes, size, key);
-    const uint8_t *payload = event->payload.size > 0 ? event->payload.data : bytes;
-    crypto_shorthash_siphashx24 ((uint8_t *)hash, payload, event->payload.size, key);
-    memcpy (bytes, hash, sizeof hash);
-    size = sizeof hash;
-    for (unsigned at = 3; at < 5; at++) {
-        bytes[size++] = (uint8_t)parts[at].size;
-        if (parts[at].size > 0)
-            memcpy (bytes + size, parts[at].data, parts[at].size);
-        size += parts[at].size;
+    else {
+        crypto_shorthash_siphashx24 (texts.bytes + texts.size, payload.data, payload.size, key);
+        texts.size += crypto_shorthash_siphashx24_BYTES;
     }
-    crypto_shorthash_siphashx24 ((uint8_t *)hash, bytes, size, key);
-    id.content = hash[0];
+    crypto_shorthash_siphash24 ((uint8_t *) &id.content, texts.bytes, texts.size, key);
     return id;
 }
 
@@ -73,6 +91,7 @@ tide_ids_t *tide_ids_new (uint64_t max)
 {
     tide_ids_t *self = tide_alloc (sizeof *self);
     self->max = max < 1u << 30 ? max : 1u << 30;
+    self->is_loading = true;
     return self;
 }
 
@@ -89,7 +108,7 @@ void tide_ids_destroy (tide_ids_t **self_p)
 
 static uint32_t slot_of (const tide_ids_t *self, const uint64_t who[2], uint32_t place)
 {
-    uint32_t tag = (uint32_t)(who[1] >> 32) << self->place_bits;
+    uint32_t tag = (uint32_t) (who[1] >> 32) << self->place_bits;
     return tag | (place + 1);
 }
 
@@ -97,8 +116,8 @@ static uint32_t slot_of (const tide_ids_t *self, const uint64_t who[2], uint32_t
 static uint32_t find_slot (const tide_ids_t *self, const uint64_t who[2])
 {
     uint32_t place_mask = (1u << self->place_bits) - 1;
-    uint32_t tag = (uint32_t)(who[1] >> 32) << self->place_bits;
-    uint32_t at = (uint32_t)who[0] & self->mask;
+    uint32_t tag = (uint32_t) (who[1] >> 32) << self->place_bits;
+    uint32_t at = (uint32_t) who[0] & self->mask;
     for (; self->slots[at]; at = (at + 1) & self->mask) {
         if ((self->slots[at] & ~place_mask) != tag)
             continue;
@@ -111,6 +130,7 @@ static uint32_t find_slot (const tide_ids_t *self, const uint64_t who[2])
 
 uint64_t tide_ids_find (const tide_ids_t *self, const tide_id_t *id, uint64_t *content)
 {
+    tide_assert (!self->is_loading);
     if (self->count == 0)
         return 0;
     uint32_t slot = self->slots[find_slot (self, id->who)];
@@ -121,32 +141,51 @@ uint64_t tide_ids_find (const tide_ids_t *self, const tide_id_t *id, uint64_t *c
     return entry->seq;
 }
 
-/*  A larger ring, and a table for it: at most three quarters full. */
-static void grow (tide_ids_t *self)
+/*  Makes the table anew, at most three quarters full with one more in it. Each place in it is far
+ *  from the one before, so they are asked for ahead. */
+static void make_table (tide_ids_t *self)
 {
-    uint64_t capacity = self->capacity + (uint64_t)self->capacity / 2;
-    if (capacity < capacity_min)
-        capacity = capacity_min;
+    uint32_t size = 64;
+    while (size - size / 4 <= self->count + 1)
+        size *= 2;
+    free (self->slots);
+    self->slots = tide_alloc (size * sizeof *self->slots);
+    self->mask = size - 1;
+    self->place_bits = 1;
+    while ((1u << self->place_bits) <= self->capacity)
+        self->place_bits++;
+    for (uint32_t at = 0; at < self->count; at++) {
+        uint64_t place = ((uint64_t) self->start + at) % self->capacity;
+        uint64_t ahead = (place + AHEAD) % self->capacity;
+        __builtin_prefetch (&self->slots[(uint32_t) self->ring[ahead].who[0] & self->mask], 1);
+        const uint64_t *who = self->ring[place].who;
+        self->slots[find_slot (self, who)] = slot_of (self, who, (uint32_t) place);
+    }
+}
+
+void tide_ids_settle (tide_ids_t *self)
+{
+    self->is_loading = false;
+    if (self->capacity > 0)
+        make_table (self);
+}
+
+/*  The ring is made as large as it may become, if that is not out of all proportion: its pages
+ *  cost nothing until they are used, and then it never moves. */
+static void grow_ring (tide_ids_t *self)
+{
+    uint64_t capacity = self->capacity > 0 ? (uint64_t) self->capacity * 2 : CAPACITY_FIRST;
     if (capacity > self->max)
         capacity = self->max;
     entry_t *ring = tide_alloc (capacity * sizeof *ring);
     for (uint32_t at = 0; at < self->count; at++)
-        ring[at] = self->ring[(self->start + at) % self->capacity];
+        ring[at] = self->ring[((uint64_t) self->start + at) % self->capacity];
     free (self->ring);
-    free (self->slots);
     self->ring = ring;
-    self->capacity = (uint32_t)capacity;
+    self->capacity = (uint32_t) capacity;
     self->start = 0;
-    uint64_t size = 16;
-    while (size * 3 / 4 < capacity)
-        size *= 2;
-    self->slots = tide_alloc (size * sizeof *self->slots);
-    self->mask = (uint32_t)(size - 1);
-    self->place_bits = 1;
-    while ((1u << self->place_bits) <= self->capacity)
-        self->place_bits++;
-    for (uint32_t at = 0; at < self->count; at++)
-        self->slots[find_slot (self, ring[at].who)] = slot_of (self, ring[at].who, at);
+    if (!self->is_loading)
+        make_table (self);
 }
 
 /*  What follows in the run moves up into the hole, unless it stands before its own place. */
@@ -155,7 +194,7 @@ static void empty_slot (tide_ids_t *self, uint32_t hole)
     uint32_t place_mask = (1u << self->place_bits) - 1;
     for (uint32_t at = (hole + 1) & self->mask; self->slots[at]; at = (at + 1) & self->mask) {
         const entry_t *entry = &self->ring[(self->slots[at] & place_mask) - 1];
-        uint32_t home = (uint32_t)entry->who[0] & self->mask;
+        uint32_t home = (uint32_t) entry->who[0] & self->mask;
         if (((at - home) & self->mask) < ((at - hole) & self->mask))
             continue;
         self->slots[hole] = self->slots[at];
@@ -166,9 +205,10 @@ static void empty_slot (tide_ids_t *self, uint32_t hole)
 
 static void drop_oldest (tide_ids_t *self)
 {
-    uint32_t at = find_slot (self, self->ring[self->start].who);
+    const uint64_t *who = self->ring[self->start].who;
+    uint32_t at = self->is_loading ? 0 : find_slot (self, who);
     /*  Its slot may belong to a later event that came with the same id. */
-    if (self->slots[at] == slot_of (self, self->ring[self->start].who, self->start))
+    if (!self->is_loading && self->slots[at] == slot_of (self, who, self->start))
         empty_slot (self, at);
     self->start = self->start + 1 == self->capacity ? 0 : self->start + 1;
     self->count--;
@@ -181,10 +221,14 @@ void tide_ids_add (tide_ids_t *self, const tide_id_t *id, uint64_t seq)
     if (self->count == self->max)
         drop_oldest (self);
     if (self->count == self->capacity)
-        grow (self);
-    uint32_t place = (uint32_t)(((uint64_t)self->start + self->count) % self->capacity);
+        grow_ring (self);
+    uint32_t place = (uint32_t) (((uint64_t) self->start + self->count) % self->capacity);
     self->ring[place] = (entry_t){{id->who[0], id->who[1]}, id->content, seq};
     self->count++;
+    if (self->is_loading)
+        return;
+    if (self->count >= self->mask - self->mask / 4)
+        make_table (self);
     self->slots[find_slot (self, id->who)] = slot_of (self, id->who, place);
 }
 

@@ -21,8 +21,10 @@ bool tide_id_equal (const tide_id_t *one, const tide_id_t *other);
 
 typedef struct tide_ids tide_ids_t;
 
-/*  Keeps the latest `max` ids. */
+/*  Keeps the latest `max` ids. Nothing can be found before it is settled: while a log is loaded
+ *  ids only queue up, and their table is made once. */
 tide_ids_t *tide_ids_new (uint64_t max);
+void tide_ids_settle (tide_ids_t *self);
 void tide_ids_destroy (tide_ids_t **self_p);
 
 /*  The sequence at which it was appended, 0 if it is not known. *content: the content's hash. */

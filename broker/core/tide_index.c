@@ -64,7 +64,7 @@ tide_index_t *tide_index_new (const tide_index_config_t *config)
     self->topics = tide_topics_new (config->hash_seed);
     self->keys = tide_keys_new (config->hash_seed, self->topics);
     self->is_loading = true;
-    for (unsigned class = 0; class < TIDE_CLASSES; class++) {
+    for (unsigned class = 0; class < TIDE_CLASSES; class ++) {
         self->classes[class].events_max = tide_index_events_max (config, class);
         self->classes[class].bytes_max = bytes_max (config, class);
     }
@@ -317,7 +317,7 @@ static tide_index_entry_t *next_alive (const tide_index_t *self, unsigned class,
     }
     for (uint32_t at = segment_of (self, seq + 1); at < self->segment_count; at++) {
         tide_index_segment_t *segment = &self->segments[at];
-        uint32_t place = seq < segment->first ? 0 : (uint32_t)(seq + 1 - segment->first);
+        uint32_t place = seq < segment->first ? 0 : (uint32_t) (seq + 1 - segment->first);
         if (segment->alive == 0)
             place = segment->count;
         for (; place < segment->count && segment->first + place <= until; place++) {
@@ -340,8 +340,7 @@ uint64_t tide_index_next_alive (const tide_index_t *self, uint64_t seq, uint64_t
                                 uint32_t *topic)
 {
     uint64_t found = 0, passed;
-    const tide_index_entry_t *entry =
-        next_alive (self, TIDE_CLASSES, seq, until, &found, &passed);
+    const tide_index_entry_t *entry = next_alive (self, TIDE_CLASSES, seq, until, &found, &passed);
     if (!entry)
         return 0;
     *topic = entry->topic;
@@ -447,7 +446,7 @@ tide_index_change_t tide_index_add (tide_index_t *self, const tide_index_event_t
                                 .key = change.was_removed ? 0 : change.key,
                                 .size = event->size & 0x7fffffffu,
                                 .is_alive = change.is_alive,
-                                .time = (uint32_t)(event->time_ms >> 10)};
+                                .time = (uint32_t) (event->time_ms >> 10)};
     topic->refs++;
     topic->last = event->seq;
     if (change.is_alive) {
@@ -509,7 +508,7 @@ static void trim_class (tide_index_t *self, unsigned at, uint64_t aged, uint64_t
             return;
         tide_index_entry_t *entry = oldest_alive (self, at, &seq);
         tide_assert (entry);
-        if (!over && (uint64_t)entry->time + 1 > aged >> 10)
+        if (!over && (uint64_t) entry->time + 1 > aged >> 10)
             return;
         if (!over)
             aged_max--;
@@ -523,7 +522,7 @@ void tide_index_trim (tide_index_t *self, uint64_t now_ms, uint64_t aged_max)
 {
     uint64_t age = self->config.retain_ms;
     uint64_t aged = age > 0 && now_ms > age ? now_ms - age : 0;
-    for (unsigned class = 0; class < TIDE_CLASSES; class++)
+    for (unsigned class = 0; class < TIDE_CLASSES; class ++)
         trim_class (self, class, aged, aged_max);
 }
 

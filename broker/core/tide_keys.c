@@ -81,8 +81,8 @@ uint32_t tide_keys_add (tide_keys_t *self, uint32_t topic, tide_bytes_t name, ui
     }
     tide_topic_t *owner = tide_topics_at (self->topics, topic);
     self->entries[key] = (entry_t){.seq = seq,
-                                   .name = (uint8_t *)tide_copy (name.data, name.size),
-                                   .size = (uint8_t)name.size,
+                                   .name = (uint8_t *) tide_copy (name.data, name.size),
+                                   .size = (uint8_t) name.size,
                                    .hash = hash_of (self, topic, name),
                                    .topic = topic,
                                    .next = owner->keys};

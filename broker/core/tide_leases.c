@@ -100,8 +100,8 @@ static uint32_t names_take (names_t *self, const uint64_t seed[2], tide_bytes_t 
         }
         handle = self->used++;
     }
-    self->entries[handle] = (name_t){.text = (uint8_t *)tide_copy (text.data, text.size),
-                                     .size = (uint8_t)text.size,
+    self->entries[handle] = (name_t){.text = (uint8_t *) tide_copy (text.data, text.size),
+                                     .size = (uint8_t) text.size,
                                      .hash = hash,
                                      .refs = 1};
     tide_table_insert (&self->by_text, hash, handle);
@@ -183,7 +183,7 @@ static void become (tide_leases_t *self, uint32_t at, state_t state, uint64_t du
     record_t *record = &self->records[at];
     if (record->state == LINGERING)
         leave_heap (self, record);
-    record->state = (uint8_t)state;
+    record->state = (uint8_t) state;
     record->due_ms = due_ms;
     if (state != LINGERING)
         return;

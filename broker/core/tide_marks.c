@@ -60,9 +60,9 @@ static void append_mark (const tide_core_t *core, tide_buffer_t *list, const gro
         offsets.size = 0;
         for (uint32_t place = chain->first; place; place = grouping->next[place - 1])
             tide_put_u32 (&offsets, place);
-        tide_touched_t record = {.topic =
-                                     tide_topics_name (tide_index_topics (core->index), chain->topic),
-                                 .offsets = tide_buffer_bytes (&offsets)};
+        tide_touched_t record = {
+            .topic = tide_topics_name (tide_index_topics (core->index), chain->topic),
+            .offsets = tide_buffer_bytes (&offsets)};
         tide_touched_append (&touched, &record);
     }
     tide_mark_t mark = {.from = from, .to = to, .topics = tide_list (&touched, grouping->count)};
@@ -197,11 +197,11 @@ static void append_mark_again (const tide_core_t *core, tide_buffer_t *list, uin
 {
     tide_topics_t *all = tide_index_topics (core->index);
     uint32_t stamp = tide_topics_stamp (all);
-    grouping_t grouping = group_begin ((uint32_t)(to - from));
+    grouping_t grouping = group_begin ((uint32_t) (to - from));
     for (uint64_t seq = from + 1; seq <= to; seq++) {
         const tide_index_entry_t *entry = tide_index_find (core->index, seq);
         tide_assert (entry && entry->topic);
-        group_add (&grouping, all, stamp, entry->topic, (uint32_t)(seq - from));
+        group_add (&grouping, all, stamp, entry->topic, (uint32_t) (seq - from));
     }
     append_mark (core, list, &grouping, from, to);
     group_free (&grouping);
@@ -214,20 +214,20 @@ void tide_marks_read (tide_core_t *core, tide_bytes_t peer, const tide_marks_rea
     if (read->epoch != core->epoch || read->since > core->head) {
         tide_core_fail (core, peer, read->request, TIDE_EPOCH_CHANGED, core->head,
                         "the position is not in this log, which ends at %llu",
-                        (unsigned long long)core->head);
+                        (unsigned long long) core->head);
         return;
     }
     if (read->since < floor) {
         tide_core_fail (core, peer, read->request, TIDE_TRIMMED, floor,
-                        "marks are known behind %llu only", (unsigned long long)floor);
+                        "marks are known behind %llu only", (unsigned long long) floor);
         return;
     }
     tide_buffer_t list = {0};
     uint64_t from = read->since;
     uint32_t count = 0;
     while (from < core->head && count < TIDE_CORE_MARKS_MAX && list.size < TIDE_PAGE_SIZE_MAX) {
-        uint64_t to = core->head - from > TIDE_BATCH_EVENTS_MAX ? from + TIDE_BATCH_EVENTS_MAX
-                                                                : core->head;
+        uint64_t to =
+            core->head - from > TIDE_BATCH_EVENTS_MAX ? from + TIDE_BATCH_EVENTS_MAX : core->head;
         append_mark_again (core, &list, from, to);
         from = to;
         count++;

@@ -32,8 +32,8 @@ static tide_bytes_t name_at (const tide_overlay_t *self, uint32_t at)
 
 static uint32_t put_name (tide_overlay_t *self, tide_bytes_t name)
 {
-    uint32_t at = (uint32_t)self->names.size;
-    tide_put_u8 (&self->names, (uint8_t)name.size);
+    uint32_t at = (uint32_t) self->names.size;
+    tide_put_u8 (&self->names, (uint8_t) name.size);
     tide_buffer_append_bytes (&self->names, name);
     return at;
 }
@@ -106,13 +106,13 @@ void tide_overlay_add_id (tide_overlay_t *self, const tide_id_t *id, uint64_t se
         self->ids = tide_realloc (self->ids, self->id_capacity * sizeof *self->ids);
     }
     self->ids[self->id_count++] = (tide_overlay_id_t){*id, seq, class};
-    tide_table_insert (&self->by_id, (uint32_t)id->who[0], self->id_count);
+    tide_table_insert (&self->by_id, (uint32_t) id->who[0], self->id_count);
 }
 
 const tide_overlay_id_t *tide_overlay_id (const tide_overlay_t *self, const tide_id_t *id)
 {
     uint32_t at;
-    uint32_t hash = (uint32_t)id->who[0];
+    uint32_t hash = (uint32_t) id->who[0];
     for (uint32_t handle = tide_table_first (&self->by_id, hash, &at); handle;
          handle = tide_table_next (&self->by_id, hash, &at))
         if (tide_id_equal (&self->ids[handle - 1].id, id))

@@ -11,8 +11,8 @@
 #include "tide_table.h"
 
 typedef struct {
-    uint64_t seq;  /* of the latest event on the key */
-    bool removed;  /* it removes the key */
+    uint64_t seq; /* of the latest event on the key */
+    bool removed; /* it removes the key */
     uint32_t hash;
     uint32_t topic_at, key_at; /* where the names lie in `names` */
 } tide_overlay_key_t;

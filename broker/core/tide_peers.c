@@ -57,7 +57,7 @@ tide_peer_t *tide_peers_find (const tide_peers_t *self, tide_bytes_t id)
 
 static uint32_t handle_of (const tide_peers_t *self, const tide_peer_t *peer)
 {
-    return (uint32_t)(peer - self->entries);
+    return (uint32_t) (peer - self->entries);
 }
 
 static void leave_order (tide_peers_t *self, tide_peer_t *peer)
@@ -99,7 +99,7 @@ tide_peer_t *tide_peers_add (tide_peers_t *self, uint64_t now_ms, tide_bytes_t i
         handle = self->used++;
     }
     tide_peer_t *peer = &self->entries[handle];
-    *peer = (tide_peer_t){.id = (uint8_t *)tide_copy (id.data, id.size),
+    *peer = (tide_peer_t){.id = (uint8_t *) tide_copy (id.data, id.size),
                           .id_size = id.size,
                           .heard_ms = now_ms,
                           .hash = tide_hash (self->hash_seed, id)};

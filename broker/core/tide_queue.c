@@ -30,7 +30,7 @@ static void grow (tide_queue_t *self)
 
 static tide_bytes_t copy (tide_bytes_t bytes)
 {
-    return (tide_bytes_t){(const uint8_t *)tide_copy (bytes.data, bytes.size), bytes.size};
+    return (tide_bytes_t){(const uint8_t *) tide_copy (bytes.data, bytes.size), bytes.size};
 }
 
 bool tide_queue_push (tide_queue_t *self, tide_bytes_t peer, tide_bytes_t bytes)
@@ -56,8 +56,8 @@ void tide_queue_pop (tide_queue_t *self)
     tide_assert (self->count > 0);
     tide_queue_item_t *item = &self->items[self->start];
     self->size -= item->bytes.size;
-    free ((void *)item->peer.data);
-    free ((void *)item->bytes.data);
+    free ((void *) item->peer.data);
+    free ((void *) item->bytes.data);
     self->start = (self->start + 1) % self->capacity;
     self->count--;
 }

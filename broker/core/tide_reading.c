@@ -60,8 +60,8 @@ tide_reading_t *tide_reading_new (tide_core_t *core)
 
 static void free_job (job_t *job)
 {
-    free ((void *)job->peer.data);
-    free ((void *)job->bytes.data);
+    free ((void *) job->peer.data);
+    free ((void *) job->bytes.data);
     tide_buffer_free (&job->lost);
     *job = (job_t){0};
 }
@@ -85,8 +85,8 @@ static bool take_event (tide_reading_t *self, page_t *page, uint64_t seq)
     const tide_index_entry_t *entry = tide_index_find (self->core->index, seq);
     tide_assert (entry);
     size_t size = entry->size + 4;
-    bool fits = page->count == 0 || (page->size < page->size_max
-                                     && size <= page->size_max - page->size);
+    bool fits =
+        page->count == 0 || (page->size < page->size_max && size <= page->size_max - page->size);
     if (page->count == page->limit || !fits) {
         page->more = true;
         return false;
@@ -198,8 +198,7 @@ static void walk_index (tide_reading_t *self, page_t *page, uint64_t since)
     uint32_t stamp = tide_topics_stamp (topics);
     uint32_t handle = 0;
     for (uint64_t seq = tide_index_next_alive (self->core->index, since, page->until, &handle);
-         seq > 0;
-         seq = tide_index_next_alive (self->core->index, seq, page->until, &handle)) {
+         seq > 0; seq = tide_index_next_alive (self->core->index, seq, page->until, &handle)) {
         tide_topic_t *topic = tide_topics_at (topics, handle);
         if (topic->stamp != stamp) {
             topic->stamp = stamp;
@@ -255,7 +254,7 @@ static bool check_read (tide_reading_t *self, tide_bytes_t peer, const tide_read
     if (elsewhere)
         tide_core_fail (core, peer, read->request, TIDE_EPOCH_CHANGED, core->head,
                         "a position is not in this log, which ends at %llu",
-                        (unsigned long long)core->head);
+                        (unsigned long long) core->head);
     return !elsewhere;
 }
 

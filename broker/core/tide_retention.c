@@ -24,7 +24,7 @@ uint32_t tide_retention_segments (const tide_broker_config_t *config, uint32_t s
     uint64_t clients = tide_index_events_max (&index, TIDE_CLIENTS) / segment_events;
     uint64_t system = tide_index_events_max (&index, TIDE_SYSTEM) / segment_events;
     uint64_t segments = clients + system + 1 + SEGMENTS_BESIDE;
-    return segments < SEGMENTS_MOST ? (uint32_t)segments : SEGMENTS_MOST;
+    return segments < SEGMENTS_MOST ? (uint32_t) segments : SEGMENTS_MOST;
 }
 
 void tide_retention_start (tide_retention_t *self, const tide_core_t *core)
@@ -51,8 +51,7 @@ static void say_topic (tide_retention_t *self, tide_core_t *core, tide_log_batch
     if (topic->stamp == stamp || topic->lost_to <= topic->lost_said)
         return;
     topic->stamp = stamp;
-    append_lost (batch, tide_topics_name (tide_index_topics (core->index), handle),
-                 topic->lost_to);
+    append_lost (batch, tide_topics_name (tide_index_topics (core->index), handle), topic->lost_to);
     if (self->said_count == self->said_capacity) {
         self->said_capacity = self->said_capacity > 0 ? self->said_capacity * 2 : 64;
         self->said = tide_realloc (self->said, self->said_capacity * sizeof *self->said);
@@ -85,7 +84,7 @@ static void say_common (tide_retention_t *self, tide_core_t *core, tide_log_batc
 
 static int compare_seqs (const void *one, const void *other)
 {
-    uint64_t first = *(const uint64_t *)one, second = *(const uint64_t *)other;
+    uint64_t first = *(const uint64_t *) one, second = *(const uint64_t *) other;
     return first < second ? -1 : first > second;
 }
 

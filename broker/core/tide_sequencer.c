@@ -111,7 +111,7 @@ static void send_answer (tide_sequencer_t *self, tide_bytes_t peer, const answer
     if (answer->verdict > REPEATED) {
         core->counters.conflicts++;
         tide_core_fail (core, peer, answer->request, TIDE_CONFLICT, answer->seq,
-                        why[answer->verdict], (unsigned long long)answer->seq);
+                        why[answer->verdict], (unsigned long long) answer->seq);
         return;
     }
     if (answer->verdict == REPEATED)
@@ -224,8 +224,7 @@ static bool has_twice (const tide_publish_message_t *publish, const tide_id_t *i
 {
     for (uint32_t at = 1; at < publish->events.count; at++)
         for (uint32_t before = 0; before < at; before++)
-            if ((ids[at].who[0] | ids[at].who[1]) != 0
-                && tide_id_equal (&ids[at], &ids[before]))
+            if ((ids[at].who[0] | ids[at].who[1]) != 0 && tide_id_equal (&ids[at], &ids[before]))
                 return true;
     return false;
 }

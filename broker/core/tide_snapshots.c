@@ -42,8 +42,8 @@ static void end_job (tide_snapshots_t *self, size_t at)
     job_t *job = self->jobs[at];
     self->keys -= job->count;
     self->jobs[at] = self->jobs[--self->count];
-    free ((void *)job->peer.data);
-    free ((void *)job->topic.data);
+    free ((void *) job->peer.data);
+    free ((void *) job->topic.data);
     free (job->seqs);
     free (job);
 }
@@ -61,7 +61,7 @@ void tide_snapshots_destroy (tide_snapshots_t **self_p)
 
 static int compare_seqs (const void *one, const void *other)
 {
-    uint64_t first = *(const uint64_t *)one, second = *(const uint64_t *)other;
+    uint64_t first = *(const uint64_t *) one, second = *(const uint64_t *) other;
     return first < second ? -1 : first > second;
 }
 
@@ -147,9 +147,9 @@ static void begin (tide_snapshots_t *self, size_t at)
 static size_t find_job (const tide_snapshots_t *self, tide_bytes_t peer, uint64_t request)
 {
     size_t at = 0;
-    while (at < self->count
-           && (self->jobs[at]->request != request
-               || !tide_bytes_equal (self->jobs[at]->peer, peer)))
+    while (
+        at < self->count
+        && (self->jobs[at]->request != request || !tide_bytes_equal (self->jobs[at]->peer, peer)))
         at++;
     return at;
 }

@@ -62,7 +62,7 @@ void tide_table_remove (tide_table_t *self, uint32_t hash, uint32_t handle)
 void tide_table_clear (tide_table_t *self)
 {
     if (self->count > 0)
-        memset (self->slots, 0, ((size_t)self->mask + 1) * sizeof (tide_slot_t));
+        memset (self->slots, 0, ((size_t) self->mask + 1) * sizeof (tide_slot_t));
     self->count = 0;
 }
 

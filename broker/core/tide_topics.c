@@ -113,7 +113,7 @@ static uint32_t find_before (const tide_topics_t *self, unsigned class, tide_byt
     for (unsigned level = LEVELS; level-- > 0;) {
         for (;;) {
             uint32_t next = forward_of (self, class, at)[level];
-            if (!next || tide_bytes_compare (tide_topics_name (self, next), name) >= (int)through)
+            if (!next || tide_bytes_compare (tide_topics_name (self, next), name) >= (int) through)
                 break;
             at = next;
         }
@@ -173,10 +173,11 @@ uint32_t tide_topics_add (tide_topics_t *self, tide_bytes_t name)
         handle = self->used++;
     }
     tide_topic_t *topic = &self->entries[handle];
-    *topic = (tide_topic_t){.size = (uint8_t)name.size, .class = (uint8_t)tide_topics_class (name)};
-    topic->name = (uint8_t *)tide_copy (name.data, name.size);
+    *topic =
+        (tide_topic_t){.size = (uint8_t) name.size, .class = (uint8_t) tide_topics_class (name)};
+    topic->name = (uint8_t *) tide_copy (name.data, name.size);
     topic->hash = tide_hash (self->hash_seed, name);
-    topic->levels = (uint8_t)choose_levels (self);
+    topic->levels = (uint8_t) choose_levels (self);
     topic->forward = tide_alloc (topic->levels * sizeof (uint32_t));
     tide_table_insert (&self->by_name, topic->hash, handle);
     link_in_order (self, handle);

@@ -132,6 +132,7 @@ void tide_channel_event (tide_hub_t *hub, const tide_feed_action_t *action, bool
         return;
     tide_item_t item = {0, is_volatile ? action->seq : action->event.seq};
     item.number = tide_tape_append (hub->tape, action->record, item.seq, is_volatile, hub->now_ms);
+    hub->tape_number = item.number;
     hub->counters.tape_events++;
     if (channel)
         link_item (hub, channel, item);

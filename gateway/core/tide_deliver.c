@@ -117,7 +117,10 @@ static bool is_due (tide_hub_t *hub, tide_session_t *session, const tide_member_
         return item.seq > session->cursor && item.seq > member->joined;
     bool late = entry.time_ms + TIDE_VOLATILE_KEEP_MS < hub->now_ms;
     hub->counters.volatile_dropped += late;
-    return !late && item.seq >= member->joined;
+    /*  A session that is past its place, by pages ahead of the feed, does without: its position
+     *  never falls. */
+    return !late && item.seq >= later (session->cursor, member->joined)
+           && item.number > member->begun;
 }
 
 static bool deliver_tape (tide_hub_t *hub, tide_session_t *session, tide_buffer_t *out,

@@ -46,6 +46,7 @@
 #define TIDE_JOINS_MAX 1000
 
 #define TIDE_SESSION_KEY "#session"
+#define TIDE_REMAKING_KEY "#remaking"
 
 typedef struct tide_session tide_session_t;
 typedef struct tide_channel tide_channel_t;
@@ -129,10 +130,12 @@ struct tide_member {
     tide_channel_t *channel;
     uint64_t joined;       /* nothing at or below this is delivered to it */
     uint64_t next;         /* index in channel->items of what comes next, while the session is live */
+    uint64_t begun;        /* the tape's last number then: volatile events before it are not its */
     unsigned form;
     bool meta;
     bool is_pending;       /* in session->pending */
     bool is_suspended;     /* waits for a reset: nothing is delivered */
+    bool was_reset;        /* the record says that it was joined by a reset */
     tide_member_t *prev, *next_member;          /* in the channel */
     tide_member_t *own_prev, *own_next;         /* in the session */
 };
@@ -150,6 +153,7 @@ struct tide_join {
     } step;
     tide_status_t reason;    /* of a reset */
     bool meta;
+    uint64_t epoch;          /* the log that `at` belongs to at first; 0: the present one */
     uint64_t at;             /* brought up to here */
     uint64_t pin;            /* the session's cursor may not pass this; 0: free */
     tide_reply_t reply;
@@ -181,6 +185,7 @@ typedef enum {
     TIDE_SESSION_READING,   /* a pid was given: its record is being read */
     TIDE_SESSION_CHECKING,  /* … its history */
     TIDE_SESSION_TAKING,    /* … it is being taken over */
+    TIDE_SESSION_TAKEN,     /* … it is ours, and is read again */
     TIDE_SESSION_MAKING,    /* a new record is being written */
     TIDE_SESSION_OPEN,
     TIDE_SESSION_REMAKING   /* open, but its record is written again, in another log */
@@ -196,7 +201,10 @@ struct tide_session {
     char topic[80];            /* $session/… of the pid */
     bool recovers;             /* has a record */
     bool recovered;
+    bool is_record_stale;      /* it may hold topics that are not joined: to be left again */
+    bool is_remaking;          /* its record says that resets are owed: it can't be resumed */
     bool has_position;         /* the client named a position when it came back */
+    uint64_t position_epoch;   /* the log that it belongs to; 0: not said */
     uint64_t record_seq;       /* sequence of its standing record */
     uint64_t base;             /* where it began: nothing before concerns it */
     uint64_t cursor;           /* everything of its topics up to here was delivered */
@@ -279,6 +287,7 @@ struct tide_hub {
     tide_link_t *link;
     tide_feed_t *feed;
     tide_tape_t *tape;
+    uint64_t tape_number;       /* of the last entry */
     tide_channel_t *channels;
     tide_channel_t *touched;
     unsigned subtrees;          /* channels that are */
@@ -377,6 +386,8 @@ void tide_session_end (tide_hub_t *hub, tide_session_t **session_p, bool for_goo
 void tide_session_taken (tide_hub_t *hub, tide_session_t *session);
 /*  The log is another one: everything is brought up anew. */
 void tide_session_epoch (tide_hub_t *hub, tide_session_t *session);
+/*  Resets that were owed after a change of the log have been said: it may be resumed again. */
+void tide_session_whole (tide_hub_t *hub, tide_session_t *session);
 void tide_session_lane_event (tide_hub_t *hub, const tide_event_t *event);
 void tide_released_resend (tide_hub_t *hub);
 void tide_released_tick (tide_hub_t *hub);
@@ -406,9 +417,11 @@ tide_member_t *tide_member_find (tide_session_t *session, tide_bytes_t pattern);
 tide_member_t *tide_member_add (tide_hub_t *hub, tide_session_t *session, tide_channel_t *channel,
                                 uint64_t joined, bool meta);
 void tide_member_remove (tide_hub_t *hub, tide_member_t **member_p);
-/*  Builds the event that records a topic in the session, into records. */
+/*  Builds the event that records a topic in the session, into records; joined 0: it was left.
+ *  was_reset: by a reset, which the client may not have got when it comes back. */
 void tide_session_record_topic (tide_hub_t *hub, tide_session_t *session, tide_bytes_t pattern,
-                                uint64_t joined, bool meta, tide_buffer_t *records);
+                                uint64_t joined, bool meta, bool was_reset,
+                                tide_buffer_t *records);
 
 /*  -- tide_deliver.c: from the tape, or from pages ---------------------------------------------- */
 

@@ -58,6 +58,7 @@ tide_member_t *tide_member_add (tide_hub_t *hub, tide_session_t *session, tide_c
     member->session = session;
     member->channel = channel;
     member->joined = joined;
+    member->begun = hub->tape_number;
     member->meta = meta;
     member->form = form_for (hub, session, meta);
     DL_APPEND2 (channel->members, member, prev, next_member);
@@ -153,6 +154,8 @@ static void join_failed (tide_hub_t *hub, tide_join_t *join, tide_status_t statu
                          const tide_message_t *answer)
 {
     tide_session_t *session = join->session;
+    if (join->step == TIDE_JOIN_RECORDING)
+        session->is_record_stale = true;
     if (join->reply.kind == TIDE_REPLY_NONE)
         tide_hub_close (hub, session->connection, 1011);
     else if (status != TIDE_OK)
@@ -226,12 +229,8 @@ void tide_join_begin (tide_hub_t *hub, tide_session_t *session, tide_bytes_t top
                  : since.kind == TIDE_SINCE_SEQ ? TIDE_JOIN_SINCE
                                                     : TIDE_JOIN_SNAPSHOT;
     join->at = since.seq;
+    join->epoch = since.epoch;
     join->reply = tide_reply_take (reply);
-    if (join->mode == TIDE_JOIN_SINCE && since.epoch != 0
-        && since.epoch != tide_feed_epoch (hub->feed)) {
-        join->mode = TIDE_JOIN_RESET;
-        join->reason = TIDE_EPOCH_CHANGED;
-    }
     wait_channel (hub, join);
 }
 
@@ -244,6 +243,10 @@ void tide_join_reset (tide_hub_t *hub, tide_member_t *member, tide_status_t reas
     tide_join_t *join = join_new (session, channel, member->meta);
     join->mode = TIDE_JOIN_RESET;
     join->reason = reason;
+    /*  The position must not pass what is lost before that is said: who comes back from behind it
+     *  would never be told. After a change of the log the session's record takes care of it. */
+    if (reason == TIDE_TRIMMED)
+        join->pin = later (session->cursor, 1);
     wait_channel (hub, join);
 }
 
@@ -292,6 +295,7 @@ static void become_member (tide_hub_t *hub, tide_join_t *join)
         tide_member_add (hub, session, join->channel, join->at, join->meta);
     }
     tide_join_abandon (hub, &join);
+    tide_session_whole (hub, session);
     tide_deliver_settle (hub, session);
 }
 
@@ -315,13 +319,16 @@ static void record (tide_hub_t *hub, tide_join_t *join)
 {
     tide_session_t *session = join->session;
     join->step = TIDE_JOIN_RECORDING;
-    join->pin = join->at;
+    /*  A reset goes on holding the cursor where it was, until it is said. */
+    if (join->pin == 0 || !tide_member_find (session, pattern_of (join)))
+        join->pin = join->at;
     if (!session->recovers) {
         become_member (hub, join);
         return;
     }
     tide_buffer_t records = {0}, expects = {0};
-    tide_session_record_topic (hub, session, pattern_of (join), join->at, join->meta, &records);
+    tide_session_record_topic (hub, session, pattern_of (join), join->at, join->meta,
+                               tide_member_find (session, pattern_of (join)) != NULL, &records);
     tide_expect_append (&expects, &(tide_expect_t){tide_bytes (session->topic),
                                                    tide_bytes (TIDE_SESSION_KEY),
                                                    session->record_seq});
@@ -480,7 +487,8 @@ static void standing_came (tide_hub_t *hub, tide_op_t *op, const tide_message_t 
 static void begin_snapshot (tide_hub_t *hub, tide_join_t *join)
 {
     join->step = TIDE_JOIN_READING;
-    join->pin = 0;
+    if (!tide_member_find (join->session, pattern_of (join)))
+        join->pin = 0;
     tide_state_destroy (&join->state);
     join->state = tide_state_new (tide_pattern_is_subtree (pattern_of (join)));
     tide_message_t message = {.kind = TIDE_MESSAGE_SNAPSHOT};
@@ -500,6 +508,11 @@ void tide_join_channel_ready (tide_hub_t *hub, tide_join_t *join)
     tide_session_t *session = join->session;
     DL_DELETE (join->channel->waiting, join);
     join->step = TIDE_JOIN_READING;
+    if (join->mode == TIDE_JOIN_SINCE && join->epoch != 0
+        && join->epoch != tide_feed_epoch (hub->feed)) {
+        join->mode = TIDE_JOIN_RESET;
+        join->reason = TIDE_EPOCH_CHANGED;
+    }
     if (is_snapshot (join))
         begin_snapshot (hub, join);
     else if (join->mode == TIDE_JOIN_SINCE)
@@ -521,8 +534,11 @@ static void left (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
     else if (op->session && answer && answer->kind == TIDE_MESSAGE_FAIL
              && answer->fail.code == TIDE_CONFLICT)
         tide_session_taken (hub, op->session);
-    else
+    else {
+        if (op->session)
+            op->session->is_record_stale = true;
         tide_reply_fail_answer (hub, &op->reply, answer);
+    }
 }
 
 void tide_leave (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic, tide_reply_t *reply)
@@ -533,19 +549,20 @@ void tide_leave (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic, t
         tide_join_abandon (hub, &join);
     }
     tide_member_t *member = tide_member_find (session, topic);
-    if (!member && !join) {
+    if (!member && !join && !session->is_record_stale) {
         tide_reply_fail (hub, reply, TIDE_NOT_FOUND, "this topic is not joined");
         return;
     }
     if (member)
         tide_member_remove (hub, &member);
+    tide_session_whole (hub, session);
     tide_deliver_settle (hub, session);
     if (!session->recovers || session->record_seq == 0) {
         tide_reply_ok (hub, reply, (tide_bytes_t){0});
         return;
     }
     tide_buffer_t records = {0}, expects = {0};
-    tide_session_record_topic (hub, session, topic, 0, false, &records);
+    tide_session_record_topic (hub, session, topic, 0, false, false, &records);
     tide_expect_append (&expects, &(tide_expect_t){tide_bytes (session->topic),
                                                    tide_bytes (TIDE_SESSION_KEY),
                                                    session->record_seq});

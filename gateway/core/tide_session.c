@@ -22,6 +22,15 @@ enum { RELEASE_MARGIN_MS = 60000 };
 
 static void make_session (tide_hub_t *hub, tide_session_t *session);
 static void read_record (tide_hub_t *hub, tide_session_t *session, unsigned attempt);
+static void read_again (tide_hub_t *hub, tide_session_t *session);
+
+static void forget_members (tide_hub_t *hub, tide_session_t *session)
+{
+    while (session->members) {
+        tide_member_t *member = session->members;
+        tide_member_remove (hub, &member);
+    }
+}
 
 static void set_topic (tide_session_t *session, tide_bytes_t pid)
 {
@@ -68,12 +77,13 @@ static void record_session (tide_hub_t *hub, tide_session_t *session, tide_buffe
 }
 
 void tide_session_record_topic (tide_hub_t *hub, tide_session_t *session, tide_bytes_t pattern,
-                                uint64_t joined, bool meta, tide_buffer_t *records)
+                                uint64_t joined, bool meta, bool was_reset,
+                                tide_buffer_t *records)
 {
     tide_buffer_t text = {0}, payload = {0};
     if (joined > 0) {
-        tide_buffer_printf (&text, "{\"joined\":%llu,\"meta\":%s}", (unsigned long long) joined,
-                            meta ? "true" : "false");
+        tide_buffer_printf (&text, "{\"joined\":%llu,\"meta\":%s%s}", (unsigned long long) joined,
+                            meta ? "true" : "false", was_reset ? ",\"reset\":true" : "");
         tide_args_encode (&payload, &(tide_args_t){.json = tide_buffer_bytes (&text)});
     }
     char id[64];
@@ -84,6 +94,24 @@ void tide_session_record_topic (tide_hub_t *hub, tide_session_t *session, tide_b
                                                 .id = tide_bytes (id),
                                                 .payload = tide_buffer_bytes (&payload)});
     tide_buffer_free (&text);
+    tide_buffer_free (&payload);
+}
+
+/*  Appends the event that says, or takes back, that the session's topics await their resets. */
+static void record_remaking (tide_hub_t *hub, tide_session_t *session, bool is_remaking,
+                             tide_buffer_t *records)
+{
+    tide_buffer_t payload = {0};
+    if (is_remaking)
+        tide_args_encode (&payload, &(tide_args_t){.json = tide_bytes ("true")});
+    char id[64];
+    tide_link_make_id (hub->link, id);
+    tide_event_append (records,
+                       &(tide_event_t){.topic = tide_bytes (session->topic),
+                                       .name = tide_bytes (is_remaking ? "remaking" : "remade"),
+                                       .key = tide_bytes (TIDE_REMAKING_KEY),
+                                       .id = tide_bytes (id),
+                                       .payload = tide_buffer_bytes (&payload)});
     tide_buffer_free (&payload);
 }
 
@@ -191,10 +219,7 @@ static void made (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
 
 static void make_session (tide_hub_t *hub, tide_session_t *session)
 {
-    while (session->members) {
-        tide_member_t *member = session->members;
-        tide_member_remove (hub, &member);
-    }
+    forget_members (hub, session);
     session->state = TIDE_SESSION_MAKING;
     session->recovered = false;
     session->base = session->record_seq = session->cursor = 0;
@@ -227,9 +252,9 @@ static void taken (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
     tide_session_t *session = op->session;
     if (good) {
         session->record_seq = answer->ack.first;
-        session->recovered = true;
+        session->state = TIDE_SESSION_TAKEN;
         hub->counters.take_overs++;
-        open_now (hub, session);
+        read_again (hub, session);
     }
     else if (answer && answer->kind == TIDE_MESSAGE_FAIL && answer->fail.code == TIDE_CONFLICT
              && op->number < TAKE_ATTEMPTS)
@@ -347,10 +372,42 @@ static bool take_record (tide_hub_t *hub, tide_session_t *session, const tide_ev
         uint64_t joined = (uint64_t) json_integer_value (json_object_get (json, "joined"));
         bool meta = json_is_true (json_object_get (json, "meta"));
         tide_channel_t *channel = tide_channel_use (hub, event->key);
-        tide_member_add (hub, session, channel, joined, meta);
+        tide_member_t *member = tide_member_add (hub, session, channel, joined, meta);
+        member->was_reset = json_is_true (json_object_get (json, "reset"));
     }
     json_decref (json);
     return good;
+}
+
+/*  Gathers the parts of the record in op->text; op->tag counts its events. True if it is whole. */
+static bool gather_record (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
+{
+    tide_session_t *session = op->session;
+    if (answer->standing.part == 0)
+        op->text.size = op->tag = 0;
+    tide_buffer_append_bytes (&op->text, answer->standing.events.bytes);
+    op->tag += answer->standing.events.count;
+    if (answer->standing.more) {
+        tide_message_t message = {.kind = TIDE_MESSAGE_SNAPSHOT};
+        message.snapshot.request = answer->standing.request;
+        message.snapshot.topic = tide_bytes (session->topic);
+        message.snapshot.part = answer->standing.part + 1;
+        if (!tide_op_again (hub, op, &message))
+            tide_client_refused (hub, session);
+        return false;
+    }
+    return true;
+}
+
+static bool take_records (tide_hub_t *hub, tide_session_t *session, tide_op_t *op, char lane[128])
+{
+    bool good = op->tag > 0;
+    tide_list_t events = tide_list (&op->text, (uint32_t) op->tag);
+    tide_event_t event;
+    session->record_seq = 0;
+    while (good && tide_event_next (&events, &event))
+        good = take_record (hub, session, &event, lane);
+    return good && session->record_seq > 0;
 }
 
 static void record_read (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
@@ -364,26 +421,14 @@ static void record_read (tide_hub_t *hub, tide_op_t *op, const tide_message_t *a
         refuse_resume (hub, session);
         return;
     }
-    if (answer->standing.part == 0)
-        op->text.size = op->tag = 0;
-    tide_buffer_append_bytes (&op->text, answer->standing.events.bytes);
-    op->tag += answer->standing.events.count;
-    if (answer->standing.more) {
-        tide_message_t message = {.kind = TIDE_MESSAGE_SNAPSHOT};
-        message.snapshot.request = answer->standing.request;
-        message.snapshot.topic = tide_bytes (session->topic);
-        message.snapshot.part = answer->standing.part + 1;
-        if (!tide_op_again (hub, op, &message))
-            tide_client_refused (hub, session);
+    if (!gather_record (hub, op, answer))
         return;
-    }
+    /*  Whether the position is of this log is known only now: this lane may have begun a moment
+     *  ago, without a broker. */
     char lane[128] = "";
-    bool good = op->tag > 0;
-    tide_list_t events = tide_list (&op->text, (uint32_t) op->tag);
-    tide_event_t event;
-    while (good && tide_event_next (&events, &event))
-        good = take_record (hub, session, &event, lane);
-    if (!good || session->record_seq == 0) {
+    bool same_log = session->position_epoch == 0
+                    || session->position_epoch == answer->standing.epoch;
+    if (!same_log || !take_records (hub, session, op, lane)) {
         refuse_resume (hub, session);
         return;
     }
@@ -392,12 +437,55 @@ static void record_read (tide_hub_t *hub, tide_op_t *op, const tide_message_t *a
     check_history (hub, session, lane, (unsigned) op->number);
 }
 
+/*  A reset that was recorded may not have reached the client: if its position is not behind it, it
+ *  is said again. */
+static void repeat_resets (tide_hub_t *hub, tide_session_t *session)
+{
+    tide_member_t *member, *next;
+    DL_FOREACH_SAFE2 (session->members, member, next, own_next)
+        if (member->was_reset && session->cursor <= member->joined)
+            tide_join_reset (hub, member, TIDE_TRIMMED);
+}
+
+/*  A topic that the one before us joined or left while we took over is in the record, though not
+ *  in what we read of it: from the take-over on nobody but us can change it. */
+static void record_read_again (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
+{
+    tide_session_t *session = op->session;
+    if (!answer || answer->kind != TIDE_MESSAGE_STANDING) {
+        tide_client_refused (hub, session);
+        return;
+    }
+    if (!gather_record (hub, op, answer))
+        return;
+    uint64_t record_seq = session->record_seq;
+    char lane[128] = "";
+    forget_members (hub, session);
+    if (take_records (hub, session, op, lane) && session->record_seq == record_seq) {
+        session->recovered = true;
+        repeat_resets (hub, session);
+        open_now (hub, session);
+        return;
+    }
+    /*  Taken from us by now. */
+    session->record_seq = 0;
+    tide_client_refused (hub, session);
+}
+
+static void read_again (tide_hub_t *hub, tide_session_t *session)
+{
+    tide_message_t message = {.kind = TIDE_MESSAGE_SNAPSHOT};
+    message.snapshot.topic = tide_bytes (session->topic);
+    tide_op_t *op = tide_op_send (hub, &message, record_read_again, session->connection);
+    if (op)
+        op->session = session;
+    else
+        tide_client_refused (hub, session);
+}
+
 static void read_record (tide_hub_t *hub, tide_session_t *session, unsigned attempt)
 {
-    while (session->members) {
-        tide_member_t *member = session->members;
-        tide_member_remove (hub, &member);
-    }
+    forget_members (hub, session);
     session->state = TIDE_SESSION_READING;
     session->record_seq = 0;
     tide_message_t message = {.kind = TIDE_MESSAGE_SNAPSHOT};
@@ -421,16 +509,16 @@ tide_session_t *tide_session_open (tide_hub_t *hub, tide_connection_t *connectio
     session->user = tide_copy (user, strlen (user));
     session->recovers = recovers;
     session->has_position = has_position;
+    session->position_epoch = has_position ? epoch : 0;
     session->cursor = seq;
     DL_APPEND (connection->sessions, session);
     connection->session_count++;
-    bool same_log = !has_position || epoch == 0 || epoch == tide_feed_epoch (hub->feed);
     if (!recovers) {
         tide_hub_random (hub, "sid", session->sid, sizeof session->sid);
         session->cursor = session->base = tide_feed_watermark (hub->feed);
         open_now (hub, session);
     }
-    else if (pid.size > 0 && pid.size < sizeof session->pid && same_log) {
+    else if (pid.size > 0 && pid.size < sizeof session->pid) {
         snprintf (session->pid, sizeof session->pid, "%.*s", TIDE_PRINT (pid));
         set_topic (session, pid);
         read_record (hub, session, 0);
@@ -460,13 +548,14 @@ static void remove_record (tide_hub_t *hub, tide_session_t *session)
     DL_FOREACH2 (session->members, member, own_next)
     {
         tide_session_record_topic (hub, session, tide_channel_pattern (member->channel), 0, false,
-                                   &records);
+                                   false, &records);
         if (++count == TIDE_PUBLISH_EVENTS_MAX - 1) {
             publish_record (hub, session, &records, count, session->record_seq, nothing_more);
             records.size = count = 0;
         }
     }
-    tide_session_record_topic (hub, session, tide_bytes (TIDE_SESSION_KEY), 0, false, &records);
+    tide_session_record_topic (hub, session, tide_bytes (TIDE_SESSION_KEY), 0, false, false,
+                               &records);
     publish_record (hub, session, &records, count + 1, session->record_seq, nothing_more);
     tide_buffer_free (&records);
 }
@@ -506,16 +595,15 @@ void tide_session_end (tide_hub_t *hub, tide_session_t **session_p, bool for_goo
         if (registered == session)
             HASH_DEL (hub->sessions, session);
         hub->counters.sessions--;
+    }
+    if (session->state >= TIDE_SESSION_TAKEN) {
         if (session->recovers && session->record_seq > 0 && for_good)
             remove_record (hub, session);
         else if (session->recovers && session->record_seq > 0)
             release (hub, session->topic, session->record_seq);
         drop_session_ops (hub, session);
     }
-    while (session->members) {
-        tide_member_t *member = session->members;
-        tide_member_remove (hub, &member);
-    }
+    forget_members (hub, session);
     DL_DELETE (session->connection->sessions, session);
     session->connection->session_count--;
     free (session->pending);
@@ -559,9 +647,24 @@ static void reset_all (tide_hub_t *hub, tide_session_t *session)
     session->state = TIDE_SESSION_OPEN;
     tide_member_t *member, *next;
     DL_FOREACH_SAFE2 (session->members, member, next, own_next)
-        if (!member->is_suspended)
-            tide_join_reset (hub, member, TIDE_EPOCH_CHANGED);
+        tide_join_reset (hub, member, TIDE_EPOCH_CHANGED);
+    tide_session_whole (hub, session);
     tide_deliver_settle (hub, session);
+}
+
+void tide_session_whole (tide_hub_t *hub, tide_session_t *session)
+{
+    if (!session->is_remaking || session->state != TIDE_SESSION_OPEN)
+        return;
+    const tide_member_t *member;
+    DL_FOREACH2 (session->members, member, own_next)
+        if (member->is_suspended)
+            return;
+    session->is_remaking = false;
+    tide_buffer_t records = {0};
+    record_remaking (hub, session, false, &records);
+    publish_record (hub, session, &records, 1, session->record_seq, nothing_more);
+    tide_buffer_free (&records);
 }
 
 static void remade (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
@@ -586,12 +689,14 @@ void tide_session_epoch (tide_hub_t *hub, tide_session_t *session)
     while (session->joins) {
         tide_join_t *join = session->joins;
         tide_reply_fail (hub, &join->reply, TIDE_EPOCH_CHANGED, NULL);
-        tide_member_t *member = join->mode == TIDE_JOIN_RESET && join->reply.kind == TIDE_REPLY_NONE
-                                    ? tide_member_find (session, tide_channel_pattern (join->channel))
-                                    : NULL;
         tide_join_abandon (hub, &join);
-        if (member)
-            member->is_suspended = false;
+    }
+    /*  Until its reset is said, nothing of another log is delivered as if it went on. */
+    tide_member_t *member;
+    DL_FOREACH2 (session->members, member, own_next)
+    {
+        member->is_suspended = true;
+        tide_deliver_forget_pending (session, member);
     }
     session->base = session->record_seq = session->last_number = 0;
     session->cursor = tide_feed_watermark (hub->feed);
@@ -601,9 +706,12 @@ void tide_session_epoch (tide_hub_t *hub, tide_session_t *session)
         return;
     }
     session->state = TIDE_SESSION_REMAKING;
+    session->is_remaking = session->members != NULL;
     tide_buffer_t records = {0};
     record_session (hub, session, &records);
-    if (!publish_record (hub, session, &records, 1, 0, remade))
+    if (session->is_remaking)
+        record_remaking (hub, session, true, &records);
+    if (!publish_record (hub, session, &records, session->is_remaking ? 2 : 1, 0, remade))
         tide_hub_close (hub, session->connection, 1011);
     tide_buffer_free (&records);
 }

@@ -139,8 +139,7 @@ static void answer (script_t *self, tide_message_kind_t kind)
 
 static void send_raw (script_t *self)
 {
-    tide_feed_receive (self->feed,
-                       tide_take_bytes (&self->reader, tide_take_u16 (&self->reader)));
+    tide_feed_receive (self->feed, tide_take_bytes (&self->reader, tide_take_u16 (&self->reader)));
 }
 
 static void answer_raw (script_t *self)

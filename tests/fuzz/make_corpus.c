@@ -61,7 +61,7 @@ static tide_list_t list_of_event (void)
     }
 LIST_OF (expect, tide_bytes ("a/b"), tide_bytes ("k"), 4)
 LIST_OF (want, tide_bytes ("a/#"), 3)
-LIST_OF (touched, tide_bytes ("a/b"), {(const uint8_t *)"\0\0\0\1\0\0\0\2", 8})
+LIST_OF (touched, tide_bytes ("a/b"), {(const uint8_t *) "\0\0\0\1\0\0\0\2", 8})
 LIST_OF (mark, 4, 6, list_of_touched ())
 LIST_OF (topic_info, tide_bytes ("a/b"), 5, 2, 1)
 LIST_OF (stat, tide_bytes ("events"), 5)

@@ -32,7 +32,7 @@ static int run_file (const char *path)
         fprintf (stderr, "%s cannot be read\n", path);
         return 1;
     }
-    size_t size = (size_t)ftell (file);
+    size_t size = (size_t) ftell (file);
     uint8_t *data = malloc (size + 1);
     rewind (file);
     if (!data || fread (data, 1, size, file) != size)

@@ -193,6 +193,7 @@ typedef struct {
     int expect_key;
     uint64_t expect_seq;
     uint32_t seen_by; /* volatile: clients that got it */
+    unsigned times;   /* volatile: how often the broker published it */
 } sim_publish_t;
 
 /*  -- processes ------------------------------------------------------------------------------- */

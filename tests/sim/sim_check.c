@@ -165,7 +165,7 @@ void sim_check_frame (sim_t *sim, const tide_message_t *message)
 {
     tide_list_t list;
     tide_mark_t mark;
-    tide_bytes_t bytes;
+    tide_event_t event;
     switch (message->kind) {
     case TIDE_MESSAGE_EVENTS:
         check_events (sim, message->events.epoch, message->events.events, "EVENTS");
@@ -194,9 +194,13 @@ void sim_check_frame (sim_t *sim, const tide_message_t *message)
         break;
     case TIDE_MESSAGE_VOLATILE:
         list = message->volatiles.events;
-        while (tide_list_next (&list, &bytes))
-            if (!(bytes.data[TIDE_EVENT_FLAGS_AT] & TIDE_EVENT_VOLATILE))
+        while (tide_event_next (&list, &event)) {
+            uint64_t n = number_of_event (&event);
+            if (!(event.flags & TIDE_EVENT_VOLATILE))
                 sim_fail (sim, "G9", "VOLATILE holds an event that is not");
+            if (n < sim->publish_count)
+                sim->publishes[n].times++;
+        }
         break;
     default:
         break;

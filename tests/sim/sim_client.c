@@ -595,7 +595,8 @@ static void heard_volatile (sim_t *sim, sim_client_t *client, uint64_t n)
 {
     sim_publish_t *publish = &sim->publishes[n];
     sim->stats.volatiles++;
-    if (publish->seen_by & (1u << client->number))
+    /*  A link that reconnects says again what was not answered, volatile or not. */
+    if (publish->times <= 1 && (publish->seen_by & (1u << client->number)))
         sim_fail (sim, "G9", "client %u gets volatile e%llu again", client->number,
                   (unsigned long long)n);
     else if (client->socket->opened_ms > publish->at_ms + 20000)
@@ -648,7 +649,7 @@ static void heard_live (sim_t *sim, sim_client_t *client, uint64_t n, uint64_t s
 
 /*  Where the event is, by what the client knows; 0: it is not durable. */
 static uint64_t find_event (sim_t *sim, sim_client_t *client, uint64_t n, uint64_t seq,
-                            uint64_t offset)
+                            uint64_t offset, const sim_topic_t *joining)
 {
     const sim_publish_t *publish = &sim->publishes[n];
     const sim_disk_t *disk = sim_disk_find (sim, client->epoch);
@@ -661,6 +662,9 @@ static uint64_t find_event (sim_t *sim, sim_client_t *client, uint64_t n, uint64
         disk = sim_disk_find (sim, client->epoch);
     }
     const sim_record_t *there = disk ? sim_disk_record (disk, offset) : NULL;
+    for (uint64_t at = joining ? joining->at + 1 : UINT64_MAX; seq == 0 && disk && at <= disk->count; at++)
+        if (disk->records[at - 1].n == n)
+            seq = at;
     if (seq == 0 && there && there->n == n)
         seq = offset;
     else if (seq == 0 && publish->epoch == client->epoch)
@@ -700,11 +704,11 @@ void sim_heard_event (sim_t *sim, sim_client_t *client, const char *name, const 
         sim_check_advance (sim, client, at);
         return;
     }
-    uint64_t seq = find_event (
-        sim, client, n, (uint64_t)json_integer_value (json_object_get (meta, "seq")), at);
     unsigned pattern = 0;
     sim_topic_t *joining
         = find_bring_up (client, tide_bytes (sim_patterns[publish->topic]), &pattern);
+    uint64_t seq = (uint64_t)json_integer_value (json_object_get (meta, "seq"));
+    seq = find_event (sim, client, n, seq, at, joining);
     if (seq == 0)
         sim_fail (sim, "G3", "client %u gets e%llu, which is not durable there", client->number,
                   (unsigned long long)n);
@@ -761,7 +765,7 @@ static void was_reset (sim_t *sim, sim_client_t *client, unsigned pattern, const
     bool by_epoch = code && strcmp (code, "epoch_changed") == 0;
     sim->stats.resets++;
     sim_note (sim, "client %u: %s is reset at %llu, %s", client->number, sim_patterns[pattern],
-              (unsigned long long)seq_of (object), code);
+              (unsigned long long)seq_of (object), code ? code : "without a code");
     if (!by_epoch && (!code || strcmp (code, "trimmed") != 0))
         sim_fail (sim, "G5", "client %u: a reset for no reason", client->number);
     if (topic->is_joining && topic->mode != SIM_SINCE && topic->state == SIM_OUT)
@@ -861,7 +865,7 @@ static void failed (sim_t *sim, sim_client_t *client, const sim_ask_t *ask, cons
     }
     else if (ask->kind == SIM_ASK_LEAVE) {
         topic->is_left = false;
-        topic->state = SIM_MAYBE;
+        topic->state = code && strcmp (code, "not_found") == 0 ? SIM_OUT : SIM_MAYBE;
     }
     else if (ask->kind == SIM_ASK_PUBLISH && !is_conflict && publish->same_id_as == 0)
         remember_unacked (sim, client, ask);

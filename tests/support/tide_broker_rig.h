@@ -44,8 +44,7 @@ static inline void rig_start (tide_rig_t *rig)
 {
     rig->broker = tide_broker_new (&rig->config);
     if (rig->segment_events > 0)
-        tide_broker_shrink (rig->broker, rig->segment_events, rig->segments_max,
-                            rig->ghosts_max);
+        tide_broker_shrink (rig->broker, rig->segment_events, rig->segments_max, rig->ghosts_max);
     fake_load (&rig->log, rig->broker);
     tide_broker_start (rig->broker, rig->now_ms, rig->log.last);
 }
@@ -67,7 +66,7 @@ static inline void rig_new (tide_rig_t *rig)
 static inline void rig_forget_said (tide_rig_t *rig)
 {
     for (size_t at = 0; at < rig->said_count; at++) {
-        free ((void *)rig->said[at]->bytes.data);
+        free ((void *) rig->said[at]->bytes.data);
         free (rig->said[at]);
     }
     rig->said_count = 0;
@@ -120,8 +119,8 @@ static inline void rig_drain (tide_rig_t *rig)
             rig->appends++;
         }
         else if (action.kind == TIDE_BROKER_FETCH) {
-            rig->log.fetch = tide_realloc (rig->log.fetch,
-                                           (rig->log.fetch_count + 1) * sizeof *rig->log.fetch);
+            rig->log.fetch =
+                tide_realloc (rig->log.fetch, (rig->log.fetch_count + 1) * sizeof *rig->log.fetch);
             rig->log.fetch[rig->log.fetch_count++] = action.fetch;
         }
         else
@@ -228,8 +227,7 @@ static inline void rig_event (tide_rig_t *rig, const char *topic, const char *ke
 
 static inline void rig_expect (tide_rig_t *rig, const char *topic, const char *key, uint64_t seq)
 {
-    tide_expect_append (&rig->expects,
-                        &(tide_expect_t){tide_bytes (topic), tide_bytes (key), seq});
+    tide_expect_append (&rig->expects, &(tide_expect_t){tide_bytes (topic), tide_bytes (key), seq});
     rig->expect_count++;
 }
 
@@ -283,7 +281,7 @@ static inline tide_status_t rig_refused (const tide_rig_t *rig, uint64_t request
 {
     const tide_message_t *answer = rig_answer (rig, request);
     assert_non_null (answer);
-    return answer->kind == TIDE_MESSAGE_FAIL ? (tide_status_t)answer->fail.code : TIDE_OK;
+    return answer->kind == TIDE_MESSAGE_FAIL ? (tide_status_t) answer->fail.code : TIDE_OK;
 }
 
 /*  Publishes one event and waits for it. */
@@ -321,8 +319,8 @@ static inline const char *rig_seqs (tide_list_t events)
     size_t size = 0;
     text[0] = 0;
     while (tide_event_next (&events, &event) && size < sizeof text - 24)
-        size += (size_t)snprintf (text + size, sizeof text - size, "%llu ",
-                                  (unsigned long long)event.seq);
+        size += (size_t) snprintf (text + size, sizeof text - size, "%llu ",
+                                   (unsigned long long) event.seq);
     return text;
 }
 

@@ -83,7 +83,7 @@ static inline void fake_note_lost (tide_fake_log_t *self, const tide_want_t *wan
     else if (want->seq > 0) {
         self->lost = tide_realloc (self->lost, (self->lost_count + 1) * sizeof *self->lost);
         self->lost[self->lost_count++] =
-            (tide_fake_lost_t){(uint8_t *)tide_copy (want->topic.data, want->topic.size),
+            (tide_fake_lost_t){(uint8_t *) tide_copy (want->topic.data, want->topic.size),
                                want->topic.size, want->seq};
     }
 }
@@ -130,7 +130,7 @@ static inline void fake_apply (tide_fake_log_t *self, const tide_log_batch_t *ba
     for (size_t at = 0; at < batch->forget_count; at++) {
         tide_fake_event_t *event = fake_find (self, batch->forget[at]);
         assert_true (event && event->segment == 0);
-        fake_remove (self, (size_t)(event - self->events));
+        fake_remove (self, (size_t) (event - self->events));
     }
     tide_list_t lost = tide_list (&batch->lost, batch->lost_count);
     tide_want_t want;
@@ -151,7 +151,7 @@ static inline void fake_apply (tide_fake_log_t *self, const tide_log_batch_t *ba
         self->last++;
         assert_int_equal (tide_load_u64 (record.data), self->last);
         self->events[self->count++] = (tide_fake_event_t){
-            self->last, self->segment, (uint8_t *)tide_copy (record.data, record.size),
+            self->last, self->segment, (uint8_t *) tide_copy (record.data, record.size),
             record.size, false};
     }
 }
@@ -201,8 +201,7 @@ static inline bool fake_answer (tide_fake_log_t *self, tide_log_completion_t *co
 static inline void fake_load (tide_fake_log_t *self, tide_broker_t *broker)
 {
     for (size_t at = 0; at < self->lost_count; at++)
-        tide_broker_load_lost (broker,
-                               (tide_bytes_t){self->lost[at].topic, self->lost[at].size},
+        tide_broker_load_lost (broker, (tide_bytes_t){self->lost[at].topic, self->lost[at].size},
                                self->lost[at].seq);
     for (size_t at = 0; at < self->count; at++) {
         const tide_fake_event_t *event = &self->events[at];

@@ -32,8 +32,8 @@ typedef struct {
     uint64_t random;
     record_t *records; /* all that were accepted; record[n] has sequence n + 1 */
     size_t count, capacity;
-    size_t durable;   /* of them */
-    size_t in_batch;  /* of them that were seen in a batch */
+    size_t durable;  /* of them */
+    size_t in_batch; /* of them that were seen in a batch */
     waiting_t waiting[WAITING_MAX];
     size_t waiting_count;
     uint64_t marked; /* the last mark's `to` */
@@ -87,9 +87,9 @@ static const record_t *model_id (const model_t *model, int id)
 
 static int topic_of_name (const model_t *model, tide_bytes_t name)
 {
-    const uint8_t *number = memrchr (name.data, '/', name.size);
-    if (number && (name.data[0] == 'c' || (name.size > 3 && name.data[3] == 'c')))
-        return atoi ((const char *)number + 1);
+    size_t prefix = name.data[0] == 'c' ? 2 : name.size > 5 && name.data[3] == 'c' ? 5 : 0;
+    if (prefix > 0)
+        return atoi ((const char *) name.data + prefix);
     for (int topic = 0; topic < TOPICS; topic++)
         if (tide_bytes_is (name, model->topics[topic]))
             return topic;
@@ -99,7 +99,7 @@ static int topic_of_name (const model_t *model, tide_bytes_t name)
 
 static int number_of (tide_bytes_t text)
 {
-    return text.size > 0 ? atoi ((const char *)text.data + 1) : -1;
+    return text.size > 0 ? atoi ((const char *) text.data + 1) : -1;
 }
 
 /*  The same event, as it was published and as it came back. */
@@ -142,24 +142,23 @@ static void add_to_publish (model_t *model, const record_t *record)
     if (record->id >= 0)
         snprintf (id, sizeof id, "i%d", record->id);
     snprintf (json, sizeof json, "%u", record->content);
-    rig_add (&model->rig,
-             &(tide_event_t){.topic = tide_bytes (model->topics[record->topic]),
-                             .name = tide_bytes ("msg"),
-                             .key = tide_bytes (key),
-                             .id = tide_bytes (id),
-                             .lease = tide_bytes (record->has_lease ? "lane" : ""),
-                             .linger_ms = record->content % 5000,
-                             .flags = record->owns ? TIDE_EVENT_OWNS_TOPIC : 0,
-                             .payload = rig_payload (record->removes ? NULL : json)});
+    rig_add (&model->rig, &(tide_event_t){.topic = tide_bytes (model->topics[record->topic]),
+                                          .name = tide_bytes ("msg"),
+                                          .key = tide_bytes (key),
+                                          .id = tide_bytes (id),
+                                          .lease = tide_bytes (record->has_lease ? "lane" : ""),
+                                          .linger_ms = record->content % 5000,
+                                          .flags = record->owns ? TIDE_EVENT_OWNS_TOPIC : 0,
+                                          .payload = rig_payload (record->removes ? NULL : json)});
 }
 
 static int choose_topic (model_t *model)
 {
     if (roll (model, 3) > 0)
-        return (int)roll (model, FIXED_TOPICS);
+        return (int) roll (model, FIXED_TOPICS);
     /*  Topics that come and go, and now and then come again. */
     if (roll (model, 6) == 0)
-        return FIXED_TOPICS + (int)roll (model, (uint64_t)model->churn + 1);
+        return FIXED_TOPICS + (int) roll (model, (uint64_t) model->churn + 1);
     model->churn = (model->churn + 1) % (TOPICS - FIXED_TOPICS);
     return FIXED_TOPICS + model->churn;
 }
@@ -173,9 +172,9 @@ static void wait_for (model_t *model, waiting_t waiting)
 static record_t make_record (model_t *model)
 {
     record_t record = {.topic = choose_topic (model), .key = -1, .id = -1};
-    record.content = (unsigned)roll (model, 100000);
+    record.content = (unsigned) roll (model, 100000);
     if (roll (model, record.topic < FIXED_TOPICS ? 2 : 8) == 0) {
-        record.key = (int)roll (model, KEYS);
+        record.key = (int) roll (model, KEYS);
         record.removes = roll (model, 5) == 0;
         record.has_lease = !record.removes && roll (model, 4) == 0;
         record.owns = record.has_lease && roll (model, 3) == 0;
@@ -190,7 +189,7 @@ static void add_expects (model_t *model, waiting_t *waiting)
 {
     for (uint64_t left = roll (model, 4) == 0 ? 1 + roll (model, 3) : 0; left > 0; left--) {
         int topic = choose_topic (model);
-        int key = (int)roll (model, KEYS);
+        int key = (int) roll (model, KEYS);
         uint64_t stands = model_standing (model, model->count, topic, key);
         bool is_wrong = roll (model, 5) == 0;
         char name[16];
@@ -211,7 +210,7 @@ static void step_publish (model_t *model)
 {
     waiting_t waiting = {.verdict = ACKED};
     record_t records[4];
-    waiting.count = 1 + (uint32_t)roll (model, 4);
+    waiting.count = 1 + (uint32_t) roll (model, 4);
     add_expects (model, &waiting);
     for (uint32_t at = 0; at < waiting.count; at++) {
         records[at] = make_record (model);
@@ -232,7 +231,7 @@ static void step_repeat (model_t *model)
 {
     if (model->next_id == 0)
         return;
-    int id = model->next_id - 1 - (int)roll (model, 10);
+    int id = model->next_id - 1 - (int) roll (model, 10);
     const record_t *known = id >= 0 ? model_id (model, id) : NULL;
     if (!known || known->seq < model_floor (model, class_of (model, known->topic)))
         return;
@@ -267,8 +266,8 @@ static void see_batch (model_t *model)
     tide_event_t event;
     while (tide_event_next (&list, &event)) {
         if (event.seq <= model->count) {
-            assert_true (tide_bytes_is (event.topic,
-                                        model->topics[model->records[event.seq - 1].topic]));
+            assert_true (
+                tide_bytes_is (event.topic, model->topics[model->records[event.seq - 1].topic]));
             continue;
         }
         int topic = topic_of_name (model, event.topic);
@@ -430,14 +429,14 @@ static void step_time (model_t *model)
 
 /*  -- reading --------------------------------------------------------------------------------- */
 
-static const char *const patterns[] = {"#",    "r/#",  "r/a", "t0", "t1",     "$s/#",
-                                       "$s/1", "@p",   "c/#", "t2", "$s/x/#", "nowhere"};
+static const char *const patterns[] = {"#",    "r/#", "r/a", "t0", "t1",     "$s/#",
+                                       "$s/1", "@p",  "c/#", "t2", "$s/x/#", "nowhere"};
 
 /*  A subtree, a topic, or one of those that come and go. */
 static const char *choose_pattern (model_t *model)
 {
     if (roll (model, 3) == 0)
-        return model->topics[FIXED_TOPICS + roll (model, (uint64_t)model->churn + 1)];
+        return model->topics[FIXED_TOPICS + roll (model, (uint64_t) model->churn + 1)];
     return patterns[roll (model, sizeof patterns / sizeof patterns[0])];
 }
 
@@ -496,7 +495,7 @@ static void step_read (model_t *model)
 {
     wanted_t wanted[4];
     tide_buffer_t wants = {0};
-    uint32_t count = 1 + (uint32_t)roll (model, 4);
+    uint32_t count = 1 + (uint32_t) roll (model, 4);
     uint64_t lowest = UINT64_MAX;
     for (uint32_t at = 0; at < count; at++) {
         wanted[at].pattern = choose_pattern (model);
@@ -508,7 +507,7 @@ static void step_read (model_t *model)
         tide_want_append (&wants,
                           &(tide_want_t){tide_bytes (wanted[at].pattern), wanted[at].since});
     }
-    uint32_t limit = (uint32_t)roll (model, 4) == 0 ? (uint32_t)roll (model, 5) : 1000;
+    uint32_t limit = (uint32_t) roll (model, 4) == 0 ? (uint32_t) roll (model, 5) : 1000;
     tide_message_t message = {.kind = TIDE_MESSAGE_READ,
                               .read = {.request = ++model->rig.request,
                                        .limit = limit,
@@ -615,8 +614,8 @@ static void step_marks (model_t *model)
 
 static void name_topics (model_t *model)
 {
-    static const char *const names[FIXED_TOPICS] = {"t0",   "t1",   "t2", "r",  "r/a",  "r/b",
-                                          "r/a/x", "$s/0", "$s/1", "@p", "r!", "$s/x/y"};
+    static const char *const names[FIXED_TOPICS] = {"t0",    "t1",   "t2",   "r",  "r/a", "r/b",
+                                                    "r/a/x", "$s/0", "$s/1", "@p", "r!",  "$s/x/y"};
     for (int topic = 0; topic < TOPICS; topic++)
         if (topic < FIXED_TOPICS)
             snprintf (model->topics[topic], sizeof model->topics[topic], "%s", names[topic]);
@@ -664,9 +663,9 @@ static void run_seed (uint64_t seed)
     model->rig.config.retain_ms = 0;
     model->rig.config.retain_bytes = 0;
     model->rig.config.hash_seed[0] = seed;
-    model->rig.segment_events = 8 + (uint32_t)roll (model, 60);
-    model->rig.segments_max = 4 + (uint32_t)roll (model, 6);
-    model->rig.ghosts_max = (uint32_t)roll (model, 8);
+    model->rig.segment_events = 8 + (uint32_t) roll (model, 60);
+    model->rig.segments_max = 4 + (uint32_t) roll (model, 6);
+    model->rig.ghosts_max = (uint32_t) roll (model, 8);
     rig_start (&model->rig);
     rig_hello (&model->rig, "a", "");
     for (int at = 0; at < STEPS; at++)
@@ -681,13 +680,13 @@ static void run_seed (uint64_t seed)
 
 static void g1_g2_g3_g4_g5_broker_agrees_with_its_model (void **state)
 {
-    (void)state;
+    (void) state;
     const char *first = getenv ("TIDE_SEED"), *seeds = getenv ("TIDE_SEEDS");
     uint64_t from = first ? strtoull (first, NULL, 10) : 1;
     uint64_t count = seeds ? strtoull (seeds, NULL, 10) : 100;
     for (uint64_t seed = from; seed < from + count; seed++) {
         /*  Seen only if the run fails. */
-        print_message ("seed %llu\n", (unsigned long long)seed);
+        print_message ("seed %llu\n", (unsigned long long) seed);
         run_seed (seed);
     }
 }

@@ -22,7 +22,7 @@ static tide_args_t sample (bool many, unsigned attachments)
 
 static void what_is_encoded_decodes_to_the_same (void **state)
 {
-    (void)state;
+    (void) state;
     for (unsigned attachments = 0; attachments <= TIDE_ATTACHMENTS_MAX; attachments++) {
         tide_args_t args = sample (attachments % 2, attachments), got;
         tide_buffer_t out = {0};
@@ -39,7 +39,7 @@ static void what_is_encoded_decodes_to_the_same (void **state)
 
 static void every_truncation_and_every_trailing_byte_fails_with_attachments (void **state)
 {
-    (void)state;
+    (void) state;
     tide_args_t args = sample (true, 4), got;
     tide_buffer_t out = {0};
     tide_args_encode (&out, &args);
@@ -56,7 +56,7 @@ static void every_truncation_and_every_trailing_byte_fails_with_attachments (voi
 
 static void what_is_not_of_the_layout_is_refused (void **state)
 {
-    (void)state;
+    (void) state;
     static const uint8_t form[] = {3, 0, '1'}, none[] = {0, 0, '1'}, many[] = {1, 11, '1'};
     static const uint8_t empty[] = {1, 0}, zero[] = {1, 1, 0, 0, 0, 0, 0, 0, 0, 0};
     tide_args_t got;

@@ -46,7 +46,7 @@ static void send_events_of (tide_feed_t *feed, uint64_t epoch, const char *topic
     for (uint64_t seq = first; seq <= last; seq++)
         append_event (&events, topic, seq, 0);
     message.events.epoch = epoch;
-    message.events.events = tide_list (&events, (uint32_t)(last - first + 1));
+    message.events.events = tide_list (&events, (uint32_t) (last - first + 1));
     send_frame (feed, topic, &message);
     tide_buffer_free (&events);
 }
@@ -63,11 +63,11 @@ static void append_mark (tide_buffer_t *marks, uint64_t from, uint64_t to, const
     tide_buffer_t touched = {0};
     for (size_t at = 0; at < count; at++) {
         uint8_t offset[4];
-        tide_store_u32 (offset, (uint32_t)(places[at].seq - from));
+        tide_store_u32 (offset, (uint32_t) (places[at].seq - from));
         tide_touched_t entry = {tide_bytes (places[at].topic), {offset, sizeof offset}};
         tide_touched_append (&touched, &entry);
     }
-    tide_mark_t mark = {from, to, tide_list (&touched, (uint32_t)count)};
+    tide_mark_t mark = {from, to, tide_list (&touched, (uint32_t) count)};
     tide_mark_append (marks, &mark);
     tide_buffer_free (&touched);
 }
@@ -118,7 +118,7 @@ static void answer_page_of (tide_feed_t *feed, uint64_t tag, uint64_t upto, bool
     message.page.upto = message.page.head = upto;
     message.page.more = more;
     message.page.lost = tide_list (&entries, lost != NULL);
-    message.page.events = tide_list (&events, (uint32_t)count);
+    message.page.events = tide_list (&events, (uint32_t) count);
     tide_feed_answer (feed, tag, &message);
     tide_buffer_free (&events);
     tide_buffer_free (&entries);
@@ -135,7 +135,7 @@ static void answer_head (tide_feed_t *feed, uint64_t tag, uint64_t head)
 static void answer_fail (tide_feed_t *feed, uint64_t tag, tide_status_t code)
 {
     tide_message_t message = {.kind = TIDE_MESSAGE_FAIL};
-    message.fail.code = (uint8_t)code;
+    message.fail.code = (uint8_t) code;
     tide_feed_answer (feed, tag, &message);
 }
 
@@ -146,20 +146,20 @@ static void print_request (tide_buffer_t *said, const tide_feed_action_t *action
     const tide_message_t *message = action->message;
     tide_want_t want;
     if (message->kind == TIDE_MESSAGE_MARKS_READ) {
-        tide_buffer_printf (said, "#%u:marks>%u ", (unsigned)action->tag,
-                            (unsigned)message->marks_read.since);
+        tide_buffer_printf (said, "#%u:marks>%u ", (unsigned) action->tag,
+                            (unsigned) message->marks_read.since);
         return;
     }
-    tide_buffer_printf (said, "#%u:%s", (unsigned)action->tag,
+    tide_buffer_printf (said, "#%u:%s", (unsigned) action->tag,
                         message->read.limit > 0 ? "read" : "head");
     tide_list_t wants = message->read.wants;
     assert_true (wants.count <= TIDE_WANTS_MAX);
     if (wants.count > 5)
         tide_buffer_printf (said, "(%u)", wants.count);
     while (wants.count <= 5 && tide_want_next (&wants, &want))
-        tide_buffer_printf (said, "(%.*s>%u)", TIDE_PRINT (want.topic), (unsigned)want.seq);
+        tide_buffer_printf (said, "(%.*s>%u)", TIDE_PRINT (want.topic), (unsigned) want.seq);
     if (message->read.until > 0)
-        tide_buffer_printf (said, "..%u", (unsigned)message->read.until);
+        tide_buffer_printf (said, "..%u", (unsigned) message->read.until);
     tide_buffer_append_text (said, " ");
 }
 
@@ -170,7 +170,7 @@ static const char *actions (tide_feed_t *feed)
     tide_buffer_t said = {0};
     tide_feed_action_t action;
     while (tide_feed_next_action (feed, &action)) {
-        unsigned seq = (unsigned)action.seq;
+        unsigned seq = (unsigned) action.seq;
         switch (action.kind) {
         case TIDE_FEED_SUBSCRIBE:
             tide_buffer_printf (&said, "+%.*s ", TIDE_PRINT (action.pattern));
@@ -199,7 +199,7 @@ static const char *actions (tide_feed_t *feed)
             assert_true (tide_feed_watermark (feed) == action.seq);
             break;
         case TIDE_FEED_EPOCH:
-            tide_buffer_printf (&said, "epoch%u@%u ", (unsigned)action.epoch, seq);
+            tide_buffer_printf (&said, "epoch%u@%u ", (unsigned) action.epoch, seq);
             break;
         }
     }
@@ -229,7 +229,7 @@ static tide_feed_t *feed_of (const char *pattern)
 
 static void joining_subscribes_then_asks_where_the_log_stands (void **state)
 {
-    (void)state;
+    (void) state;
     tide_feed_t *feed = tide_feed_new ();
     assert_true (tide_feed_watermark (feed) == 0 && tide_feed_epoch (feed) == 0);
     tide_feed_add (feed, tide_bytes ("a"));
@@ -250,7 +250,7 @@ static void joining_subscribes_then_asks_where_the_log_stands (void **state)
 
 static void g1_events_at_or_below_the_join_are_not_handed_on (void **state)
 {
-    (void)state;
+    (void) state;
     tide_feed_t *feed = feed_of ("a");
     tide_feed_add (feed, tide_bytes ("b"));
     actions (feed);
@@ -268,7 +268,7 @@ static void g1_events_at_or_below_the_join_are_not_handed_on (void **state)
  *  earlier than where the window ends. */
 static void g5_a_pattern_that_joins_during_a_mend_joins_behind_it (void **state)
 {
-    (void)state;
+    (void) state;
     tide_feed_t *feed = feed_of ("a");
     send_mark (feed, 10, 14, {"a", 11}, {"b", 13});
     expect (feed, "#2:read(a>10)..14 ");
@@ -285,7 +285,7 @@ static void g5_a_pattern_that_joins_during_a_mend_joins_behind_it (void **state)
 
 static void many_patterns_join_with_few_requests (void **state)
 {
-    (void)state;
+    (void) state;
     tide_feed_t *feed = tide_feed_new ();
     char name[32];
     tide_feed_welcome (feed, EPOCH, 10);
@@ -307,7 +307,7 @@ static void many_patterns_join_with_few_requests (void **state)
 
 static void overlapping_patterns_give_each_event_once (void **state)
 {
-    (void)state;
+    (void) state;
     tide_feed_t *feed = feed_of ("a/#");
     tide_feed_add (feed, tide_bytes ("a/b"));
     tide_feed_add (feed, tide_bytes ("#"));
@@ -331,7 +331,7 @@ static void overlapping_patterns_give_each_event_once (void **state)
 
 static void g1_topics_interleave_in_sequence_order (void **state)
 {
-    (void)state;
+    (void) state;
     tide_feed_t *feed = feed_of ("#");
     send_events (feed, "b", 12, 13);
     send_events (feed, "a", 11, 11);
@@ -346,7 +346,7 @@ static void g1_topics_interleave_in_sequence_order (void **state)
 
 static void g1_what_arrives_twice_is_handed_on_once (void **state)
 {
-    (void)state;
+    (void) state;
     tide_feed_t *feed = feed_of ("a");
     send_events (feed, "a", 11, 12);
     send_events (feed, "a", 11, 12);
@@ -361,7 +361,7 @@ static void g1_what_arrives_twice_is_handed_on_once (void **state)
 
 static void g5_what_a_mark_lists_and_did_not_come_is_read (void **state)
 {
-    (void)state;
+    (void) state;
     tide_feed_t *feed = feed_of ("#");
     send_events (feed, "a", 11, 11);
     send_events (feed, "b", 14, 14);
@@ -380,7 +380,7 @@ static void g5_what_a_mark_lists_and_did_not_come_is_read (void **state)
 
 static void marks_that_queue_behind_a_mend_are_mended_together (void **state)
 {
-    (void)state;
+    (void) state;
     tide_feed_t *feed = feed_of ("a");
     send_mark (feed, 10, 11, {"a", 11});
     expect (feed, "#2:read(a>10)..11 ");
@@ -396,7 +396,7 @@ static void marks_that_queue_behind_a_mend_are_mended_together (void **state)
 
 static void g5_more_missing_topics_than_one_read_may_name (void **state)
 {
-    (void)state;
+    (void) state;
     enum { COUNT = 2500 };
     static place_t places[COUNT];
     static char names[COUNT][16];
@@ -427,7 +427,7 @@ static void g5_more_missing_topics_than_one_read_may_name (void **state)
 
 static void g5_marks_alone_are_enough (void **state)
 {
-    (void)state;
+    (void) state;
     tide_feed_t *feed = feed_of ("a");
     for (unsigned at = 11; at < 20; at++) {
         char expected[64];
@@ -443,8 +443,8 @@ static void g5_marks_alone_are_enough (void **state)
 
 /*  -- marks that are missing ------------------------------------------------------------------ */
 
-static void answer_marks (tide_feed_t *feed, uint64_t tag, uint64_t head, const tide_buffer_t *marks,
-                          uint32_t count)
+static void answer_marks (tide_feed_t *feed, uint64_t tag, uint64_t head,
+                          const tide_buffer_t *marks, uint32_t count)
 {
     tide_message_t message = {.kind = TIDE_MESSAGE_MARKS};
     message.marks.epoch = EPOCH;
@@ -455,7 +455,7 @@ static void answer_marks (tide_feed_t *feed, uint64_t tag, uint64_t head, const 
 
 static void g5_a_missing_mark_is_seen_and_read (void **state)
 {
-    (void)state;
+    (void) state;
     tide_feed_t *feed = feed_of ("a");
     tide_buffer_t marks = {0};
     send_mark (feed, 12, 13, {"a", 13});
@@ -481,7 +481,7 @@ static void g5_a_missing_mark_is_seen_and_read (void **state)
 
 static void g5_where_marks_are_gone_all_is_read (void **state)
 {
-    (void)state;
+    (void) state;
     tide_feed_t *feed = feed_of ("a");
     tide_feed_add (feed, tide_bytes ("b/#"));
     actions (feed);
@@ -501,7 +501,7 @@ static void g5_where_marks_are_gone_all_is_read (void **state)
 
 static void g5_marks_that_do_not_go_on_where_asked_are_as_good_as_gone (void **state)
 {
-    (void)state;
+    (void) state;
     tide_feed_t *feed = feed_of ("a");
     tide_buffer_t marks = {0};
     send_heartbeat (feed, 20);
@@ -519,7 +519,7 @@ static void g5_marks_that_do_not_go_on_where_asked_are_as_good_as_gone (void **s
 
 static void g5_what_is_gone_is_said_and_the_rest_goes_on (void **state)
 {
-    (void)state;
+    (void) state;
     tide_feed_t *feed = feed_of ("a/#");
     tide_feed_add (feed, tide_bytes ("a/b"));
     tide_feed_add (feed, tide_bytes ("c"));
@@ -540,7 +540,7 @@ static void g5_what_is_gone_is_said_and_the_rest_goes_on (void **state)
 
 static void g5_what_was_listed_and_does_not_come_by_reading_is_lost_too (void **state)
 {
-    (void)state;
+    (void) state;
     tide_feed_t *feed = feed_of ("a");
     send_mark (feed, 10, 12, {"a", 11}, {"a", 12});
     expect (feed, "#2:read(a>10)..12 ");
@@ -551,7 +551,7 @@ static void g5_what_was_listed_and_does_not_come_by_reading_is_lost_too (void **
 
 static void a_lost_entry_at_or_below_the_position_says_nothing (void **state)
 {
-    (void)state;
+    (void) state;
     tide_feed_t *feed = feed_of ("a");
     send_mark (feed, 10, 12, {"a", 12});
     expect (feed, "C11 #2:read(a>11)..12 ");
@@ -565,7 +565,7 @@ static void a_lost_entry_at_or_below_the_position_says_nothing (void **state)
 
 static void g5_the_same_log_is_read_on_and_requests_are_asked_again (void **state)
 {
-    (void)state;
+    (void) state;
     tide_feed_t *feed = feed_of ("a");
     tide_feed_welcome (feed, EPOCH, 10);
     expect (feed, "");
@@ -587,7 +587,7 @@ static void g5_the_same_log_is_read_on_and_requests_are_asked_again (void **stat
 
 static void g8_another_log_voids_everything (void **state)
 {
-    (void)state;
+    (void) state;
     tide_feed_t *feed = feed_of ("a");
     send_events (feed, "a", 11, 11);
     send_mark (feed, 10, 12, {"a", 11}, {"a", 12});
@@ -609,7 +609,7 @@ static void g8_another_log_voids_everything (void **state)
 
 static void a_failed_request_is_asked_again_at_the_next_mark (void **state)
 {
-    (void)state;
+    (void) state;
     tide_feed_t *feed = feed_of ("a");
     send_mark (feed, 10, 11, {"a", 11});
     expect (feed, "#2:read(a>10)..11 ");
@@ -630,7 +630,7 @@ static void a_failed_request_is_asked_again_at_the_next_mark (void **state)
 
 static void a_pattern_removed_while_it_is_asked_for_stays_away (void **state)
 {
-    (void)state;
+    (void) state;
     tide_feed_t *feed = feed_of ("a");
     tide_feed_add (feed, tide_bytes ("b"));
     expect (feed, "+b #2:head(b>10) ");
@@ -648,7 +648,7 @@ static void a_pattern_removed_while_it_is_asked_for_stays_away (void **state)
 
 static void what_was_not_taken_yet_is_not_said_of_a_removed_pattern (void **state)
 {
-    (void)state;
+    (void) state;
     tide_feed_t *feed = feed_of ("a");
     tide_feed_action_t action;
     send_events (feed, "a", 11, 12);
@@ -667,7 +667,7 @@ static void what_was_not_taken_yet_is_not_said_of_a_removed_pattern (void **stat
 
 static void g9_volatile_events_come_at_their_place_or_not_at_all (void **state)
 {
-    (void)state;
+    (void) state;
     tide_feed_t *feed = feed_of ("a");
     send_volatile (feed, "a", 10);
     send_volatile (feed, "b", 10);
@@ -687,7 +687,7 @@ static void g9_volatile_events_come_at_their_place_or_not_at_all (void **state)
 
 static void g9_volatile_events_that_wait_are_bounded (void **state)
 {
-    (void)state;
+    (void) state;
     tide_feed_t *feed = feed_of ("a");
     for (unsigned at = 0; at < TIDE_FEED_VOLATILES_MAX + 10; at++)
         send_volatile (feed, "a", 11);
@@ -705,7 +705,7 @@ static void g9_volatile_events_that_wait_are_bounded (void **state)
 
 static void g6_what_is_held_is_bounded_and_read_later (void **state)
 {
-    (void)state;
+    (void) state;
     tide_feed_t *feed = feed_of ("a");
     tide_buffer_t payload = {0};
     tide_buffer_reserve (&payload, 60000);
@@ -733,10 +733,10 @@ static void g6_what_is_held_is_bounded_and_read_later (void **state)
 
 static void rubbish_is_counted_and_ignored (void **state)
 {
-    (void)state;
+    (void) state;
     tide_feed_t *feed = feed_of ("#");
     tide_feed_receive (feed, tide_bytes ("no prefix"));
-    tide_feed_receive (feed, (tide_bytes_t){(const uint8_t *)"ea\0TMxx", 7});
+    tide_feed_receive (feed, (tide_bytes_t){(const uint8_t *) "ea\0TMxx", 7});
     tide_message_t hello = {.kind = TIDE_MESSAGE_HELLO};
     send_frame (feed, "a", &hello);
     send_mark_of (feed, EPOCH, 12, 11, NULL, 0);
@@ -750,7 +750,7 @@ static void rubbish_is_counted_and_ignored (void **state)
 
 static void nothing_is_taken_before_the_first_welcome (void **state)
 {
-    (void)state;
+    (void) state;
     tide_feed_t *feed = tide_feed_new ();
     tide_feed_add (feed, tide_bytes ("a"));
     send_events (feed, "a", 1, 1);

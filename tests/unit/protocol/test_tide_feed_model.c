@@ -19,11 +19,11 @@
 
 #include <cmocka.h>
 
-enum { SCHEDULES = 6000, STEPS = 300, EVENTS_MAX = 2000 };
+enum { SCHEDULES = 3000, STEPS = 300, EVENTS_MAX = 2000 };
 
 static const char *const topics[] = {"a", "a/b", "a/b/c", "a/x", "b", "$sys/x", "@sid", "c/d"};
-static const char *const patterns[] = {"a",   "a/b", "a/b/c", "b",       "$sys/x", "@sid",
-                                       "c/d", "a/#", "#",     "a/b/#",   "$sys/#", "c/#",
+static const char *const patterns[] = {"a",   "a/b", "a/b/c", "b",      "$sys/x", "@sid",
+                                       "c/d", "a/#", "#",     "a/b/#",  "$sys/#", "c/#",
                                        "a/x", "b/#", "none",  "a/b/c/#"};
 enum { TOPICS = sizeof topics / sizeof *topics, PATTERNS = sizeof patterns / sizeof *patterns };
 
@@ -79,7 +79,7 @@ typedef struct {
 #define CHECK(self, condition)                                                                     \
     do {                                                                                           \
         if (!(condition))                                                                          \
-            fail_msg ("TIDE_TEST_SEED=%llu: %s", (unsigned long long)(self)->seed, #condition);    \
+            fail_msg ("TIDE_TEST_SEED=%llu: %s", (unsigned long long) (self)->seed, #condition);   \
     } while (0)
 
 /*  -- chance and channels --------------------------------------------------------------------- */
@@ -94,7 +94,7 @@ static uint64_t draw (model_t *self)
 
 static unsigned below (model_t *self, unsigned limit)
 {
-    return (unsigned)(draw (self) % limit);
+    return (unsigned) (draw (self) % limit);
 }
 
 static bool chance (model_t *self, unsigned percent)
@@ -133,7 +133,7 @@ static void clear (channel_t *self)
 static void append_event (tide_buffer_t *list, uint64_t seq, const char *topic, bool is_volatile)
 {
     char payload[32];
-    snprintf (payload, sizeof payload, "payload %llu", (unsigned long long)seq);
+    snprintf (payload, sizeof payload, "payload %llu", (unsigned long long) seq);
     tide_event_t event = {.seq = is_volatile ? 0 : seq,
                           .flags = is_volatile,
                           .topic = tide_bytes (topic),
@@ -180,7 +180,7 @@ static void append_mark (const model_t *self, tide_buffer_t *marks, uint64_t fro
         offsets.size = 0;
         for (uint64_t seq = from + 1; seq <= to; seq++)
             if (self->log[seq].topic == topic)
-                tide_put_u32 (&offsets, (uint32_t)(seq - from));
+                tide_put_u32 (&offsets, (uint32_t) (seq - from));
         if (offsets.size > 0) {
             tide_touched_t entry = {tide_bytes (topics[topic]), tide_buffer_bytes (&offsets)};
             tide_touched_append (&touched, &entry);
@@ -215,7 +215,7 @@ static void publish_batch (model_t *self)
     if (from + size > EVENTS_MAX)
         return;
     for (unsigned at = 0; at < size; at++)
-        self->log[++self->head] = (entry_t){.topic = (uint8_t)below (self, TOPICS),
+        self->log[++self->head] = (entry_t){.topic = (uint8_t) below (self, TOPICS),
                                             .is_large = chance (self, self->large)};
     self->marks[self->mark_count++] = self->head;
     unsigned first = below (self, TOPICS);
@@ -329,8 +329,8 @@ static void answer_request (model_t *self)
     if (self->is_away || !pop (&self->requests, &item))
         return;
     CHECK (self, tide_message_decode (tide_buffer_bytes (&item.bytes), &request, &why) == TIDE_OK);
-    uint64_t epoch = request.kind == TIDE_MESSAGE_READ ? request.read.epoch
-                                                       : request.marks_read.epoch;
+    uint64_t epoch =
+        request.kind == TIDE_MESSAGE_READ ? request.read.epoch : request.marks_read.epoch;
     if (epoch != self->epoch || chance (self, self->refuse)) {
         answer.kind = TIDE_MESSAGE_FAIL;
         answer.fail.code = epoch != self->epoch ? TIDE_EPOCH_CHANGED : TIDE_SHUTTING_DOWN;
@@ -425,7 +425,7 @@ static bool has_floor_below (const model_t *self, const char *topic, uint64_t se
 static void check_event (model_t *self, const tide_feed_action_t *action)
 {
     char payload[32];
-    snprintf (payload, sizeof payload, "payload %llu", (unsigned long long)action->seq);
+    snprintf (payload, sizeof payload, "payload %llu", (unsigned long long) action->seq);
     CHECK (self, action->epoch == self->feed_epoch);
     CHECK (self, action->seq > self->last_event && action->seq > self->watermark);
     CHECK (self, action->event.seq == action->seq);
@@ -721,21 +721,21 @@ static void run_schedules (bool only_read)
     for (uint64_t seed = first; seed < first + count; seed++)
         run_schedule (seed, only_read, &handed, &mended);
     print_message ("%llu schedules, %llu events handed on, %llu of them read\n",
-                   (unsigned long long)count, (unsigned long long)handed,
-                   (unsigned long long)mended);
+                   (unsigned long long) count, (unsigned long long) handed,
+                   (unsigned long long) mended);
     assert_true (given || handed > 10 * count);
     assert_true (!only_read || handed == mended);
 }
 
 static void g1_g3_g5_one_gapless_stream_whatever_is_dropped_or_cut (void **state)
 {
-    (void)state;
+    (void) state;
     run_schedules (false);
 }
 
 static void g5_marks_and_reads_alone_are_enough (void **state)
 {
-    (void)state;
+    (void) state;
     run_schedules (true);
 }
 

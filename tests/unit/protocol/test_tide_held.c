@@ -12,8 +12,8 @@
 static void add (tide_held_t *held, tide_arena_t *arena, uint64_t seq)
 {
     tide_held_event_t event = {.seq = seq, .size = sizeof seq};
-    event.record = tide_arena_copy (arena, (tide_bytes_t){(uint8_t *)&seq, sizeof seq},
-                                    &event.chunk);
+    event.record =
+        tide_arena_copy (arena, (tide_bytes_t){(uint8_t *) &seq, sizeof seq}, &event.chunk);
     tide_held_add (held, &event);
     tide_arena_release (arena, event.chunk);
 }
@@ -31,7 +31,7 @@ static void take_in_order (tide_held_t *held, tide_arena_t *arena, uint64_t firs
 /*  Runs of one topic each, one after another, as a batch brings them. */
 static void runs_are_merged_into_one_order (void **state)
 {
-    (void)state;
+    (void) state;
     for (unsigned topics = 1; topics < 40; topics++) {
         tide_held_t held = {0};
         tide_arena_t arena = {0};
@@ -51,7 +51,7 @@ static void runs_are_merged_into_one_order (void **state)
 
 static void falling_order_is_turned_and_gaps_are_no_hits (void **state)
 {
-    (void)state;
+    (void) state;
     tide_held_t held = {0};
     tide_arena_t arena = {0};
     for (uint64_t seq = 3000; seq > 0; seq -= 3)
@@ -67,7 +67,7 @@ static void falling_order_is_turned_and_gaps_are_no_hits (void **state)
 
 static void adding_while_taking_keeps_the_rest (void **state)
 {
-    (void)state;
+    (void) state;
     tide_held_t held = {0};
     tide_arena_t arena = {0};
     for (uint64_t seq = 1; seq <= 5000; seq++) {
@@ -82,7 +82,7 @@ static void adding_while_taking_keeps_the_rest (void **state)
 
 static void what_is_behind_can_be_dropped (void **state)
 {
-    (void)state;
+    (void) state;
     tide_held_t held = {0};
     tide_arena_t arena = {0};
     for (uint64_t seq = 1; seq <= 100; seq++)
@@ -99,7 +99,7 @@ static void what_is_behind_can_be_dropped (void **state)
 
 static void a_chunk_that_nobody_needs_is_used_again (void **state)
 {
-    (void)state;
+    (void) state;
     tide_held_t held = {0};
     tide_arena_t arena = {0};
     add (&held, &arena, 1);
@@ -116,7 +116,7 @@ static void a_chunk_that_nobody_needs_is_used_again (void **state)
 
 static void large_bytes_have_a_chunk_of_their_own_that_goes_with_them (void **state)
 {
-    (void)state;
+    (void) state;
     static uint8_t large[1 << 20];
     tide_arena_t arena = {0};
     tide_chunk_t *small, *big, *after;

@@ -86,15 +86,15 @@ static const char *actions (tide_link_t *link)
         else if (action.kind == TIDE_LINK_AWAY)
             tide_buffer_append_text (&said, "Y ");
         else if (action.kind == TIDE_LINK_UP)
-            tide_buffer_printf (&said, "U%u ", (unsigned)action.message->welcome.head);
+            tide_buffer_printf (&said, "U%u ", (unsigned) action.message->welcome.head);
         else if (action.kind == TIDE_LINK_ANSWER)
-            tide_buffer_printf (&said, "N%u:%s ", (unsigned)action.token,
+            tide_buffer_printf (&said, "N%u:%s ", (unsigned) action.token,
                                 tide_message_name (action.message->kind));
         else {
             assert_int_equal (tide_message_decode (action.bytes, &sent, &why), TIDE_OK);
             tide_buffer_append_text (&said, tide_message_name (sent.kind));
             if (action.token != 0)
-                tide_buffer_printf (&said, "%u", (unsigned)action.token);
+                tide_buffer_printf (&said, "%u", (unsigned) action.token);
             if (sent.kind == TIDE_MESSAGE_HELLO) {
                 assert_true (tide_bytes_is (sent.hello.name, "lane"));
                 assert_true (tide_bytes_is (sent.hello.lease, "lease-1"));
@@ -122,7 +122,7 @@ static tide_link_t *link_that_is_up (void)
 
 static void hello_is_repeated_later_and_later_until_the_welcome (void **state)
 {
-    (void)state;
+    (void) state;
     tide_link_t *link = tide_link_new (&config);
     assert_true (tide_link_deadline_ms (link) == UINT64_MAX);
     tide_link_start (link, 1000);
@@ -149,7 +149,7 @@ static void hello_is_repeated_later_and_later_until_the_welcome (void **state)
 
 static void requests_wait_for_the_welcome_and_go_out_in_order (void **state)
 {
-    (void)state;
+    (void) state;
     tide_link_t *link = tide_link_new (&config);
     tide_link_start (link, 0);
     assert_true (publish (link, 0) == 1 && publish (link, 0) == 2 && publish (link, 0) == 3);
@@ -167,7 +167,7 @@ static void requests_wait_for_the_welcome_and_go_out_in_order (void **state)
 
 static void an_answer_of_the_wrong_kind_is_stray (void **state)
 {
-    (void)state;
+    (void) state;
     tide_link_t *link = link_that_is_up ();
     tide_message_t read = {.kind = TIDE_MESSAGE_READ};
     uint64_t token = tide_link_request (link, 0, &read);
@@ -188,7 +188,7 @@ static void an_answer_of_the_wrong_kind_is_stray (void **state)
 
 static void silence_is_noticed_and_everything_is_asked_again (void **state)
 {
-    (void)state;
+    (void) state;
     tide_link_t *link = link_that_is_up ();
     publish (link, 0);
     publish (link, 0);
@@ -214,7 +214,7 @@ static void silence_is_noticed_and_everything_is_asked_again (void **state)
 
 static void a_broker_that_does_not_know_us_is_greeted_again_but_not_too_fast (void **state)
 {
-    (void)state;
+    (void) state;
     tide_link_t *link = link_that_is_up ();
     publish (link, 1000);
     actions (link);
@@ -234,7 +234,7 @@ static void a_broker_that_does_not_know_us_is_greeted_again_but_not_too_fast (vo
 
 static void a_refused_version_is_kept_and_tried_slowly (void **state)
 {
-    (void)state;
+    (void) state;
     static const char text[] = "protocol version 1 is not spoken here, only version 2";
     tide_link_t *link = tide_link_new (&config);
     tide_link_start (link, 0);
@@ -247,7 +247,7 @@ static void a_refused_version_is_kept_and_tried_slowly (void **state)
     tide_link_tick (link, 5010);
     assert_string_equal (actions (link), "C HELLO ");
     /*  A broker whose messages we can't read: the same, in our words. */
-    tide_link_receive (link, 5020, (tide_bytes_t){(const uint8_t *)"TM\2\2", 4});
+    tide_link_receive (link, 5020, (tide_bytes_t){(const uint8_t *) "TM\2\2", 4});
     assert_string_equal (tide_link_refusal (link),
                          "protocol version 2 is not spoken here, only version 1");
     assert_true (tide_link_deadline_ms (link) == 10020);
@@ -259,7 +259,7 @@ static void a_refused_version_is_kept_and_tried_slowly (void **state)
 
 static void g4_what_is_not_answered_is_sent_again_and_again (void **state)
 {
-    (void)state;
+    (void) state;
     tide_link_t *link = link_that_is_up ();
     publish (link, 100);
     publish (link, 200);
@@ -290,7 +290,7 @@ static void g4_what_is_not_answered_is_sent_again_and_again (void **state)
 
 static void what_was_cancelled_or_answered_before_it_went_out_does_not_go_out (void **state)
 {
-    (void)state;
+    (void) state;
     tide_link_t *link = link_that_is_up ();
     publish (link, 0);
     publish (link, 0);
@@ -306,7 +306,7 @@ static void what_was_cancelled_or_answered_before_it_went_out_does_not_go_out (v
 
 static void a_snapshot_goes_on_under_its_first_number (void **state)
 {
-    (void)state;
+    (void) state;
     tide_link_t *link = link_that_is_up ();
     uint64_t token = snapshot (link, 0, 0);
     assert_true (token == 1);
@@ -328,7 +328,7 @@ static void a_snapshot_goes_on_under_its_first_number (void **state)
 
 static void requests_are_bounded (void **state)
 {
-    (void)state;
+    (void) state;
     tide_link_t *link = link_that_is_up ();
     for (unsigned at = 0; at < TIDE_LINK_REQUESTS_MAX; at++)
         assert_int_not_equal (publish (link, 0), 0);
@@ -341,7 +341,7 @@ static void requests_are_bounded (void **state)
 
 static void what_has_no_answer_is_dropped_while_the_broker_is_away (void **state)
 {
-    (void)state;
+    (void) state;
     tide_message_t bye = {.kind = TIDE_MESSAGE_BYE};
     tide_link_t *link = tide_link_new (&config);
     tide_link_send (link, &bye);
@@ -356,7 +356,7 @@ static void what_has_no_answer_is_dropped_while_the_broker_is_away (void **state
 
 static void what_is_malformed_is_counted_and_ignored (void **state)
 {
-    (void)state;
+    (void) state;
     tide_link_t *link = link_that_is_up ();
     tide_link_receive (link, 0, tide_bytes ("rubbish"));
     tide_link_receive (link, 0, (tide_bytes_t){0});
@@ -370,7 +370,7 @@ static void what_is_malformed_is_counted_and_ignored (void **state)
 
 static void made_ids_differ_and_carry_the_origin (void **state)
 {
-    (void)state;
+    (void) state;
     char one[64], other[64];
     tide_link_t *link = tide_link_new (&config);
     tide_link_make_id (link, one);

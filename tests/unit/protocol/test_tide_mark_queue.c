@@ -26,7 +26,7 @@ static bool takes (tide_mark_queue_t *queue, uint64_t from, uint64_t to)
 
 static void contiguous_marks_are_ready_in_order (void **state)
 {
-    (void)state;
+    (void) state;
     tide_mark_queue_t queue = {0};
     tide_mark_queue_reset (&queue, 10);
     add (&queue, 10, 10);
@@ -43,7 +43,7 @@ static void contiguous_marks_are_ready_in_order (void **state)
 
 static void marks_behind_a_gap_wait_until_it_is_closed (void **state)
 {
-    (void)state;
+    (void) state;
     tide_mark_queue_t queue = {0};
     tide_mark_queue_reset (&queue, 10);
     add (&queue, 12, 13);
@@ -61,7 +61,7 @@ static void marks_behind_a_gap_wait_until_it_is_closed (void **state)
 
 static void a_second_gap_forgets_what_came_behind_the_first (void **state)
 {
-    (void)state;
+    (void) state;
     tide_mark_queue_t queue = {0};
     tide_mark_queue_reset (&queue, 10);
     add (&queue, 12, 13);
@@ -76,7 +76,7 @@ static void a_second_gap_forgets_what_came_behind_the_first (void **state)
 
 static void a_head_beyond_the_marks_makes_it_short (void **state)
 {
-    (void)state;
+    (void) state;
     tide_mark_queue_t queue = {0};
     tide_mark_queue_reset (&queue, 10);
     tide_mark_queue_head (&queue, 9);
@@ -91,7 +91,7 @@ static void a_head_beyond_the_marks_makes_it_short (void **state)
 
 static void g6_what_has_no_place_is_read_again (void **state)
 {
-    (void)state;
+    (void) state;
     tide_mark_queue_t queue = {0};
     tide_buffer_t large = {0};
     tide_buffer_reserve (&large, 1 << 20);

@@ -37,9 +37,9 @@ static tide_bytes_t text (void)
     return tide_bytes (texts[++counter % 6]);
 }
 
-#define FILL_U8(S, member, limit) S->member = (uint8_t)(limit ? limit : number ());
-#define FILL_U16(S, member, limit) S->member = (uint16_t)number ();
-#define FILL_U32(S, member, limit) S->member = (uint32_t)number ();
+#define FILL_U8(S, member, limit) S->member = (uint8_t) (limit ? limit : number ());
+#define FILL_U16(S, member, limit) S->member = (uint16_t) number ();
+#define FILL_U32(S, member, limit) S->member = (uint32_t) number ();
 #define FILL_U64(S, member, limit) S->member = number ();
 #define FILL_STR(S, member, limit) S->member = text ();
 #define FILL_TEXT(S, member, limit) S->member = text ();
@@ -67,7 +67,7 @@ TIDE_RECORDS (X)
 #define X(member, NAME, number, sender, doc)                                                       \
     static void fill_##member##_message (tide_##member##_message_t *value)                         \
     {                                                                                              \
-        (void)value;                                                                               \
+        (void) value;                                                                              \
         TIDE_##NAME##_FIELDS (FILL, value)                                                         \
     }
 TIDE_MESSAGES (X)
@@ -92,8 +92,8 @@ TIDE_MESSAGES (X)
     static void same_##member (const tide_##member##_message_t *one,                               \
                                const tide_##member##_message_t *other)                             \
     {                                                                                              \
-        (void)one;                                                                                 \
-        (void)other;                                                                               \
+        (void) one;                                                                                \
+        (void) other;                                                                              \
         TIDE_##NAME##_FIELDS (SAME, )                                                              \
     }
 TIDE_MESSAGES (X)
@@ -152,7 +152,7 @@ enum { KINDS = sizeof all_kinds / sizeof *all_kinds };
 
 static void every_kind_comes_back_as_it_was_sent (void **state)
 {
-    (void)state;
+    (void) state;
     for (size_t at = 0; at < KINDS; at++) {
         tide_message_t sent, got;
         tide_buffer_t out = {0}, again = {0};
@@ -171,7 +171,7 @@ static void every_kind_comes_back_as_it_was_sent (void **state)
 
 static void every_prefix_and_every_trailing_byte_is_refused (void **state)
 {
-    (void)state;
+    (void) state;
     for (size_t at = 0; at < KINDS; at++) {
         tide_message_t message;
         tide_buffer_t out = {0};
@@ -189,7 +189,7 @@ static void every_prefix_and_every_trailing_byte_is_refused (void **state)
 /*  Whatever one byte is changed to: an answer, and if it is a message, a message that encodes. */
 static void any_changed_byte_is_survived (void **state)
 {
-    (void)state;
+    (void) state;
     static const uint8_t values[] = {0, 1, 0x7f, 0xff};
     for (size_t at = 0; at < KINDS; at++) {
         tide_message_t message;
@@ -218,7 +218,7 @@ static void any_changed_byte_is_survived (void **state)
 
 static void another_version_is_named (void **state)
 {
-    (void)state;
+    (void) state;
     static const uint8_t bytes[] = {'T', 'M', 2, TIDE_MESSAGE_PING};
     tide_message_t message;
     const char *why;
@@ -229,12 +229,12 @@ static void another_version_is_named (void **state)
 
 static void an_unknown_kind_is_named (void **state)
 {
-    (void)state;
+    (void) state;
     tide_message_t message;
     const char *why;
     for (unsigned kind = 0; kind < 256; kind++) {
-        const uint8_t bytes[] = {'T', 'M', TIDE_PROTOCOL_VERSION, (uint8_t)kind};
-        bool is_known = strcmp (tide_message_name ((tide_message_kind_t)kind), "?") != 0;
+        const uint8_t bytes[] = {'T', 'M', TIDE_PROTOCOL_VERSION, (uint8_t) kind};
+        bool is_known = strcmp (tide_message_name ((tide_message_kind_t) kind), "?") != 0;
         tide_status_t status = tide_message_decode ((tide_bytes_t){bytes, 4}, &message, &why);
         char expected[64];
         snprintf (expected, sizeof expected, "unknown kind of message %u", kind);
@@ -249,7 +249,7 @@ static void an_unknown_kind_is_named (void **state)
 
 static void what_is_no_message_is_refused (void **state)
 {
-    (void)state;
+    (void) state;
     tide_message_t message;
     const char *why;
     assert_int_equal (tide_message_decode ((tide_bytes_t){0}, &message, &why), TIDE_BAD_REQUEST);
@@ -261,7 +261,7 @@ static void what_is_no_message_is_refused (void **state)
 
 static void a_size_above_its_limit_is_too_large (void **state)
 {
-    (void)state;
+    (void) state;
     tide_message_t message = {.kind = TIDE_MESSAGE_PUBLISH};
     tide_event_t event = {.topic = tide_bytes ("t"), .name = tide_bytes ("n")};
     tide_buffer_t events = {0}, out = {0};
@@ -283,7 +283,7 @@ static void a_size_above_its_limit_is_too_large (void **state)
 
 static void a_flag_above_its_largest_value_is_refused (void **state)
 {
-    (void)state;
+    (void) state;
     tide_message_t message = {.kind = TIDE_MESSAGE_ACK};
     tide_buffer_t out = {0};
     const char *why;
@@ -296,7 +296,7 @@ static void a_flag_above_its_largest_value_is_refused (void **state)
 
 static void lists_are_stepped_through_record_by_record (void **state)
 {
-    (void)state;
+    (void) state;
     tide_buffer_t list = {0}, copy = {0};
     tide_want_t want = {tide_bytes ("a"), 1}, got;
     tide_want_append (&list, &want);
@@ -317,7 +317,7 @@ static void lists_are_stepped_through_record_by_record (void **state)
 
 static void an_events_sequence_time_and_flags_stand_at_fixed_places (void **state)
 {
-    (void)state;
+    (void) state;
     tide_event_t event = {.seq = 7, .time_ms = 8, .flags = 2, .topic = tide_bytes ("t")}, got;
     tide_buffer_t list = {0};
     tide_event_append (&list, &event);
@@ -340,23 +340,22 @@ static bool begins_with (const tide_buffer_t *frame, const tide_buffer_t *prefix
 
 static void subscriptions_reach_exactly_what_the_pattern_covers (void **state)
 {
-    (void)state;
+    (void) state;
     static const struct {
         const char *pattern, *topic;
         bool is_reached;
     } cases[] = {
-        {"a", "a", true},      {"a", "a/b", false},   {"a", "ab", false},
-        {"a/#", "a", true},    {"a/#", "a/b/c", true}, {"a/#", "ab", false},
-        {"#", "a", true},      {"#", "$a", false},    {"#", "@a", false},
-        {"$a/#", "$a/b", true}, {"$a", "$a", true},   {"@s", "@s", true},
+        {"a", "a", true},       {"a", "a/b", false},    {"a", "ab", false}, {"a/#", "a", true},
+        {"a/#", "a/b/c", true}, {"a/#", "ab", false},   {"#", "a", true},   {"#", "$a", false},
+        {"#", "@a", false},     {"$a/#", "$a/b", true}, {"$a", "$a", true}, {"@s", "@s", true},
     };
     for (size_t at = 0; at < sizeof cases / sizeof *cases * 2; at++) {
         tide_buffer_t frame = {0}, one = {0}, two = {0};
         bool is_volatile = at % 2;
         tide_fanout_prefix (&frame, tide_bytes (cases[at / 2].topic), is_volatile);
         tide_buffer_append_text (&frame, "message");
-        unsigned count = tide_fanout_subscription (tide_bytes (cases[at / 2].pattern), is_volatile,
-                                                   &one, &two);
+        unsigned count =
+            tide_fanout_subscription (tide_bytes (cases[at / 2].pattern), is_volatile, &one, &two);
         assert_int_equal (count, two.size > 0 ? 2 : 1);
         bool is_reached = begins_with (&frame, &one) || begins_with (&frame, &two);
         assert_int_equal (is_reached, cases[at / 2].is_reached);
@@ -372,7 +371,7 @@ static void subscriptions_reach_exactly_what_the_pattern_covers (void **state)
 
 static void no_subscription_reaches_the_marks_but_their_own (void **state)
 {
-    (void)state;
+    (void) state;
     tide_buffer_t mark = {0}, one = {0}, two = {0};
     tide_bytes_t prefix, message;
     tide_fanout_mark_prefix (&mark);

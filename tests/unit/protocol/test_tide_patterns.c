@@ -12,19 +12,18 @@
 
 #include <cmocka.h>
 
-static const char *const texts[] = {"a",      "a/b",   "a/b/c", "a/#",  "a/b/#", "#",
-                                    "$sys/#", "$sys",  "@x",    "b/#",  "a/b/c/d/e/f/#",
-                                    "ab",     "a//#"};
-static const char *const topics[] = {"a",     "a/b",  "a/b/c", "a/b/c/d/e/f", "a/b/c/d/e/f/g",
-                                     "b",     "b/x",  "$sys",  "$sys/x",      "@x",
-                                     "@x/y",  "abc",  "",      "/",           "a//",
-                                     "a/",    "a//x", "a#",    "a/#",         "#"};
+static const char *const texts[] = {"a",      "a/b",  "a/b/c", "a/#", "a/b/#",         "#",
+                                    "$sys/#", "$sys", "@x",    "b/#", "a/b/c/d/e/f/#", "ab",
+                                    "a//#"};
+static const char *const topics[] = {
+    "a",    "a/b", "a/b/c", "a/b/c/d/e/f", "a/b/c/d/e/f/g", "b",  "b/x",  "$sys", "$sys/x", "@x",
+    "@x/y", "abc", "",      "/",           "a//",           "a/", "a//x", "a#",   "a/#",    "#"};
 enum { TEXTS = sizeof texts / sizeof *texts, TOPICS = sizeof topics / sizeof *topics };
 
 /*  The table must agree with tide_pattern_matches, pattern by pattern, whichever are in it. */
 static void what_covers_a_topic_is_what_matches_it (void **state)
 {
-    (void)state;
+    (void) state;
     for (unsigned set = 0; set < 1u << TEXTS; set += 3) {
         tide_patterns_t patterns = {.seed = set};
         tide_pattern_t *added[TEXTS] = {NULL}, *matches[TIDE_PATTERNS_MATCHES_MAX];
@@ -60,7 +59,7 @@ static void what_covers_a_topic_is_what_matches_it (void **state)
 
 static void many_patterns_are_found_and_removed (void **state)
 {
-    (void)state;
+    (void) state;
     enum { COUNT = 20000 };
     tide_patterns_t patterns = {.seed = 1};
     char text[32];
@@ -83,7 +82,7 @@ static void many_patterns_are_found_and_removed (void **state)
 
 static void a_topic_and_a_subtree_of_the_same_name_are_two (void **state)
 {
-    (void)state;
+    (void) state;
     tide_patterns_t patterns = {0};
     assert_null (tide_patterns_find (&patterns, tide_bytes ("a")));
     tide_pattern_t *topic = tide_patterns_add (&patterns, tide_bytes ("a"));
@@ -100,7 +99,7 @@ static void a_topic_and_a_subtree_of_the_same_name_are_two (void **state)
 /*  Whatever the topic: one pattern for itself, one a level, and `#`. */
 static void the_deepest_topic_has_room_for_its_matches (void **state)
 {
-    (void)state;
+    (void) state;
     tide_patterns_t patterns = {0};
     tide_pattern_t *matches[TIDE_PATTERNS_MATCHES_MAX];
     char text[256] = "";

@@ -11,7 +11,7 @@
 
 static void bytes_are_copied_and_stay_until_the_last_reference (void **state)
 {
-    (void)state;
+    (void) state;
     char text[] = "some bytes";
     tide_payload_t *payload = tide_payload_new (tide_bytes (text));
     memset (text, 'x', sizeof text - 1);
@@ -26,7 +26,7 @@ static void bytes_are_copied_and_stay_until_the_last_reference (void **state)
 
 static void giving_nothing_back_is_fine (void **state)
 {
-    (void)state;
+    (void) state;
     tide_payload_t *payload = NULL;
     tide_payload_unref (&payload);
     payload = tide_payload_new ((tide_bytes_t){0});

@@ -12,7 +12,7 @@
 
 static void nothing_missing_is_complete_at_once (void **state)
 {
-    (void)state;
+    (void) state;
     tide_window_t window = {0};
     tide_buffer_t wants = {0};
     uint32_t count;
@@ -28,7 +28,7 @@ static void nothing_missing_is_complete_at_once (void **state)
 
 static void each_topic_is_asked_for_from_its_first_missing_event (void **state)
 {
-    (void)state;
+    (void) state;
     tide_window_t window = {0};
     tide_buffer_t wants = {0};
     tide_want_t want;
@@ -52,7 +52,7 @@ static void each_topic_is_asked_for_from_its_first_missing_event (void **state)
 
 static void what_should_have_come_is_due_once (void **state)
 {
-    (void)state;
+    (void) state;
     tide_window_t window = {0};
     tide_bytes_t topic;
     uint64_t seq;
@@ -82,7 +82,7 @@ static void what_should_have_come_is_due_once (void **state)
 
 static void shares_are_read_in_turns_the_last_one_first (void **state)
 {
-    (void)state;
+    (void) state;
     tide_window_t window = {0};
     tide_buffer_t wants = {0};
     char name[16];
@@ -115,7 +115,7 @@ static void shares_are_read_in_turns_the_last_one_first (void **state)
 
 static void a_want_is_read_behind_what_it_lost (void **state)
 {
-    (void)state;
+    (void) state;
     tide_window_t window = {0};
     uint64_t since;
     tide_window_open (&window, 10, 20);

@@ -37,7 +37,7 @@ static bool read_all (tide_bytes_t bytes)
 
 static void numbers_are_big_endian (void **state)
 {
-    (void)state;
+    (void) state;
     tide_buffer_t out = {0};
     write_all (&out);
     for (uint8_t at = 0; at < 15; at++)
@@ -49,7 +49,7 @@ static void numbers_are_big_endian (void **state)
 /*  Each prefix lies in memory of exactly its size, so that a sanitizer sees one byte too far. */
 static void every_truncation_fails_and_reads_nothing_beyond (void **state)
 {
-    (void)state;
+    (void) state;
     tide_buffer_t out = {0};
     write_all (&out);
     for (size_t size = 0; size < out.size; size++) {
@@ -63,7 +63,7 @@ static void every_truncation_fails_and_reads_nothing_beyond (void **state)
 
 static void one_byte_at_a_time_gives_the_same (void **state)
 {
-    (void)state;
+    (void) state;
     tide_buffer_t out = {0};
     write_all (&out);
     tide_reader_t reader = tide_reader (tide_buffer_bytes (&out));
@@ -77,7 +77,7 @@ static void one_byte_at_a_time_gives_the_same (void **state)
 
 static void a_reader_that_failed_stays_failed (void **state)
 {
-    (void)state;
+    (void) state;
     static const uint8_t data[] = {1, 2, 3};
     tide_reader_t reader = tide_reader ((tide_bytes_t){data, sizeof data});
     assert_int_equal (tide_take_u32 (&reader), 0);
@@ -89,7 +89,7 @@ static void a_reader_that_failed_stays_failed (void **state)
 
 static void a_size_near_the_end_of_all_numbers_does_not_wrap (void **state)
 {
-    (void)state;
+    (void) state;
     static const uint8_t data[] = {1, 2, 3};
     tide_reader_t reader = tide_reader ((tide_bytes_t){data, sizeof data});
     tide_take_u8 (&reader);
@@ -99,7 +99,7 @@ static void a_size_near_the_end_of_all_numbers_does_not_wrap (void **state)
 
 static void an_empty_span_without_memory_is_fine (void **state)
 {
-    (void)state;
+    (void) state;
     tide_bytes_t empty = {0};
     tide_reader_t reader = tide_reader (empty);
     assert_int_equal (tide_take_bytes (&reader, 0).size, 0);
@@ -114,7 +114,7 @@ static void an_empty_span_without_memory_is_fine (void **state)
 
 static void spans_compare_by_bytes_a_prefix_first (void **state)
 {
-    (void)state;
+    (void) state;
     assert_true (tide_bytes_compare (tide_bytes ("a"), tide_bytes ("b")) < 0);
     assert_true (tide_bytes_compare (tide_bytes ("ab"), tide_bytes ("a")) > 0);
     assert_true (tide_bytes_compare (tide_bytes ("a"), tide_bytes ("ab")) < 0);
@@ -126,7 +126,7 @@ static void spans_compare_by_bytes_a_prefix_first (void **state)
 
 static void a_buffer_grows_and_keeps_its_bytes (void **state)
 {
-    (void)state;
+    (void) state;
     tide_buffer_t out = {0};
     for (unsigned at = 0; at < 10000; at++)
         tide_put_u32 (&out, at);
@@ -143,7 +143,7 @@ static void a_buffer_grows_and_keeps_its_bytes (void **state)
 
 static void memory_comes_zeroed_and_copies_end_with_nul (void **state)
 {
-    (void)state;
+    (void) state;
     uint8_t *memory = tide_alloc (100);
     for (size_t at = 0; at < 100; at++)
         assert_int_equal (memory[at], 0);
