@@ -170,7 +170,7 @@ static void bench_publish (void)
         self.feed_s += cpu_s () - between;
         drain_feed (&self);
     }
-    double scale = 1e9 / EVENTS;
+    double scale = 1e9 / (double) EVENTS;
     printf ("publish: %u events of 128 bytes, %u topics, %u a batch, %llu handed on\n", EVENTS,
             TOPICS, BURST, (unsigned long long) self.handed_on);
     printf ("  sequencer, index, marks, memory log  %6.0f ns/event\n", self.broker_s * scale);
@@ -256,7 +256,7 @@ static void bench_fan_out (unsigned burst)
     }
     printf ("fan-out: %u readers, %u events, %2u at a time: %5.1f ns/delivery, %llu MB written\n",
             READERS, FAN_OUT_EVENTS, burst,
-            self.deliver_s * 1e9 / ((double) FAN_OUT_EVENTS * READERS),
+            self.deliver_s * 1e9 / ((double) FAN_OUT_EVENTS * (double) READERS),
             (unsigned long long) (self.bytes >> 20));
     tide_buffer_free (&frame);
     tide_hub_destroy (&self.hub);

@@ -6,6 +6,8 @@
 #include "tide_alloc.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -27,7 +29,7 @@
 /*  What one gathered write may have, and so what libwebsockets may send at once (Q5). */
 #define WRITE_SIZE_MAX 65536
 #define TX_PACKET_SIZE (WRITE_SIZE_MAX + 1024)
-#define RX_BUFFER_SIZE 4096
+#define RX_BUFFER_SIZE 2048
 
 static int on_lws (struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                    size_t size);
@@ -61,7 +63,7 @@ uint64_t tide_lane_now (const tide_lane_t *self)
 
 /*  -- connections ----------------------------------------------------------------------------- */
 
-void tide_client_watch (tide_client_t *client, uint64_t time_ms)
+void tide_lane_client_watch (tide_lane_client_t *client, uint64_t time_ms)
 {
     client->due_ms = time_ms > 0 ? tide_lane_now (client->lane) + time_ms : 0;
     if (!client->is_watched)
@@ -69,41 +71,39 @@ void tide_client_watch (tide_client_t *client, uint64_t time_ms)
     client->is_watched = true;
 }
 
-void tide_client_unwatch (tide_client_t *client)
+void tide_lane_client_unwatch (tide_lane_client_t *client)
 {
     if (client->is_watched)
         DL_DELETE2 (client->lane->watched, client, watched_prev, watched_next);
     client->is_watched = false;
 }
 
-/*  The connection is over, whatever it was; may be said twice. */
-static void client_gone (tide_client_t *client)
+bool tide_lane_client_has_left (int fd)
 {
-    tide_web_gone (client);
-    tide_socket_gone (client);
-    tide_client_unwatch (client);
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+    return getsockopt (fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0
+           || info.tcpi_state != TCP_ESTABLISHED;
 }
 
-static void client_destroy (tide_client_t *client)
+void tide_lane_client_destroy (tide_lane_client_t *client)
 {
-    client_gone (client);
-    client->lane->counters.connections--;
+    tide_lane_t *self = client->lane;
+    tide_socket_gone (client);
+    tide_lane_client_unwatch (client);
+    if (self->adopting == client)
+        self->adopting = NULL;
+    self->counters.connections--;
     free (client);
 }
 
 static void client_new (tide_lane_t *self, int fd)
 {
-    struct lws *wsi = lws_adopt_socket_vhost (self->vhost, fd);
-    if (!wsi) { /* it has closed the descriptor */
-        self->counters.accept_errors++;
-        return;
-    }
-    tide_client_t *client = tide_alloc (sizeof *client);
+    tide_lane_client_t *client = tide_alloc (sizeof *client);
     client->lane = self;
-    client->wsi = wsi;
-    lws_set_opaque_user_data (wsi, client);
     self->counters.accepted++;
     self->counters.connections++;
+    tide_web_open (client, fd);
     if (!ev_is_active (&self->sweep))
         ev_timer_again (self->loop, &self->sweep);
 }
@@ -147,52 +147,47 @@ static int on_lws (struct lws *wsi, enum lws_callback_reasons reason, void *user
 {
     (void) user;
     switch (reason) {
-    case LWS_CALLBACK_RAW_ADOPT: /* what CONNECT becomes */
+    case LWS_CALLBACK_SERVER_NEW_CLIENT_INSTANTIATED: {
+        tide_lane_t *self = lws_context_user (lws_get_context (wsi));
+        if (!self->adopting)
+            return -1;
+        self->adopting->wsi = wsi;
+        lws_set_opaque_user_data (wsi, self->adopting);
+        return 0;
+    }
+    case LWS_CALLBACK_HTTP: /* only handshakes that are in order come here (Q1) */
+    case LWS_CALLBACK_RAW_ADOPT:
     case LWS_CALLBACK_RAW_CONNECTED:
     case LWS_CALLBACK_RAW_RX:
         return -1;
-    case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
     case LWS_CALLBACK_ESTABLISHED:
     case LWS_CALLBACK_RECEIVE:
     case LWS_CALLBACK_SERVER_WRITEABLE:
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-    case LWS_CALLBACK_HTTP:
-    case LWS_CALLBACK_HTTP_BODY:
-    case LWS_CALLBACK_HTTP_BODY_COMPLETION:
     case LWS_CALLBACK_CLOSED:
-    case LWS_CALLBACK_CLOSED_HTTP:
     case LWS_CALLBACK_WSI_DESTROY:
         break;
     default:
         return 0;
     }
-    tide_client_t *client = lws_get_opaque_user_data (wsi);
-    if (!client) /* the library's own, or not ours yet */
+    tide_lane_client_t *client = lws_get_opaque_user_data (wsi);
+    if (!client) /* the library's own */
         return 0;
-    tide_bytes_t bytes = {in, size};
     switch (reason) {
-    case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
-        return tide_socket_confirm (client);
     case LWS_CALLBACK_ESTABLISHED:
         return tide_socket_established (client);
     case LWS_CALLBACK_RECEIVE:
-        return tide_socket_receive (client, bytes);
+        return tide_socket_receive (client, (tide_bytes_t){in, size});
     case LWS_CALLBACK_SERVER_WRITEABLE:
         return tide_socket_writable (client);
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
         return tide_socket_peer_closes (client);
-    case LWS_CALLBACK_HTTP:
-        return tide_web_request (client);
-    case LWS_CALLBACK_HTTP_BODY:
-        return tide_web_body (client, bytes);
-    case LWS_CALLBACK_HTTP_BODY_COMPLETION:
-        return tide_web_body_complete (client);
-    case LWS_CALLBACK_WSI_DESTROY:
-        lws_set_opaque_user_data (wsi, NULL);
-        client_destroy (client);
+    case LWS_CALLBACK_CLOSED:
+        tide_socket_gone (client);
         return 0;
     default:
-        client_gone (client);
+        lws_set_opaque_user_data (wsi, NULL);
+        tide_lane_client_destroy (client);
         return 0;
     }
 }
@@ -206,21 +201,21 @@ static void on_sweep (struct ev_loop *loop, ev_timer *timer, int events)
         return;
     }
     uint64_t now = tide_lane_now (self);
-    tide_client_t *client, *next;
+    tide_lane_client_t *client, *next;
     DL_FOREACH_SAFE2 (self->watched, client, next, watched_next) {
         bool is_due = client->due_ms > 0 && now >= client->due_ms;
-        if (client->request)
+        if (client->web)
             tide_web_sweep (client, is_due);
-        else if (is_due || (client->is_paused && tide_lws_has_left (client->wsi)))
+        else if (is_due
+                 || (client->is_paused
+                     && tide_lane_client_has_left (lws_get_socket_fd (client->wsi))))
             tide_lws_close (client->wsi);
     }
-    if (self->counters.connections > self->counters.websockets)
-        tide_lws_tickle (self->context);
 }
 
 /*  -- the hub's actions ----------------------------------------------------------------------- */
 
-static void ask_writable (tide_lane_t *self, tide_client_t *client)
+static void ask_writable (tide_lane_t *self, tide_lane_client_t *client)
 {
     if (client->is_writable_asked)
         return;
@@ -229,7 +224,7 @@ static void ask_writable (tide_lane_t *self, tide_client_t *client)
     self->writable_count++;
 }
 
-void tide_socket_forget_writable (tide_client_t *client)
+void tide_socket_forget_writable (tide_lane_client_t *client)
 {
     if (!client->is_writable_asked)
         return;
@@ -306,7 +301,7 @@ static void flush (tide_lane_t *self)
     self->window_count += self->writable_count;
     self->counters.flushes++;
     while (self->writables) {
-        tide_client_t *client = self->writables;
+        tide_lane_client_t *client = self->writables;
         tide_socket_forget_writable (client);
         lws_callback_on_writable (client->wsi);
     }
@@ -330,6 +325,16 @@ static void set_tick (tide_lane_t *self, uint64_t now)
     ev_timer_start (self->loop, &self->tick);
 }
 
+/*  True if nobody is owed anything any more. */
+static bool is_over (const tide_lane_t *self)
+{
+    const tide_lane_client_t *client;
+    DL_FOREACH2 (self->watched, client, watched_next)
+        if (client->web && tide_web_is_busy (client))
+            return false;
+    return self->counters.websockets == 0;
+}
+
 /*  Runs after everything that a round of the loop brought, and before it sleeps. */
 static void on_prepare (struct ev_loop *loop, ev_prepare *prepare, int events)
 {
@@ -347,8 +352,7 @@ static void on_prepare (struct ev_loop *loop, ev_prepare *prepare, int events)
         ev_idle_start (loop, &self->again);
     else
         ev_idle_stop (loop, &self->again);
-    if (self->is_stopping && !is_busy
-        && ((self->counters.websockets == 0 && !self->requests) || now >= self->stop_by_ms))
+    if (self->is_stopping && !is_busy && (is_over (self) || now >= self->stop_by_ms))
         ev_break (loop, EVBREAK_ALL);
 }
 
@@ -567,6 +571,10 @@ void tide_lane_destroy (tide_lane_t **self_p)
         pthread_join (self->thread, NULL);
     }
     /*  Closes what is left: the hub hears of it. */
+    tide_lane_client_t *client, *next;
+    DL_FOREACH_SAFE2 (self->watched, client, next, watched_next)
+        if (client->web)
+            tide_web_close (client);
     lws_context_destroy (self->context);
     tide_uplink_destroy (&self->uplink);
     tide_hub_destroy (&self->hub);

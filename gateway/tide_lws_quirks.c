@@ -5,21 +5,13 @@
 
 #include "tide_alloc.h"
 
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
 
-/*  Seconds that a client has for each step of a request, and between two of them. */
-#define TIMEOUT_S 10
-#define KEEPALIVE_S 60
-#define HEADER_SIZE_MAX 16384
-/*  What is read of a socket at once. */
-#define SERVICE_BUFFER_SIZE 65536
+/*  Our own handshakes (Q1) are short, and what is read of a WebSocket at once is bounded by its
+ *  protocol's rx_buffer_size. */
+#define HEADER_SIZE_MAX 1024
+#define SERVICE_BUFFER_SIZE 8192
 
 /*  The library's complaint while a context is made; at all other times it is silent, since most of
  *  what it says is said of single clients. */
@@ -45,12 +37,9 @@ struct lws_context *tide_lws_new (struct ev_loop *loop, const struct lws_protoco
     info.foreign_loops = loops;
     info.protocols = protocols;
     info.extensions = NULL; /* Q7 */
-    info.alpn = "http/1.1"; /* Q2 */
     info.user = user;
     info.pt_serv_buf_size = SERVICE_BUFFER_SIZE;
     info.max_http_header_data = HEADER_SIZE_MAX;
-    info.timeout_secs = TIMEOUT_S;
-    info.keepalive_timeout = KEEPALIVE_S;
     info.retry_and_idle_policy = &no_pings;
 
     complaint[0] = '\0';
@@ -72,52 +61,26 @@ struct lws_context *tide_lws_new (struct ev_loop *loop, const struct lws_protoco
     return NULL;
 }
 
-void tide_lws_hold (struct lws *wsi)
+struct lws *tide_lws_adopt (struct lws_vhost *vhost, int fd, const char *key,
+                            const char *subprotocol, tide_bytes_t early)
 {
-    lws_set_timeout (wsi, NO_PENDING_TIMEOUT, 0);
-    lws_rx_flow_control (wsi, 0);
-}
-
-bool tide_lws_has_left (struct lws *wsi)
-{
-    struct tcp_info info;
-    socklen_t size = sizeof info;
-    return getsockopt (lws_get_socket_fd (wsi), IPPROTO_TCP, TCP_INFO, &info, &size) != 0
-           || info.tcpi_state != TCP_ESTABLISHED;
-}
-
-tide_lws_sent_t tide_lws_send (struct lws *wsi, tide_bytes_t head, tide_bytes_t body, size_t *at)
-{
-    while (*at < head.size + body.size) {
-        size_t head_at = *at < head.size ? *at : head.size;
-        size_t body_at = *at - head_at;
-        struct iovec parts[2] = {
-            {(void *) (uintptr_t) (head.data + head_at), head.size - head_at},
-            {(void *) (uintptr_t) (body.data + body_at), body.size - body_at},
-        };
-        struct msghdr message = {.msg_iov = parts, .msg_iovlen = body.size > 0 ? 2 : 1};
-        ssize_t sent = sendmsg (lws_get_socket_fd (wsi), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (sent < 0 && errno == EINTR)
-            continue;
-        if (sent < 0)
-            return errno == EAGAIN || errno == EWOULDBLOCK ? TIDE_BLOCKED : TIDE_BROKEN;
-        *at += (size_t) sent;
-    }
-    return TIDE_DONE;
-}
-
-bool tide_lws_complete (struct lws *wsi)
-{
-    /*  In this order: the request is over for the library before it reads the next one. */
-    if (lws_http_transaction_completed (wsi))
-        return false;
-    lws_rx_flow_control (wsi, 1 | LWS_RXFLOW_REASON_FLAG_PROCESS_NOW);
-    return true;
-}
-
-void tide_lws_discard (struct lws *wsi)
-{
-    lws_rx_flow_control (wsi, 1 | LWS_RXFLOW_REASON_FLAG_PROCESS_NOW);
+    tide_buffer_t request = {0};
+    tide_buffer_printf (&request,
+                        "GET / HTTP/1.1\r\nHost: tidemark\r\nUpgrade: websocket\r\n"
+                        "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                        "Sec-WebSocket-Key: %s\r\n",
+                        key);
+    if (subprotocol)
+        tide_buffer_printf (&request, "Sec-WebSocket-Protocol: %s\r\n", subprotocol);
+    tide_buffer_append_text (&request, "\r\n");
+    tide_buffer_append_bytes (&request, early);
+    struct lws *wsi =
+        lws_adopt_socket_vhost_readbuf (vhost, fd, (const char *) request.data, request.size);
+    /*  What came early lies in the library's buffer, and no edge of the socket will tell of it. */
+    if (wsi && early.size > 0)
+        lws_cancel_service (lws_get_context (wsi));
+    tide_buffer_free (&request);
+    return wsi;
 }
 
 void tide_lws_close (struct lws *wsi)
@@ -128,24 +91,4 @@ void tide_lws_close (struct lws *wsi)
     lws_set_timeout (wsi, PENDING_TIMEOUT_USER_OK, is_held ? LWS_TO_KILL_ASYNC : LWS_TO_KILL_SYNC);
     if (is_held)
         lws_cancel_service (context);
-}
-
-tide_lws_upgrade_t tide_lws_upgrade (struct lws *wsi)
-{
-    /*  The header table was reset, or is no longer this connection's, if the library has answered:
-     *  then there is no length. */
-    int size = lws_hdr_total_length (wsi, WSI_TOKEN_UPGRADE);
-    char name[16];
-    if (size <= 0)
-        return TIDE_UPGRADE_STALE;
-    if (size >= (int) sizeof name || lws_hdr_copy (wsi, name, sizeof name, WSI_TOKEN_UPGRADE) < 0)
-        return TIDE_UPGRADE_STALE;
-    if (strcasecmp (name, "websocket") == 0)
-        return TIDE_UPGRADE_WEBSOCKET;
-    return strcasecmp (name, "h2c") == 0 ? TIDE_UPGRADE_OTHER : TIDE_UPGRADE_STALE;
-}
-
-void tide_lws_tickle (struct lws_context *context)
-{
-    lws_cancel_service (context);
 }

@@ -1,4 +1,4 @@
-/*  tide_socket.c - a lane's WebSockets: upgrade, whole messages in, gathered writes out, closing.
+/*  tide_socket.c - a lane's WebSockets: handshake, whole messages in, gathered writes out, closing.
  *  SPDX-License-Identifier: MIT
  */
 #include "tide_lane_internal.h"
@@ -8,37 +8,13 @@
 #include "tide_topic.h"
 #include "tide_wsframe.h"
 
-#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define SUBPROTOCOL "tidemark.v1.json"
 
 enum { CLOSE_NOT_UTF8 = 1007, CLOSE_TOO_LARGE = 1009 };
 
-/*  -- upgrade --------------------------------------------------------------------------------- */
-
-/*  True if the list, as in Sec-WebSocket-Protocol, names the one we speak. */
-static bool names_subprotocol (const char *list)
-{
-    while (*list) {
-        list += strspn (list, ", \t");
-        size_t size = strcspn (list, ", \t");
-        if (size == strlen (SUBPROTOCOL) && memcmp (list, SUBPROTOCOL, size) == 0)
-            return true;
-        list += size;
-    }
-    return false;
-}
-
-static bool header_is (struct lws *wsi, enum lws_token_indexes token, const char *text)
-{
-    tide_buffer_t value = {0};
-    tide_web_header (wsi, token, &value);
-    bool is_equal = tide_bytes_is (tide_buffer_bytes (&value), text);
-    tide_buffer_free (&value);
-    return is_equal;
-}
+/*  -- handshake ------------------------------------------------------------------------------- */
 
 /*  The query's value for a name into a buffer of its own; empty where it says nothing. */
 static tide_bytes_t parameter (tide_bytes_t query, const char *name, tide_buffer_t *value)
@@ -47,128 +23,71 @@ static tide_bytes_t parameter (tide_bytes_t query, const char *name, tide_buffer
     return tide_buffer_bytes (value);
 }
 
-/*  -1, or Engine.IO's code for what is wrong with this handshake. */
-int tide_socket_engineio_check (struct lws *wsi, const char *method, bool is_websocket)
+int tide_socket_engineio_check (const tide_request_t *request)
 {
-    tide_buffer_t query = {0}, transport = {0}, eio = {0}, sid = {0};
-    tide_web_query (wsi, &query);
-    tide_bytes_t whole = tide_buffer_bytes (&query);
-    tide_engineio_request_t request = {
-        .method = tide_bytes (method),
-        .transport = parameter (whole, "transport", &transport),
-        .eio = parameter (whole, "EIO", &eio),
-        .sid = parameter (whole, "sid", &sid),
-        .is_websocket = is_websocket,
+    tide_buffer_t transport = {0}, eio = {0}, sid = {0};
+    tide_engineio_request_t asked = {
+        .method = request->method,
+        .transport = parameter (request->query, "transport", &transport),
+        .eio = parameter (request->query, "EIO", &eio),
+        .sid = parameter (request->query, "sid", &sid),
+        .is_websocket = request->is_websocket,
     };
-    int code = tide_engineio_check (&request);
-    tide_buffer_free (&query);
+    int code = tide_engineio_check (&asked);
     tide_buffer_free (&transport);
     tide_buffer_free (&eio);
     tide_buffer_free (&sid);
     return code;
 }
 
-static void refuse_engineio (tide_client_t *client, int code)
+static bool is_key (tide_bytes_t key)
 {
-    tide_buffer_t body = {0};
-    tide_engineio_refusal (&body, code);
-    tide_put_u8 (&body, 0);
-    tide_web_refuse (client, code == TIDE_ENGINEIO_FORBIDDEN ? 403 : 400, "application/json",
-                     (const char *) body.data);
-    tide_buffer_free (&body);
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    if (key.size != 24 || key.data[22] != '=' || key.data[23] != '=')
+        return false;
+    for (size_t at = 0; at < 22; at++)
+        if (key.data[at] == 0 || !strchr (digits, key.data[at]))
+            return false;
+    return true;
 }
 
-/*  What the handshake asks of libwebsockets, which would hang up without a word. */
-static const char *handshake_fault (struct lws *wsi, const char *method)
+const char *tide_socket_fault (const tide_request_t *request, bool is_socketio)
 {
-    if (strcmp (method, "GET") != 0)
-        return "a WebSocket begins with GET";
-    if (!header_is (wsi, WSI_TOKEN_VERSION, "13"))
+    if (!tide_bytes_is (request->method, "GET") || request->is_http10)
+        return "a WebSocket begins with GET and HTTP/1.1";
+    if (!tide_bytes_is (request->websocket_version, "13"))
         return "Sec-WebSocket-Version must be 13";
-    if (lws_hdr_total_length (wsi, WSI_TOKEN_KEY) != 24)
+    if (!is_key (request->websocket_key))
         return "Sec-WebSocket-Key must be 16 bytes in base64";
-    if (lws_hdr_total_length (wsi, WSI_TOKEN_HOST) <= 0)
-        return "there is no Host header";
-    return NULL;
-}
-
-static const char *subprotocol_fault (tide_client_t *client)
-{
-    int size = lws_hdr_total_length (client->wsi, WSI_TOKEN_PROTOCOL);
-    if (size <= 0)
+    if (request->websocket_protocol.size == 0)
         return NULL;
-    if (client->kind == TIDE_CLIENT_SOCKETIO)
+    if (is_socketio)
         return "Socket.IO has no subprotocol";
-    tide_buffer_t list = {0};
-    tide_web_header (client->wsi, WSI_TOKEN_PROTOCOL, &list);
-    tide_put_u8 (&list, 0);
-    /*  libwebsockets looks at 127 bytes of the list. */
-    bool is_named = size < 127 && names_subprotocol ((const char *) list.data);
-    tide_buffer_free (&list);
-    return is_named ? NULL : "the only subprotocol is " SUBPROTOCOL;
+    return tide_request_lists (request->websocket_protocol, SUBPROTOCOL)
+               ? NULL
+               : "the only subprotocol is " SUBPROTOCOL;
 }
 
-/*  0: it may become a WebSocket; -1: refused, answered, to be closed. */
-static int confirm (tide_client_t *client, const char *method, tide_bytes_t path)
+void tide_socket_adopt (tide_lane_client_t *client, int fd, const char *key, bool has_protocol,
+                        tide_bytes_t early)
 {
-    struct lws *wsi = client->wsi;
     tide_lane_t *lane = client->lane;
-    bool is_socketio = tide_web_is_socketio (lane, path);
-    if (!is_socketio && !tide_bytes_is (path, "/ws")) {
-        lane->counters.refused_path++;
-        tide_web_refuse (client, 404, NULL, "there is no WebSocket at this path");
-        return -1;
-    }
-    if (lane->is_stopping) {
-        lane->counters.refused_stopping++;
-        tide_web_refuse (client, 503, NULL, "the server is stopping: connect again");
-        return -1;
-    }
-    if (!tide_web_origin_is_allowed (client)) {
-        lane->counters.refused_origin++;
-        if (is_socketio)
-            refuse_engineio (client, TIDE_ENGINEIO_FORBIDDEN);
-        else
-            tide_web_refuse (client, 403, NULL, "pages of this origin are not allowed");
-        return -1;
-    }
-    client->kind = is_socketio ? TIDE_CLIENT_SOCKETIO : TIDE_CLIENT_JSON;
-    int code = is_socketio ? tide_socket_engineio_check (wsi, method, true) : -1;
-    const char *fault = handshake_fault (wsi, method);
-    if (!fault)
-        fault = subprotocol_fault (client);
-    if (code >= 0)
-        refuse_engineio (client, code);
-    else if (fault)
-        tide_web_refuse (client, 400, NULL, fault);
-    else
-        return 0;
+    lane->adopting = client;
+    struct lws *wsi =
+        tide_lws_adopt (lane->vhost, fd, key, has_protocol ? SUBPROTOCOL : NULL, early);
+    if (lane->adopting != client) /* it has come, and gone again */
+        return;
+    lane->adopting = NULL;
+    if (client->connection)
+        return;
     lane->counters.refused_handshake++;
-    return -1;
+    if (wsi)
+        tide_lws_close (wsi);
+    else
+        tide_lane_client_destroy (client);
 }
 
-int tide_socket_confirm (tide_client_t *client)
-{
-    switch (tide_lws_upgrade (client->wsi)) {
-    case TIDE_UPGRADE_STALE:
-        client->lane->counters.refused_handshake++;
-        return -1;
-    case TIDE_UPGRADE_OTHER:
-        client->lane->counters.refused_handshake++;
-        tide_web_refuse (client, 400, NULL, "the only upgrade is websocket");
-        return -1;
-    case TIDE_UPGRADE_WEBSOCKET:
-        break;
-    }
-    tide_buffer_t path = {0};
-    const char *method;
-    tide_web_path (client->wsi, &path, &method);
-    int outcome = confirm (client, method, tide_buffer_bytes (&path));
-    tide_buffer_free (&path);
-    return outcome;
-}
-
-int tide_socket_established (tide_client_t *client)
+int tide_socket_established (tide_lane_client_t *client)
 {
     tide_lane_t *lane = client->lane;
     lane->counters.websockets++;
@@ -178,7 +97,7 @@ int tide_socket_established (tide_client_t *client)
 
 /*  -- messages in ----------------------------------------------------------------------------- */
 
-static void message (tide_client_t *client, tide_bytes_t bytes)
+static void message (tide_lane_client_t *client, tide_bytes_t bytes)
 {
     tide_lane_t *lane = client->lane;
     lane->counters.messages++;
@@ -191,7 +110,7 @@ static void message (tide_client_t *client, tide_bytes_t bytes)
     tide_hub_frame (lane->hub, tide_lane_now (lane), client->connection, bytes, client->is_text);
 }
 
-int tide_socket_receive (tide_client_t *client, tide_bytes_t bytes)
+int tide_socket_receive (tide_lane_client_t *client, tide_bytes_t bytes)
 {
     if (!client->connection || client->is_closing || client->is_peer_closing)
         return 0;
@@ -222,22 +141,22 @@ int tide_socket_receive (tide_client_t *client, tide_bytes_t bytes)
     return 0;
 }
 
-void tide_socket_pause (tide_client_t *client, bool is_paused)
+void tide_socket_pause (tide_lane_client_t *client, bool is_paused)
 {
     if (!client->connection || client->is_closing || client->is_paused == is_paused)
         return;
     client->is_paused = is_paused;
     lws_rx_flow_control (client->wsi, is_paused ? 0 : 1);
     if (is_paused)
-        tide_client_watch (client, 0);
+        tide_lane_client_watch (client, 0);
     else
-        tide_client_unwatch (client);
+        tide_lane_client_unwatch (client);
 }
 
 /*  -- writes out ------------------------------------------------------------------------------ */
 
 /*  Whole frames, as they are (Q9). */
-static int write_frames (tide_client_t *client, tide_bytes_t frames)
+static int write_frames (tide_lane_client_t *client, tide_bytes_t frames)
 {
     tide_lane_counters_t *counters = &client->lane->counters;
     int written = lws_write (client->wsi, (unsigned char *) (uintptr_t) frames.data, frames.size,
@@ -253,7 +172,7 @@ static int write_frames (tide_client_t *client, tide_bytes_t frames)
 
 /*  Nothing is left to be said but goodbye. The client answers with its own close frame, or has no
  *  more time. */
-static int say_goodbye (tide_client_t *client)
+static int say_goodbye (tide_lane_client_t *client)
 {
     tide_buffer_t frame = {0};
     tide_wsframe_close (&frame, client->close_code, "");
@@ -266,7 +185,7 @@ static int say_goodbye (tide_client_t *client)
     return outcome;
 }
 
-int tide_socket_writable (tide_client_t *client)
+int tide_socket_writable (tide_lane_client_t *client)
 {
     if (!client->connection || client->is_peer_closing || client->is_close_sent)
         return 0;
@@ -286,27 +205,27 @@ int tide_socket_writable (tide_client_t *client)
 
 /*  -- closing --------------------------------------------------------------------------------- */
 
-void tide_socket_close (tide_client_t *client, uint16_t code)
+void tide_socket_close (tide_lane_client_t *client, uint16_t code)
 {
     if (!client->connection || client->is_closing || client->is_peer_closing)
         return;
     client->is_closing = true;
     client->close_code = code;
-    tide_client_watch (client, TIDE_CLOSE_MS);
+    tide_lane_client_watch (client, TIDE_CLOSE_MS);
     lws_callback_on_writable (client->wsi);
 }
 
-int tide_socket_peer_closes (tide_client_t *client)
+int tide_socket_peer_closes (tide_lane_client_t *client)
 {
     /*  Its answer to our close frame: all is said. Else libwebsockets answers. */
     if (client->is_close_sent)
         return -1;
     client->is_peer_closing = true;
-    tide_client_watch (client, TIDE_CLOSE_MS);
+    tide_lane_client_watch (client, TIDE_CLOSE_MS);
     return 0;
 }
 
-void tide_socket_gone (tide_client_t *client)
+void tide_socket_gone (tide_lane_client_t *client)
 {
     tide_socket_forget_writable (client);
     tide_buffer_free (&client->message);

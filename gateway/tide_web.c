@@ -1,8 +1,9 @@
 /*  tide_web.c - a lane's HTTP: what is asked, who answers it, and the answer on its way.
  *
- *  Files and refusals are answered here; the API, health and metrics by the hub, maybe later. Such
- *  a request is held: libwebsockets does not see its socket until the answer is out (see
- *  tide_lws_quirks.h, Q1).
+ *  Every connection begins here. Files and refusals are answered at once; the API, health and
+ *  metrics by the hub, maybe later; an upgrade to WebSocket leaves for libwebsockets, whose own
+ *  HTTP is not used (see tide_lws_quirks.h, Q1). While a request is being answered nothing more is
+ *  read from its client, so what one pipelines waits in the kernel.
  *  SPDX-License-Identifier: MIT
  */
 #include "tide_lane_internal.h"
@@ -11,326 +12,225 @@
 #include "tide_dialect_json.h"
 #include "tide_http.h"
 #include "tide_origin.h"
+#include "tide_request.h"
 
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <strings.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/*  Times that a client has: to begin and finish a request's head, for each part of a body, between
+ *  two requests, to take any part of an answer. Behind a refusal its bytes are thrown away for a
+ *  while, so that it sees the answer and not a reset connection. */
+#define HEAD_MS 10000
+#define BODY_MS 15000
+#define IDLE_MS 60000
+#define ANSWER_MS 30000
+#define DISCARD_MS 2000
+
+/*  What a callback is to do with the connection. */
+typedef enum { GO_ON, CLOSE, GONE } outcome_t;
 
 typedef enum {
+    WEB_HEAD,      /* between requests, or a request's head is coming */
     WEB_BODY,      /* its body is coming */
     WEB_HELD,      /* the hub has it */
     WEB_ANSWERING, /* the client takes the answer */
     WEB_DISCARDING /* answered; what still comes is thrown away before the end */
 } web_state_t;
 
-typedef enum { KIND_NONE, KIND_API, KIND_HEALTH, KIND_METRICS, KIND_SOCKETIO, KIND_WS } web_kind_t;
+typedef enum { KIND_FILE, KIND_API, KIND_HEALTH, KIND_METRICS, KIND_SOCKETIO, KIND_WS } web_kind_t;
 
-struct tide_web_request {
-    tide_client_t *client;
+/*  A connection as long as it speaks HTTP. */
+struct tide_web {
+    tide_lane_client_t *client;
     web_state_t state;
+    ev_io readable, writable;
+    tide_buffer_t in; /* what came and was not taken yet: a head at most, and what is behind it */
+    size_t head_size; /* of it, the head that is being looked at */
+
+    /*  The request under way. */
     web_kind_t kind;
     uint64_t ticket; /* WEB_HELD: the hub's */
     UT_hash_handle hh;
-
-    const char *method;
-    tide_buffer_t path, query, origin, body;
-    uint64_t body_size;
-    bool is_http10;
+    bool is_read, is_head_only;
+    bool is_http10, is_kept;
+    bool has_rest; /* a body may still come that nobody waits for */
     bool is_origin_allowed;
-    bool is_kept;   /* the connection lives on behind the answer */
-    bool is_unread; /* a body may come that nobody waits for */
+    tide_buffer_t method, path, query, origin, body;
+    uint64_t length;
 
     tide_buffer_t head, own_content;
     tide_bytes_t content; /* own_content, or a file's */
     size_t sent;
-    ev_io writable;
 };
 
-/*  -- what is asked --------------------------------------------------------------------------- */
+static outcome_t process (tide_lane_client_t *client);
 
-void tide_web_header (struct lws *wsi, enum lws_token_indexes token, tide_buffer_t *out)
+/*  -- connections ----------------------------------------------------------------------------- */
+
+static void on_readable (struct ev_loop *loop, ev_io *io, int events);
+static void on_writable (struct ev_loop *loop, ev_io *io, int events);
+
+void tide_web_open (tide_lane_client_t *client, int fd)
 {
-    int size = lws_hdr_total_length (wsi, token);
-    if (size <= 0)
-        return;
-    char *at = (char *) tide_buffer_reserve (out, (size_t) size + 1);
-    int copied = lws_hdr_copy (wsi, at, size + 1, token);
-    if (copied > 0)
-        out->size += (size_t) copied;
+    tide_web_t *web = tide_alloc (sizeof *web);
+    web->client = client;
+    client->web = web;
+    ev_io_init (&web->readable, on_readable, fd, EV_READ);
+    ev_io_init (&web->writable, on_writable, fd, EV_WRITE);
+    web->readable.data = web->writable.data = client;
+    ev_io_start (client->lane->loop, &web->readable);
+    tide_lane_client_watch (client, HEAD_MS);
 }
 
-void tide_web_path (struct lws *wsi, tide_buffer_t *out, const char **method)
+/*  Forgets the request; the buffers keep their memory where they are small. */
+static void request_reset (tide_web_t *web)
 {
-    static const struct {
-        enum lws_token_indexes token;
-        const char *name;
-    } methods[] = {
-        {WSI_TOKEN_GET_URI, "GET"},         {WSI_TOKEN_POST_URI, "POST"},
-        {WSI_TOKEN_OPTIONS_URI, "OPTIONS"}, {WSI_TOKEN_HEAD_URI, "HEAD"},
-        {WSI_TOKEN_PUT_URI, "PUT"},         {WSI_TOKEN_PATCH_URI, "PATCH"},
-        {WSI_TOKEN_DELETE_URI, "DELETE"},
-    };
-    *method = "";
-    for (size_t at = 0; at < sizeof methods / sizeof methods[0]; at++) {
-        if (lws_hdr_total_length (wsi, methods[at].token) > 0) {
-            *method = methods[at].name;
-            tide_web_header (wsi, methods[at].token, out);
-            return;
-        }
+    tide_buffer_t *buffers[] = {&web->method, &web->path, &web->query,      &web->origin,
+                                &web->body,   &web->head, &web->own_content};
+    for (size_t at = 0; at < sizeof buffers / sizeof buffers[0]; at++) {
+        if (buffers[at]->capacity > 4096)
+            tide_buffer_free (buffers[at]);
+        buffers[at]->size = 0;
     }
+    web->content = (tide_bytes_t){0};
+    web->sent = 0;
+    web->length = 0;
+    web->has_rest = false;
 }
 
-/*  libwebsockets has split and decoded it: this puts it together again, encoded. */
-void tide_web_query (struct lws *wsi, tide_buffer_t *out)
+/*  Leaves HTTP, with the socket still open. */
+static void web_destroy (tide_lane_client_t *client)
 {
-    int whole = lws_hdr_total_length (wsi, WSI_TOKEN_HTTP_URI_ARGS);
-    if (whole <= 0)
-        return;
-    size_t room = (size_t) whole + 1;
-    char *part = tide_alloc (room);
-    for (int at = 0;; at++) {
-        int size = lws_hdr_copy_fragment (wsi, part, (int) room, WSI_TOKEN_HTTP_URI_ARGS, at);
-        if (size < 0)
-            break;
-        tide_bytes_t name = {(const uint8_t *) part, (size_t) size}, value = {0};
-        const char *equals = memchr (part, '=', (size_t) size);
-        if (equals) {
-            name.size = (size_t) (equals - part);
-            value = (tide_bytes_t){name.data + name.size + 1, (size_t) size - name.size - 1};
-        }
-        if (at > 0)
-            tide_buffer_append_text (out, "&");
-        tide_percent_encode (out, name);
-        if (equals)
-            tide_buffer_append_text (out, "=");
-        tide_percent_encode (out, value);
+    tide_web_t *web = client->web;
+    tide_lane_t *lane = client->lane;
+    if (web->state == WEB_HELD) {
+        HASH_DEL (lane->held, web);
+        lane->counters.requests_abandoned++;
+        tide_hub_abandon (lane->hub, web->ticket);
     }
-    free (part);
+    ev_io_stop (lane->loop, &web->readable);
+    ev_io_stop (lane->loop, &web->writable);
+    tide_lane_client_unwatch (client);
+    tide_buffer_t *buffers[] = {&web->in,     &web->method, &web->path, &web->query,
+                                &web->origin, &web->body,   &web->head, &web->own_content};
+    for (size_t at = 0; at < sizeof buffers / sizeof buffers[0]; at++)
+        tide_buffer_free (buffers[at]);
+    free (web);
+    client->web = NULL;
 }
 
-bool tide_web_is_socketio (const tide_lane_t *lane, tide_bytes_t path)
+void tide_web_close (tide_lane_client_t *client)
 {
-    tide_bytes_t whole = tide_bytes (lane->config.config->socketio_path);
-    tide_bytes_t bare = {whole.data, whole.size > 1 ? whole.size - 1 : whole.size};
-    return tide_bytes_equal (path, whole) || tide_bytes_equal (path, bare);
+    int fd = client->web->readable.fd;
+    web_destroy (client);
+    close (fd);
+    tide_lane_client_destroy (client);
 }
 
-static bool origin_is_allowed (const tide_client_t *client, tide_bytes_t origin)
+bool tide_web_is_busy (const tide_lane_client_t *client)
 {
-    tide_buffer_t host = {0};
-    tide_web_header (client->wsi, WSI_TOKEN_HOST, &host);
-    const char *const *allowed = (const char *const *) client->lane->config.config->allow_origin;
-    bool is_allowed = tide_origin_is_allowed (origin, tide_buffer_bytes (&host), allowed);
-    tide_buffer_free (&host);
-    return is_allowed;
+    return client->web->state == WEB_HELD || client->web->state == WEB_ANSWERING;
 }
 
-bool tide_web_origin_is_allowed (const tide_client_t *client)
+void tide_web_sweep (tide_lane_client_t *client, bool is_due)
 {
-    tide_buffer_t origin = {0};
-    tide_web_header (client->wsi, WSI_TOKEN_ORIGIN, &origin);
-    bool is_allowed = origin_is_allowed (client, tide_buffer_bytes (&origin));
-    tide_buffer_free (&origin);
-    return is_allowed;
-}
-
-static web_kind_t kind_of (const tide_lane_t *lane, tide_bytes_t path)
-{
-    static const char api[] = "/api/";
-    if (path.size >= strlen (api) && memcmp (path.data, api, strlen (api)) == 0)
-        return KIND_API;
-    if (tide_bytes_is (path, "/healthz") || tide_bytes_is (path, "/readyz"))
-        return KIND_HEALTH;
-    if (tide_bytes_is (path, "/metrics"))
-        return KIND_METRICS;
-    if (tide_bytes_is (path, "/ws"))
-        return KIND_WS;
-    return tide_web_is_socketio (lane, path) ? KIND_SOCKETIO : KIND_NONE;
-}
-
-/*  True if the header's comma-separated list names the token. */
-static bool lists (tide_bytes_t list, const char *token)
-{
-    size_t size = strlen (token);
-    for (size_t at = 0; at + size <= list.size; at++) {
-        bool begins = at == 0 || strchr (", \t", list.data[at - 1]);
-        bool ends = at + size == list.size || strchr (", \t", list.data[at + size]);
-        if (begins && ends && strncasecmp ((const char *) list.data + at, token, size) == 0)
-            return true;
-    }
-    return false;
-}
-
-static bool is_kept_alive (struct lws *wsi, bool is_http10)
-{
-    tide_buffer_t connection = {0};
-    tide_web_header (wsi, WSI_TOKEN_CONNECTION, &connection);
-    bool is_kept = is_http10 ? lists (tide_buffer_bytes (&connection), "keep-alive")
-                             : !lists (tide_buffer_bytes (&connection), "close");
-    tide_buffer_free (&connection);
-    return is_kept;
-}
-
-/*  The announced size of the body. False if it is no number: then nobody knows where it ends. */
-static bool read_size (struct lws *wsi, uint64_t *size)
-{
-    tide_buffer_t text = {0};
-    tide_web_header (wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH, &text);
-    while (text.size > 0 && strchr (" \t", text.data[text.size - 1]))
-        text.size--;
-    bool is_number = text.size < 19;
-    *size = 0;
-    for (size_t at = 0; is_number && at < text.size; at++) {
-        is_number = text.data[at] >= '0' && text.data[at] <= '9';
-        *size = *size * 10 + (uint64_t) (text.data[at] - '0');
-    }
-    tide_buffer_free (&text);
-    return is_number;
-}
-
-static tide_web_request_t *request_new (tide_client_t *client)
-{
-    struct lws *wsi = client->wsi;
-    tide_web_request_t *request = tide_alloc (sizeof *request);
-    request->client = client;
-    client->request = request;
-    tide_web_path (wsi, &request->path, &request->method);
-    tide_web_query (wsi, &request->query);
-    tide_web_header (wsi, WSI_TOKEN_ORIGIN, &request->origin);
-    request->is_origin_allowed = origin_is_allowed (client, tide_buffer_bytes (&request->origin));
-    tide_buffer_t version = {0};
-    tide_web_header (wsi, WSI_TOKEN_HTTP, &version);
-    request->is_http10 = !tide_bytes_is (tide_buffer_bytes (&version), "HTTP/1.1");
-    tide_buffer_free (&version);
-    request->is_kept = is_kept_alive (wsi, request->is_http10);
-    request->kind = kind_of (client->lane, tide_buffer_bytes (&request->path));
-    return request;
-}
-
-static void request_destroy (tide_client_t *client)
-{
-    tide_web_request_t *request = client->request;
-    client->request = NULL;
-    if (request->state == WEB_HELD)
-        HASH_DEL (client->lane->requests, request);
-    ev_io_stop (client->lane->loop, &request->writable);
-    tide_client_unwatch (client);
-    tide_buffer_free (&request->path);
-    tide_buffer_free (&request->query);
-    tide_buffer_free (&request->origin);
-    tide_buffer_free (&request->body);
-    tide_buffer_free (&request->head);
-    tide_buffer_free (&request->own_content);
-    free (request);
-}
-
-void tide_web_gone (tide_client_t *client)
-{
-    tide_web_request_t *request = client->request;
-    if (!request)
-        return;
-    if (request->state == WEB_HELD) {
-        client->lane->counters.requests_abandoned++;
-        tide_hub_abandon (client->lane->hub, request->ticket);
-    }
-    request_destroy (client);
+    /*  While it is busy nothing is read that would tell. */
+    if (is_due
+        || (tide_web_is_busy (client) && tide_lane_client_has_left (client->web->readable.fd)))
+        tide_web_close (client);
 }
 
 /*  -- the answer on its way ------------------------------------------------------------------- */
 
-/*  All is out. 0, or -1: close. */
-static int finish (tide_client_t *client)
+/*  All is out. */
+static outcome_t finish (tide_lane_client_t *client)
 {
-    tide_web_request_t *request = client->request;
-    client->lane->counters.answer_bytes += request->sent;
-    if (request->is_kept) {
-        request_destroy (client);
-        return tide_lws_complete (client->wsi) ? 0 : -1;
+    tide_web_t *web = client->web;
+    struct ev_loop *loop = client->lane->loop;
+    client->lane->counters.answer_bytes += web->sent;
+    ev_io_stop (loop, &web->writable);
+    if (web->is_kept) {
+        request_reset (web);
+        web->state = WEB_HEAD;
+        ev_io_start (loop, &web->readable);
+        tide_lane_client_watch (client, IDLE_MS);
+        return GO_ON;
     }
-    if (!request->is_unread)
-        return -1;
-    /*  Closed at once, with something unread, the client would be told of a reset connection and
-     *  might not see the answer. */
-    ev_io_stop (client->lane->loop, &request->writable);
-    shutdown (lws_get_socket_fd (client->wsi), SHUT_WR);
-    request->state = WEB_DISCARDING;
-    tide_lws_discard (client->wsi);
-    tide_client_watch (client, TIDE_DISCARD_MS);
-    return 0;
+    /*  Closed with something unread, the client would be told of a reset connection. */
+    if (!web->has_rest && web->in.size <= web->head_size)
+        return CLOSE;
+    shutdown (web->readable.fd, SHUT_WR);
+    web->state = WEB_DISCARDING;
+    web->in.size = 0;
+    ev_io_start (loop, &web->readable);
+    tide_lane_client_watch (client, DISCARD_MS);
+    return GO_ON;
 }
 
-/*  Sends what the client takes. 0, or -1: close. */
-static int pump (tide_client_t *client)
+/*  Sends what the client takes. */
+static outcome_t pump (tide_lane_client_t *client)
 {
-    tide_web_request_t *request = client->request;
-    switch (tide_lws_send (client->wsi, tide_buffer_bytes (&request->head), request->content,
-                           &request->sent)) {
-    case TIDE_DONE:
-        return finish (client);
-    case TIDE_BLOCKED:
-        tide_client_watch (client, TIDE_ANSWER_MS);
-        ev_io_start (client->lane->loop, &request->writable);
-        return 0;
-    case TIDE_BROKEN:
-        break;
+    tide_web_t *web = client->web;
+    while (web->sent < web->head.size + web->content.size) {
+        size_t head_at = web->sent < web->head.size ? web->sent : web->head.size;
+        size_t content_at = web->sent - head_at;
+        struct iovec parts[2] = {
+            {web->head.data + head_at, web->head.size - head_at},
+            {(void *) (uintptr_t) (web->content.data + content_at), web->content.size - content_at},
+        };
+        struct msghdr message = {.msg_iov = parts, .msg_iovlen = web->content.size > 0 ? 2 : 1};
+        ssize_t sent = sendmsg (web->readable.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (sent >= 0) {
+            web->sent += (size_t) sent;
+            continue;
+        }
+        if (errno == EINTR)
+            continue;
+        if (errno != EAGAIN && errno != EWOULDBLOCK)
+            return CLOSE;
+        tide_lane_client_watch (client, ANSWER_MS);
+        ev_io_start (client->lane->loop, &web->writable);
+        return GO_ON;
     }
-    return -1;
-}
-
-static void on_writable (struct ev_loop *loop, ev_io *io, int events)
-{
-    (void) loop;
-    (void) events;
-    tide_client_t *client = io->data;
-    if (pump (client) != 0)
-        tide_lws_close (client->wsi);
+    return finish (client);
 }
 
 static const char *reason_of (unsigned http_status)
 {
-    switch (http_status) {
-    case 200:
-        return "OK";
-    case 204:
-        return "No Content";
-    case 301:
-        return "Moved Permanently";
-    case 304:
-        return "Not Modified";
-    case 400:
-        return "Bad Request";
-    case 401:
-        return "Unauthorized";
-    case 403:
-        return "Forbidden";
-    case 404:
-        return "Not Found";
-    case 405:
-        return "Method Not Allowed";
-    case 409:
-        return "Conflict";
-    case 410:
-        return "Gone";
-    case 411:
-        return "Length Required";
-    case 413:
-        return "Content Too Large";
-    case 426:
-        return "Upgrade Required";
-    case 429:
-        return "Too Many Requests";
-    case 500:
-        return "Internal Server Error";
-    case 503:
-        return "Service Unavailable";
-    case 504:
-        return "Gateway Timeout";
-    case 507:
-        return "Insufficient Storage";
-    default:
-        return "-";
-    }
+    static const struct {
+        unsigned status;
+        const char *reason;
+    } reasons[] = {
+        {200, "OK"},
+        {204, "No Content"},
+        {301, "Moved Permanently"},
+        {304, "Not Modified"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {409, "Conflict"},
+        {410, "Gone"},
+        {411, "Length Required"},
+        {413, "Content Too Large"},
+        {426, "Upgrade Required"},
+        {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
+        {500, "Internal Server Error"},
+        {503, "Service Unavailable"},
+        {504, "Gateway Timeout"},
+        {507, "Insufficient Storage"},
+    };
+    for (size_t at = 0; at < sizeof reasons / sizeof reasons[0]; at++)
+        if (reasons[at].status == http_status)
+            return reasons[at].reason;
+    return "-";
 }
 
 static void count_answer (tide_lane_counters_t *counters, unsigned http_status)
@@ -345,35 +245,35 @@ static void count_answer (tide_lane_counters_t *counters, unsigned http_status)
         counters->answers_2xx++;
 }
 
-/*  Begins the answer, whose content is in place; `extra` is whole header lines. 0, or -1: close. */
-static int answer (tide_client_t *client, unsigned http_status, const char *type, const char *extra)
+/*  Begins the answer, whose content is in place; `extra` is whole header lines. */
+static outcome_t answer (tide_lane_client_t *client, unsigned http_status, const char *type,
+                         const char *extra)
 {
-    tide_web_request_t *request = client->request;
-    tide_buffer_t *head = &request->head;
+    tide_web_t *web = client->web;
+    tide_buffer_t *head = &web->head;
     count_answer (&client->lane->counters, http_status);
+    if (web->has_rest)
+        web->is_kept = false;
     tide_buffer_printf (head, "HTTP/1.1 %u %s\r\n%s", http_status, reason_of (http_status), extra);
     if (http_status != 204 && http_status != 304)
-        tide_buffer_printf (head, "Content-Length: %zu\r\n", request->content.size);
+        tide_buffer_printf (head, "Content-Length: %zu\r\n", web->content.size);
     if (type)
         tide_buffer_printf (head, "Content-Type: %s\r\nX-Content-Type-Options: nosniff\r\n", type);
-    if (request->origin.size > 0) {
-        if (request->is_origin_allowed)
+    if (web->origin.size > 0) {
+        if (web->is_origin_allowed)
             tide_buffer_printf (head, "Access-Control-Allow-Origin: %.*s\r\n",
-                                TIDE_PRINT (request->origin));
+                                TIDE_PRINT (web->origin));
         tide_buffer_append_text (head, "Vary: Origin\r\n");
     }
-    if (!request->is_kept)
+    if (!web->is_kept)
         tide_buffer_append_text (head, "Connection: close\r\n");
-    else if (request->is_http10)
+    else if (web->is_http10)
         tide_buffer_append_text (head, "Connection: keep-alive\r\n");
     tide_buffer_append_text (head, "\r\n");
-    if (strcmp (request->method, "HEAD") == 0)
-        request->content.size = 0;
-
-    request->state = WEB_ANSWERING;
-    ev_io_init (&request->writable, on_writable, lws_get_socket_fd (client->wsi), EV_WRITE);
-    request->writable.data = client;
-    tide_lws_hold (client->wsi);
+    if (web->is_head_only)
+        web->content.size = 0;
+    web->state = WEB_ANSWERING;
+    ev_io_stop (client->lane->loop, &web->readable);
     return pump (client);
 }
 
@@ -385,6 +285,7 @@ static tide_status_t code_of (unsigned http_status)
     case 404:
         return TIDE_NOT_FOUND;
     case 413:
+    case 431:
         return TIDE_TOO_LARGE;
     case 503:
         return TIDE_SHUTTING_DOWN;
@@ -393,89 +294,42 @@ static tide_status_t code_of (unsigned http_status)
     }
 }
 
-/*  Refuses a request. Where its body can't be waited for, the connection ends with it. */
-static int refuse (tide_client_t *client, unsigned http_status, const char *message,
-                   const char *extra)
+static outcome_t refuse (tide_lane_client_t *client, unsigned http_status, const char *message,
+                         const char *extra)
 {
-    tide_web_request_t *request = client->request;
-    if (request->is_unread)
-        request->is_kept = false;
-    tide_json_error (&request->own_content, code_of (http_status), message);
-    request->content = tide_buffer_bytes (&request->own_content);
-    tide_buffer_t headers = {0};
-    tide_buffer_printf (&headers, "Cache-Control: no-store\r\n%s", extra);
-    tide_put_u8 (&headers, 0);
-    int outcome = answer (client, http_status, "application/json", (const char *) headers.data);
-    tide_buffer_free (&headers);
-    return outcome;
-}
-
-void tide_web_refuse (tide_client_t *client, unsigned http_status, const char *type,
-                      const char *message)
-{
-    tide_buffer_t head = {0}, body = {0};
-    count_answer (&client->lane->counters, http_status);
-    if (type)
-        tide_buffer_append_text (&body, message);
-    else
-        tide_json_error (&body, code_of (http_status), message);
-    tide_buffer_printf (&head,
-                        "HTTP/1.1 %u %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
-                        "Cache-Control: no-store\r\nConnection: close\r\n%s\r\n",
-                        http_status, reason_of (http_status), type ? type : "application/json",
-                        body.size, http_status == 400 ? "Sec-WebSocket-Version: 13\r\n" : "");
-    size_t at = 0;
-    /*  A fresh connection takes as little as this. */
-    (void) tide_lws_send (client->wsi, tide_buffer_bytes (&head), tide_buffer_bytes (&body), &at);
-    client->lane->counters.answer_bytes += at;
-    tide_buffer_free (&head);
-    tide_buffer_free (&body);
+    tide_web_t *web = client->web;
+    tide_json_error (&web->own_content, code_of (http_status), message);
+    web->content = tide_buffer_bytes (&web->own_content);
+    char headers[200];
+    snprintf (headers, sizeof headers, "Cache-Control: no-store\r\n%s", extra);
+    return answer (client, http_status, "application/json", headers);
 }
 
 /*  -- who answers ----------------------------------------------------------------------------- */
 
-static bool is_read (const tide_web_request_t *request)
+static outcome_t serve_file (tide_lane_client_t *client, const tide_file_t *file,
+                             const tide_request_t *request)
 {
-    return strcmp (request->method, "GET") == 0 || strcmp (request->method, "HEAD") == 0;
-}
-
-static int serve_file (tide_client_t *client, const tide_file_t *file)
-{
-    tide_web_request_t *request = client->request;
-    if (!is_read (request)) {
+    tide_web_t *web = client->web;
+    if (!web->is_read) {
         client->lane->counters.refused_method++;
         return refuse (client, 405, "a file is only to be read", "Allow: GET, HEAD\r\n");
     }
-    if (request->is_unread)
-        request->is_kept = false;
     client->lane->counters.requests_file++;
-    tide_buffer_t extra = {0};
-    unsigned http_status = 200;
+    char extra[PATH_MAX + 32];
     if (file->location) {
-        http_status = 301;
-        tide_buffer_printf (&extra, "Location: %s\r\n", file->location);
+        snprintf (extra, sizeof extra, "Location: %s\r\n", file->location);
+        return answer (client, 301, NULL, extra);
     }
-    else {
-        tide_buffer_t known = {0};
-        tide_web_header (client->wsi, WSI_TOKEN_HTTP_IF_NONE_MATCH, &known);
-        if (lists (tide_buffer_bytes (&known), file->etag))
-            http_status = 304;
-        tide_buffer_free (&known);
-        tide_buffer_printf (&extra, "ETag: %s\r\nCache-Control: no-cache\r\n", file->etag);
-    }
-    tide_put_u8 (&extra, 0);
-    if (http_status == 200)
-        request->content = (tide_bytes_t){file->bytes.data, file->bytes.size};
-    int outcome = answer (client, http_status, http_status == 200 ? file->type : NULL,
-                          (const char *) extra.data);
-    tide_buffer_free (&extra);
-    return outcome;
+    snprintf (extra, sizeof extra, "ETag: %s\r\nCache-Control: no-cache\r\n", file->etag);
+    if (tide_request_lists (request->if_none_match, file->etag))
+        return answer (client, 304, NULL, extra);
+    web->content = tide_buffer_bytes (&file->bytes);
+    return answer (client, 200, file->type, extra);
 }
 
-static int preflight (tide_client_t *client)
+static outcome_t preflight (tide_lane_client_t *client)
 {
-    if (client->request->is_unread)
-        client->request->is_kept = false;
     return answer (client, 204, NULL,
                    "Allow: GET, HEAD, POST, OPTIONS\r\n"
                    "Access-Control-Allow-Methods: GET, HEAD, POST, OPTIONS\r\n"
@@ -483,184 +337,324 @@ static int preflight (tide_client_t *client)
                    "Access-Control-Max-Age: 600\r\n");
 }
 
-/*  A Socket.IO request that is no upgrade: whatever it asks for, it is not served. */
-static int refuse_engineio (tide_client_t *client)
-{
-    tide_web_request_t *request = client->request;
-    int code = tide_socket_engineio_check (client->wsi, request->method, false);
-    if (request->is_unread)
-        request->is_kept = false;
-    tide_engineio_refusal (&request->own_content, code < 0 ? TIDE_ENGINEIO_BAD_REQUEST : code);
-    request->content = tide_buffer_bytes (&request->own_content);
-    client->lane->counters.refused_handshake++;
-    return answer (client, code == TIDE_ENGINEIO_FORBIDDEN ? 403 : 400, "application/json",
-                   "Cache-Control: no-store\r\n");
-}
-
 /*  The whole request is here: the hub has it. */
-static int dispatch (tide_client_t *client)
+static outcome_t dispatch (tide_lane_client_t *client)
 {
-    tide_web_request_t *request = client->request;
+    tide_web_t *web = client->web;
     tide_lane_t *lane = client->lane;
     tide_http_request_t asked = {
-        .method = tide_bytes (is_read (request) ? "GET" : request->method),
-        .path = tide_buffer_bytes (&request->path),
-        .query = tide_buffer_bytes (&request->query),
-        .body = tide_buffer_bytes (&request->body),
+        .method = web->is_read ? tide_bytes ("GET") : tide_buffer_bytes (&web->method),
+        .path = tide_buffer_bytes (&web->path),
+        .query = tide_buffer_bytes (&web->query),
+        .body = tide_buffer_bytes (&web->body),
     };
-    tide_lws_hold (client->wsi);
-    tide_client_watch (client, 0);
-    request->ticket = tide_hub_request (lane->hub, tide_lane_now (lane), &asked);
-    request->state = WEB_HELD;
-    HASH_ADD (hh, lane->requests, ticket, sizeof request->ticket, request);
-    return 0;
+    web->has_rest = false;
+    ev_io_stop (lane->loop, &web->readable);
+    tide_lane_client_watch (client, 0);
+    web->ticket = tide_hub_request (lane->hub, tide_lane_now (lane), &asked);
+    web->state = WEB_HELD;
+    HASH_ADD (hh, lane->held, ticket, sizeof web->ticket, web);
+    return GO_ON;
+}
+
+static outcome_t await_body (tide_lane_client_t *client, const tide_request_t *request)
+{
+    tide_web_t *web = client->web;
+    web->state = WEB_BODY;
+    web->length = request->length;
+    tide_lane_client_watch (client, BODY_MS);
+    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    if (request->has_expect && !web->is_http10
+        && send (web->readable.fd, go_on, strlen (go_on), MSG_DONTWAIT | MSG_NOSIGNAL)
+               != (ssize_t) strlen (go_on))
+        return CLOSE;
+    return GO_ON;
 }
 
 /*  Refuses what the hub need not see; KIND_API, KIND_HEALTH and KIND_METRICS. */
-static int ask_hub (tide_client_t *client, uint64_t body_size)
+static outcome_t ask_hub (tide_lane_client_t *client, const tide_request_t *request)
 {
-    tide_web_request_t *request = client->request;
+    tide_web_t *web = client->web;
     tide_lane_counters_t *counters = &client->lane->counters;
-    bool is_post = request->kind == KIND_API && strcmp (request->method, "POST") == 0;
-    if (!is_read (request) && !is_post) {
+    bool is_post = web->kind == KIND_API && tide_bytes_is (request->method, "POST");
+    if (!web->is_read && !is_post) {
         counters->refused_method++;
-        return request->kind == KIND_API ? refuse (client, 405, "the API is asked by GET and POST",
-                                                   "Allow: GET, HEAD, POST, OPTIONS\r\n")
-                                         : refuse (client, 405, "this is only to be read",
-                                                   "Allow: GET, HEAD, OPTIONS\r\n");
+        return web->kind == KIND_API ? refuse (client, 405, "the API is asked by GET and POST",
+                                               "Allow: GET, HEAD, POST, OPTIONS\r\n")
+                                     : refuse (client, 405, "this is only to be read",
+                                               "Allow: GET, HEAD, OPTIONS\r\n");
     }
-    if (is_post && lws_hdr_total_length (client->wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) <= 0) {
+    if (is_post && !request->has_length) {
         counters->refused_length++;
+        web->has_rest = true;
         return refuse (client, 411, "a body needs a Content-Length", "");
     }
-    if (body_size > client->lane->config.config->payload_max) {
+    if (request->length > client->lane->config.config->payload_max) {
         counters->refused_size++;
         char message[96];
         snprintf (message, sizeof message, "the body is above the limit of %llu bytes",
                   (unsigned long long) client->lane->config.config->payload_max);
         return refuse (client, 413, message, "");
     }
-    if (request->kind == KIND_API)
+    if (web->kind == KIND_API)
         counters->requests_api++;
-    else if (request->kind == KIND_HEALTH)
+    else if (web->kind == KIND_HEALTH)
         counters->requests_health++;
     else
         counters->requests_metrics++;
-    if (body_size == 0)
-        return dispatch (client);
-    request->state = WEB_BODY;
-    request->body_size = body_size;
-    if (!request->is_http10 && lws_hdr_total_length (client->wsi, WSI_TOKEN_HTTP_EXPECT) > 0) {
-        size_t at = 0;
-        (void) tide_lws_send (client->wsi, tide_bytes ("HTTP/1.1 100 Continue\r\n\r\n"),
-                              (tide_bytes_t){0}, &at);
-    }
-    return 0;
+    return request->length > 0 ? await_body (client, request) : dispatch (client);
 }
 
-static int route (tide_client_t *client, uint64_t body_size)
+static outcome_t refuse_engineio (tide_lane_client_t *client, int code)
 {
-    tide_web_request_t *request = client->request;
+    tide_web_t *web = client->web;
+    client->lane->counters.refused_handshake++;
+    tide_engineio_refusal (&web->own_content, code < 0 ? TIDE_ENGINEIO_BAD_REQUEST : code);
+    web->content = tide_buffer_bytes (&web->own_content);
+    return answer (client, code == TIDE_ENGINEIO_FORBIDDEN ? 403 : 400, "application/json",
+                   "Cache-Control: no-store\r\n");
+}
+
+/*  KIND_SOCKETIO and KIND_WS: a WebSocket, or nothing. */
+static outcome_t upgrade (tide_lane_client_t *client, const tide_request_t *request)
+{
+    tide_web_t *web = client->web;
     tide_lane_counters_t *counters = &client->lane->counters;
-    if (request->kind == KIND_NONE) {
-        const tide_file_t *file =
-            tide_files_find (client->lane->config.files, tide_buffer_bytes (&request->path));
-        if (file)
-            return serve_file (client, file);
-        counters->refused_path++;
-        return refuse (client, 404, "there is nothing at this path", "");
-    }
-    if (!request->is_origin_allowed) {
-        counters->refused_origin++;
-        return refuse (client, 403, "pages of this origin are not allowed", "");
-    }
-    if (strcmp (request->method, "OPTIONS") == 0)
-        return preflight (client);
-    if (request->kind == KIND_SOCKETIO)
-        return refuse_engineio (client);
-    if (request->kind == KIND_WS) {
+    bool is_socketio = web->kind == KIND_SOCKETIO;
+    int code = is_socketio ? tide_socket_engineio_check (request) : -1;
+    if (code >= 0)
+        return refuse_engineio (client, code);
+    if (!request->is_websocket) {
         counters->refused_handshake++;
-        return refuse (client, 426, "this path is for WebSocket",
-                       "Upgrade: websocket\r\nConnection: Upgrade\r\n");
+        return refuse (client, 426, "this path is for WebSocket", "Upgrade: websocket\r\n");
     }
-    return ask_hub (client, body_size);
+    if (client->lane->is_stopping) {
+        counters->refused_stopping++;
+        return refuse (client, 503, "the server is stopping: connect again", "");
+    }
+    const char *fault = tide_socket_fault (request, is_socketio);
+    if (fault || web->has_rest) {
+        counters->refused_handshake++;
+        return refuse (client, 400, fault ? fault : "a handshake has no body",
+                       "Sec-WebSocket-Version: 13\r\n");
+    }
+    /*  Leaves for libwebsockets, with what the client has sent behind its request. */
+    tide_buffer_t early = {0};
+    tide_buffer_append (&early, web->in.data + web->head_size, web->in.size - web->head_size);
+    char key[32];
+    snprintf (key, sizeof key, "%.*s", TIDE_PRINT (request->websocket_key));
+    bool has_protocol = request->websocket_protocol.size > 0;
+    int fd = web->readable.fd;
+    web_destroy (client);
+    client->kind = is_socketio ? TIDE_CLIENT_SOCKETIO : TIDE_CLIENT_JSON;
+    tide_socket_adopt (client, fd, key, has_protocol, tide_buffer_bytes (&early));
+    tide_buffer_free (&early);
+    return GONE;
 }
 
-int tide_web_request (tide_client_t *client)
+static web_kind_t kind_of (const tide_lane_t *lane, tide_bytes_t path)
 {
-    tide_web_gone (client);
-    tide_web_request_t *request = request_new (client);
-    struct lws *wsi = client->wsi;
-    tide_lane_counters_t *counters = &client->lane->counters;
-    bool may_have_body = strcmp (request->method, "POST") == 0
-                         || strcmp (request->method, "PUT") == 0
-                         || strcmp (request->method, "PATCH") == 0;
-    bool has_size = lws_hdr_total_length (wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) > 0;
-    uint64_t body_size;
-    bool is_size = read_size (wsi, &body_size);
-    request->is_unread = body_size > 0 || (may_have_body && !has_size);
-    if (!is_size) {
-        counters->refused_length++;
-        request->is_kept = false;
-        return refuse (client, 400, "Content-Length is not a number", "");
-    }
-    if (lws_hdr_total_length (wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0) {
-        counters->refused_length++;
-        request->is_kept = false;
+    static const char api[] = "/api/";
+    if (path.size >= strlen (api) && memcmp (path.data, api, strlen (api)) == 0)
+        return KIND_API;
+    if (tide_bytes_is (path, "/healthz") || tide_bytes_is (path, "/readyz"))
+        return KIND_HEALTH;
+    if (tide_bytes_is (path, "/metrics"))
+        return KIND_METRICS;
+    if (tide_bytes_is (path, "/ws"))
+        return KIND_WS;
+    tide_bytes_t socketio = tide_bytes (lane->config.config->socketio_path);
+    if (tide_bytes_equal (path, socketio))
+        return KIND_SOCKETIO;
+    socketio.size--; /* without its slash */
+    return tide_bytes_equal (path, socketio) ? KIND_SOCKETIO : KIND_FILE;
+}
+
+/*  A whole head is here. */
+static outcome_t route (tide_lane_client_t *client, const tide_request_t *request)
+{
+    tide_web_t *web = client->web;
+    tide_lane_t *lane = client->lane;
+    if (!tide_percent_decode (request->path, false, &web->path))
+        return refuse (client, 400, "the path has a malformed % escape", "");
+    if (request->has_coding) {
+        lane->counters.refused_length++;
+        web->has_rest = true;
         return refuse (client, 411, "a body needs a Content-Length, not a Transfer-Encoding", "");
     }
-    return route (client, body_size);
-}
-
-int tide_web_body (tide_client_t *client, tide_bytes_t bytes)
-{
-    tide_web_request_t *request = client->request;
-    if (!request || request->state != WEB_BODY)
-        return 0;
-    size_t missing = (size_t) request->body_size - request->body.size;
-    if (bytes.size <= missing) {
-        tide_buffer_append_bytes (&request->body, bytes);
-        return 0;
+    web->kind = kind_of (lane, tide_buffer_bytes (&web->path));
+    if (web->kind == KIND_FILE) {
+        const tide_file_t *file =
+            tide_files_find (lane->config.files, tide_buffer_bytes (&web->path));
+        if (file)
+            return serve_file (client, file, request);
+        lane->counters.refused_path++;
+        return refuse (client, 404, "there is nothing at this path", "");
     }
-    /*  A pipelined request was taken for a part of the body (Q10): it will not be seen again, so
-     * the connection ends with this answer, and the client asks again on another one. */
-    tide_buffer_append (&request->body, bytes.data, missing);
-    request->is_kept = false;
-    request->is_unread = false;
-    return dispatch (client);
+    if (!web->is_origin_allowed) {
+        lane->counters.refused_origin++;
+        return web->kind == KIND_SOCKETIO
+                   ? refuse_engineio (client, TIDE_ENGINEIO_FORBIDDEN)
+                   : refuse (client, 403, "pages of this origin are not allowed", "");
+    }
+    if (tide_bytes_is (request->method, "OPTIONS"))
+        return preflight (client);
+    if (web->kind == KIND_SOCKETIO || web->kind == KIND_WS)
+        return upgrade (client, request);
+    return ask_hub (client, request);
 }
 
-int tide_web_body_complete (tide_client_t *client)
+/*  -- what is asked --------------------------------------------------------------------------- */
+
+/*  Keeps of the head what is needed when its bytes are gone. */
+static void request_begin (tide_lane_client_t *client, const tide_request_t *request)
 {
-    tide_web_request_t *request = client->request;
-    if (!request)
-        return 0;
-    if (request->state == WEB_DISCARDING)
-        return -1;
-    return request->state == WEB_BODY ? dispatch (client) : 0;
+    tide_web_t *web = client->web;
+    request_reset (web);
+    tide_buffer_append_bytes (&web->method, request->method);
+    tide_buffer_append_bytes (&web->query, request->query);
+    tide_buffer_append_bytes (&web->origin, request->origin);
+    web->is_head_only = tide_bytes_is (request->method, "HEAD");
+    web->is_read = web->is_head_only || tide_bytes_is (request->method, "GET");
+    web->is_http10 = request->is_http10;
+    web->is_kept = request->is_kept;
+    web->has_rest = request->length > 0;
+    const char *const *allowed = (const char *const *) client->lane->config.config->allow_origin;
+    web->is_origin_allowed = tide_origin_is_allowed (request->origin, request->host, allowed);
+}
+
+static void take (tide_buffer_t *buffer, size_t size)
+{
+    buffer->size -= size;
+    memmove (buffer->data, buffer->data + size, buffer->size);
+}
+
+static outcome_t process_head (tide_lane_client_t *client)
+{
+    tide_web_t *web = client->web;
+    tide_request_t request;
+    size_t head_size = 0;
+    const char *why;
+    tide_request_outcome_t outcome =
+        tide_request_parse (tide_buffer_bytes (&web->in), &request, &head_size, &why);
+    if (outcome == TIDE_REQUEST_PARTIAL)
+        return GO_ON;
+    if (outcome != TIDE_REQUEST_WHOLE) {
+        request_begin (client, &(tide_request_t){0});
+        web->is_kept = false;
+        web->has_rest = true;
+        return refuse (client, outcome == TIDE_REQUEST_TOO_LARGE ? 431 : 400, why, "");
+    }
+    request_begin (client, &request);
+    web->head_size = head_size;
+    outcome_t result = route (client, &request);
+    if (result != GO_ON)
+        return result;
+    if (web->state != WEB_DISCARDING)
+        take (&web->in, head_size);
+    web->head_size = 0;
+    return GO_ON;
+}
+
+static outcome_t process_body (tide_lane_client_t *client)
+{
+    tide_web_t *web = client->web;
+    size_t missing = (size_t) web->length - web->body.size;
+    size_t there = web->in.size < missing ? web->in.size : missing;
+    tide_buffer_append (&web->body, web->in.data, there);
+    take (&web->in, there);
+    return there == missing ? dispatch (client) : GO_ON;
+}
+
+/*  Takes as much of what came as can be taken now. */
+static outcome_t process (tide_lane_client_t *client)
+{
+    for (;;) {
+        tide_web_t *web = client->web;
+        web_state_t state = web->state;
+        size_t size = web->in.size;
+        outcome_t outcome = GO_ON;
+        if (size > 0 && state == WEB_HEAD)
+            outcome = process_head (client);
+        else if (size > 0 && state == WEB_BODY)
+            outcome = process_body (client);
+        if (outcome != GO_ON || (web->state == state && web->in.size == size))
+            return outcome;
+    }
+}
+
+/*  Reads what the state has use for, and no more. False if the connection has ended. */
+static bool receive (tide_web_t *web)
+{
+    static _Thread_local uint8_t waste[65536];
+    uint8_t *to = waste;
+    size_t room = sizeof waste;
+    if (web->state == WEB_HEAD) {
+        room = TIDE_REQUEST_HEAD_MAX - web->in.size;
+        to = tide_buffer_reserve (&web->in, room);
+    }
+    else if (web->state == WEB_BODY) {
+        size_t missing = (size_t) web->length - web->body.size;
+        room = missing < sizeof waste ? missing : sizeof waste;
+        to = tide_buffer_reserve (&web->body, room);
+    }
+    ssize_t got = recv (web->readable.fd, to, room, MSG_DONTWAIT);
+    if (got <= 0)
+        return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR);
+    if (web->state == WEB_HEAD) {
+        if (web->in.size == 0) /* a request begins */
+            tide_lane_client_watch (web->client, HEAD_MS);
+        web->in.size += (size_t) got;
+    }
+    else if (web->state == WEB_BODY) {
+        web->body.size += (size_t) got;
+        tide_lane_client_watch (web->client, BODY_MS);
+    }
+    return true;
+}
+
+static void on_readable (struct ev_loop *loop, ev_io *io, int events)
+{
+    (void) loop;
+    (void) events;
+    tide_lane_client_t *client = io->data;
+    tide_web_t *web = client->web;
+    outcome_t outcome = receive (web) ? GO_ON : CLOSE;
+    if (outcome == GO_ON && web->state == WEB_BODY && web->body.size == web->length)
+        outcome = dispatch (client);
+    else if (outcome == GO_ON)
+        outcome = process (client);
+    if (outcome == CLOSE)
+        tide_web_close (client);
+}
+
+static void on_writable (struct ev_loop *loop, ev_io *io, int events)
+{
+    (void) loop;
+    (void) events;
+    tide_lane_client_t *client = io->data;
+    outcome_t outcome = pump (client);
+    if (outcome == GO_ON)
+        outcome = process (client);
+    if (outcome == CLOSE)
+        tide_web_close (client);
 }
 
 void tide_web_respond (tide_lane_t *lane, const tide_hub_action_t *action)
 {
-    tide_web_request_t *request;
-    HASH_FIND (hh, lane->requests, &action->ticket, sizeof action->ticket, request);
-    if (!request) /* abandoned */
+    tide_web_t *web;
+    HASH_FIND (hh, lane->held, &action->ticket, sizeof action->ticket, web);
+    if (!web) /* abandoned */
         return;
-    HASH_DEL (lane->requests, request);
-    tide_client_t *client = request->client;
-    tide_client_unwatch (client);
-    request->state = WEB_ANSWERING;
-    tide_buffer_append_bytes (&request->own_content, action->bytes);
-    request->content = tide_buffer_bytes (&request->own_content);
-    if (answer (client, action->http_status, action->type ? action->type : "application/json",
-                "Cache-Control: no-store\r\n")
-        != 0)
-        tide_lws_close (client->wsi);
-}
-
-void tide_web_sweep (tide_client_t *client, bool is_due)
-{
-    bool is_ours = client->request->state != WEB_DISCARDING;
-    if (is_due || (is_ours && tide_lws_has_left (client->wsi)))
-        tide_lws_close (client->wsi);
+    HASH_DEL (lane->held, web);
+    tide_lane_client_t *client = web->client;
+    tide_buffer_append_bytes (&web->own_content, action->bytes);
+    web->content = tide_buffer_bytes (&web->own_content);
+    outcome_t outcome =
+        answer (client, action->http_status, action->type ? action->type : "application/json",
+                "Cache-Control: no-store\r\n");
+    if (outcome == GO_ON)
+        outcome = process (client);
+    if (outcome == CLOSE)
+        tide_web_close (client);
 }

@@ -30,6 +30,7 @@ tide_broker_t *tide_broker_new (const tide_broker_config_t *config)
     self->peers = tide_peers_new (config->hash_seed, TIDE_CORE_PEERS_MAX);
     self->requests.count_max = TIDE_CORE_REQUESTS_MAX;
     self->requests.size_max = TIDE_CORE_REQUESTS_SIZE_MAX;
+    self->retention.segment_bytes = tide_retention_segment_bytes (config);
     tide_broker_shrink (self, TIDE_LOG_SEGMENT_EVENTS, tide_broker_segments (config),
                         TIDE_CORE_GHOSTS_MAX);
     return self;
@@ -162,13 +163,14 @@ void tide_broker_load (tide_broker_t *self, uint64_t seq, uint64_t segment_first
 void tide_broker_start (tide_broker_t *self, uint64_t now_ms, uint64_t last)
 {
     self->core.head = last;
+    /*  Before topics are folded: that is not written down yet. */
+    tide_retention_start (&self->retention, &self->core);
     tide_index_settle (self->core.index, last);
     for (unsigned class = 0; class < TIDE_CLASSES; class ++)
         tide_ids_settle (self->core.ids[class]);
     tide_leases_start (self->core.leases, now_ms);
-    tide_retention_start (&self->retention, &self->core);
     self->sequencer = tide_sequencer_new (&self->core, self->last_time_ms);
-    self->next_mark_ms = self->next_round_ms = now_ms;
+    self->next_mark_ms = self->next_round_ms = self->ticked_ms = now_ms;
 }
 
 /*  -- leases that are over -------------------------------------------------------------------- */
@@ -219,10 +221,25 @@ static bool expire_key (tide_broker_t *self, uint64_t now_ms, const tide_leases_
     return done;
 }
 
+/*  Ticks come at least once in a heartbeat. If none came for longer than a peer's silence is borne,
+ *  it was not the peers that stood still but this process, or its machine: what they said meanwhile
+ *  has still to be read, so each lease gets one full period as after a start. */
+static bool notice_pause (tide_broker_t *self, uint64_t now_ms)
+{
+    bool was_paused = now_ms - self->ticked_ms > TIDE_LIVENESS_MS;
+    if (was_paused) {
+        self->core.counters.pauses++;
+        tide_leases_start (self->core.leases, now_ms);
+    }
+    self->ticked_ms = now_ms;
+    return was_paused;
+}
+
 static void expire (tide_broker_t *self, uint64_t now_ms)
 {
     tide_leases_held_t held;
     self->is_expiry_blocked = false;
+    notice_pause (self, now_ms);
     while (!self->is_stopping && !self->is_expiry_blocked
            && tide_leases_due (self->core.leases, now_ms, &held))
         self->is_expiry_blocked = !expire_key (self, now_ms, &held);
@@ -286,6 +303,11 @@ void tide_broker_complete (tide_broker_t *self, uint64_t now_ms, tide_log_comple
     }
     if (completion->batch)
         complete_append (self, now_ms, completion);
+    if (completion->fetch && !self->has_failed && completion->status != TIDE_OK) {
+        /*  Nothing can be read any more: what it holds is no answer. */
+        self->has_failed = true;
+        tide_outbox_stop (&self->core.out, completion->status);
+    }
     if (completion->fetch && !self->has_failed) {
         self->core.fetching--;
         if (!tide_reading_complete (self->reading, completion->fetch))
@@ -414,7 +436,6 @@ static void receive_bye (tide_broker_t *self, uint64_t now_ms, tide_peer_t *entr
     if (entry->lease)
         tide_leases_end (self->core.leases, now_ms, entry->lease);
     forget_peer (self, entry);
-    expire (self, now_ms);
 }
 
 /*  Which request it was, if so much can be read: a peer that is answered can go on. */
@@ -466,7 +487,6 @@ static void dispatch (tide_broker_t *self, uint64_t now_ms, tide_bytes_t peer, t
         return;
     case TIDE_MESSAGE_RELEASE:
         receive_release (self, now_ms, &message->release);
-        expire (self, now_ms);
         return;
     case TIDE_MESSAGE_STATS_READ:
         tide_broker_send_stats (self, peer, message->stats_read.request);
@@ -524,11 +544,13 @@ void tide_broker_tick (tide_broker_t *self, uint64_t now_ms)
 {
     if (self->has_failed)
         return;
+    bool was_paused = notice_pause (self, now_ms);
     if (now_ms >= self->next_round_ms) {
         self->next_round_ms = now_ms + TIDE_HEARTBEAT_MS;
         trim (self, now_ms, AGED_MAX);
         tide_snapshots_tick (self->snapshots, now_ms);
-        forget_silent (self, now_ms);
+        if (!was_paused)
+            forget_silent (self, now_ms);
     }
     if (now_ms >= self->next_mark_ms) {
         self->next_mark_ms = now_ms + TIDE_HEARTBEAT_MS;

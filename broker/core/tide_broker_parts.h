@@ -31,6 +31,7 @@ struct tide_broker {
     uint64_t last_time_ms;  /* of the events loaded */
     uint64_t next_mark_ms;  /* when the next heartbeat is due */
     uint64_t next_round_ms; /* when to look at ages, silent peers and old snapshots */
+    uint64_t ticked_ms;     /* when leases were looked at last */
     bool is_stopping, has_failed;
     bool is_expiry_blocked; /* there was no room for removals: go on when the log has answered */
     tide_broker_stat_t *stats;

@@ -64,7 +64,8 @@
     X (removals, "keys removed because their lease was over")                                      \
     X (segments, "segments begun")                                                                 \
     X (segments_dropped, "segments emptied")                                                       \
-    X (peers_forgotten, "peers that fell silent")
+    X (peers_forgotten, "peers that fell silent")                                                  \
+    X (pauses, "times that the broker itself stood still")
 
 typedef struct {
 #define X(name, doc) uint64_t name;

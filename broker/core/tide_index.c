@@ -463,6 +463,7 @@ tide_index_change_t tide_index_add (tide_index_t *self, const tide_index_event_t
     tide_index_segment_t *segment = &self->segments[self->segment_count - 1];
     tide_assert (event->seq == segment->first + segment->count);
     segment->alive += entry.is_alive;
+    segment->bytes += entry.size;
     push_entry (self, &entry);
     return change;
 }
@@ -581,13 +582,11 @@ void tide_index_add_damaged (tide_index_t *self, uint64_t seq, bool set_aside)
 void tide_index_settle (tide_index_t *self, uint64_t last)
 {
     self->is_loading = false;
-    if (self->segment_count == 0)
-        raise_to (&self->marks_floor, last);
-    else {
-        const tide_index_segment_t *segment = &self->segments[self->segment_count - 1];
-        if (last >= segment->first + segment->count)
-            miss (self, last);
-    }
+    const tide_index_segment_t *newest =
+        self->segment_count > 0 ? &self->segments[self->segment_count - 1] : NULL;
+    /*  Events were given these sequences, and the log did not tell of them. */
+    if (last > 0 && (!newest || last >= newest->first + newest->count))
+        miss (self, last);
     for (uint32_t handle = 1; handle < tide_topics_limit (self->topics); handle++)
         if (tide_topics_at (self->topics, handle)->size > 0)
             settle_topic (self, handle);

@@ -33,6 +33,7 @@ typedef struct {
     uint64_t first;
     uint32_t count, capacity;
     uint32_t alive;
+    uint64_t bytes; /* of all its events, alive or not */
     tide_index_entry_t *entries;
 } tide_index_segment_t;
 

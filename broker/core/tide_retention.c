@@ -21,9 +21,12 @@ void tide_retention_free (tide_retention_t *self)
 uint32_t tide_retention_segments (const tide_broker_config_t *config, uint32_t segment_events)
 {
     tide_index_config_t index = {.retain_events = config->retain_events};
-    uint64_t clients = tide_index_events_max (&index, TIDE_CLIENTS) / segment_events;
-    uint64_t system = tide_index_events_max (&index, TIDE_SYSTEM) / segment_events;
-    uint64_t segments = clients + system + 1 + SEGMENTS_BESIDE;
+    uint64_t clients = tide_index_events_max (&index, TIDE_CLIENTS);
+    uint64_t system = tide_index_events_max (&index, TIDE_SYSTEM);
+    /*  Each by itself, so that no sum overflows. */
+    uint64_t segments = clients / segment_events + system / segment_events;
+    uint64_t rest = clients % segment_events + system % segment_events;
+    segments += (rest + segment_events - 1) / segment_events + SEGMENTS_BESIDE;
     return segments < SEGMENTS_MOST ? (uint32_t) segments : SEGMENTS_MOST;
 }
 

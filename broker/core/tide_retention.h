@@ -1,6 +1,6 @@
 /*  tide_retention.h - how the history that is kept becomes segments of the log.
  *
- *  A batch begins a new segment when the one before is full. In the same commit the oldest
+ *  A batch begins a new segment when the one before is full, by events or by bytes. In the same commit the oldest
  *  segments are emptied, when there would be too many or when nothing in them is alive; what must
  *  outlive them is set aside, what was lost is written down, and what was set aside earlier and is
  *  not needed any more is forgotten. A commit that fails changes nothing: the next one says all
@@ -21,6 +21,7 @@ typedef struct {
 typedef struct {
     uint32_t segments_max;   /* that the log has room for */
     uint32_t segment_events; /* TIDE_LOG_SEGMENT_EVENTS, but in tests */
+    uint64_t segment_bytes;  /* closes a segment, too; 0: only the events count */
     bool is_pressed;         /* the disk was full: begin early if that frees something */
     uint64_t common_said[TIDE_INDEX_COMMON];
     /*  What the flying batch says: */
@@ -32,10 +33,14 @@ typedef struct {
 
 void tide_retention_free (tide_retention_t *self);
 
+/*  A segment goes as a whole. So that the history's bytes bound the disk's, it is closed when it
+ *  holds an eighth of what is kept; 0: bytes are not limited. */
+uint64_t tide_retention_segment_bytes (const tide_broker_config_t *config);
+
 /*  Segments needed for a configuration. */
 uint32_t tide_retention_segments (const tide_broker_config_t *config, uint32_t segment_events);
 
-/*  After loading: what the log has written down already is in the index. */
+/*  After loading, before the index is settled: what it holds now, the log has written down. */
 void tide_retention_start (tide_retention_t *self, const tide_core_t *core);
 
 /*  Completes a batch that is about to be handed to the log. */

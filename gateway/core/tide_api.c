@@ -137,6 +137,10 @@ static void append_hub_metrics (tide_hub_t *hub, tide_buffer_t *out)
         {"tidemark_gateway_paused_total", c->paused},
         {"tidemark_gateway_tape_events_total", c->tape_events},
         {"tidemark_gateway_wire_forms_made_total", c->forms_made},
+        {"tidemark_gateway_released_sessions", hub->released_count},
+        {"tidemark_gateway_releases_dropped_total", c->releases_dropped},
+        {"tidemark_gateway_snapshots_gathering", hub->gathering},
+        {"tidemark_gateway_request_bytes_pending", hub->ops_size},
     };
     for (size_t at = 0; at < sizeof metrics / sizeof metrics[0]; at++)
         append_metric (out, metrics[at].name, metrics[at].value);

@@ -164,7 +164,8 @@ void tide_channel_joined (tide_hub_t *hub, tide_bytes_t pattern, uint64_t seq)
     channel->horizon = seq;
     tide_join_t *join, *next;
     DL_FOREACH_SAFE (channel->waiting, join, next)
-        tide_join_channel_ready (hub, join);
+        if (join->session->state == TIDE_SESSION_OPEN)
+            tide_join_channel_ready (hub, join);
     tide_member_t *member;
     DL_FOREACH2 (channel->members, member, next_member)
         tide_deliver_settle (hub, member->session);

@@ -90,19 +90,22 @@ static tide_member_t *first_pending (tide_hub_t *hub, tide_session_t *session, t
 }
 
 /*  The entry's frames in the member's form, made now if nobody needed them before. */
-static tide_bytes_t wire_form (tide_hub_t *hub, uint64_t number, unsigned form)
+static tide_bytes_t wire_form (tide_hub_t *hub, uint64_t number, const tide_member_t *member)
 {
-    tide_bytes_t bytes = tide_tape_form (hub->tape, number, form);
+    bool is_kept = member->form != TIDE_FORM_NONE;
+    tide_bytes_t bytes
+        = is_kept ? tide_tape_form (hub->tape, number, member->form) : (tide_bytes_t){0};
     if (bytes.size > 0)
         return bytes;
     tide_tape_entry_t entry = tide_tape_entry (hub->tape, number);
+    tide_form_t form = tide_form_of (member->session, member->meta);
     tide_event_t event;
     hub->frames.size = 0;
     if (tide_event_decode (entry.record, &event))
-        tide_form_encode (hub, &hub->forms[form], &event, entry.seq, &hub->frames);
+        tide_form_encode (hub, &form, &event, entry.seq, &hub->frames);
     bytes = tide_buffer_bytes (&hub->frames);
-    if (form < TIDE_FORMS_MAX - 1)
-        tide_tape_keep (hub->tape, number, form, bytes);
+    if (is_kept)
+        tide_tape_keep (hub->tape, number, member->form, bytes);
     return bytes;
 }
 
@@ -140,7 +143,7 @@ static bool deliver_tape (tide_hub_t *hub, tide_session_t *session, tide_buffer_
         if (item.seq > limit)
             return false;
         if (is_due (hub, session, member, item)) {
-            tide_buffer_append_bytes (out, wire_form (hub, item.number, member->form));
+            tide_buffer_append_bytes (out, wire_form (hub, item.number, member));
             hub->counters.deliveries++;
             session->last_number = item.number;
             session->cursor = later (session->cursor, item.seq);
@@ -150,6 +153,8 @@ static bool deliver_tape (tide_hub_t *hub, tide_session_t *session, tide_buffer_
     }
     return false;
 }
+
+static void settle (tide_hub_t *hub, tide_session_t *session);
 
 /*  -- from pages ------------------------------------------------------------------------------ */
 
@@ -162,6 +167,7 @@ static void page_free (tide_hub_t *hub, tide_page_t *page)
     tide_payload_unref (&page->lost);
     free (page->key);
     free (page);
+    tide_deliver_pump (hub);
 }
 
 static void take_page (tide_session_t *session, tide_page_t *page)
@@ -330,16 +336,23 @@ static bool deliver_page (tide_hub_t *hub, tide_session_t *session, tide_buffer_
             continue;
         tide_member_t *member = member_for (session, &event);
         if (member) {
-            tide_form_encode (hub, &hub->forms[member->form], &event, event.seq, out);
+            tide_form_t form = tide_form_of (session, member->meta);
+            tide_form_encode (hub, &form, &event, event.seq, out);
             hub->counters.deliveries++;
         }
         session->cursor = event.seq;
     }
     uint64_t upto = session->page->upto;
+    bool is_news = session->page->count > 0 || upto > session->cursor;
     session->cursor = later (session->cursor, upto < limit ? upto : limit);
     tide_deliver_forget_page (hub, session);
-    tide_deliver_settle (hub, session);
-    return session->is_live ? session->pending_count > 0 : true;
+    settle (hub, session);
+    if (session->is_live)
+        return session->pending_count > 0;
+    /*  Nothing new, and still not live: the feed has to speak for a topic first, which is told; or
+     *  else the next tick looks again. */
+    hub->is_stalled = hub->is_stalled || !is_news;
+    return is_news;
 }
 
 /*  -- between the two ------------------------------------------------------------------------- */
@@ -375,10 +388,8 @@ static void become_live (tide_session_t *session)
     session->is_live = true;
 }
 
-void tide_deliver_settle (tide_hub_t *hub, tide_session_t *session)
+static void settle (tide_hub_t *hub, tide_session_t *session)
 {
-    if (session->state < TIDE_SESSION_OPEN)
-        return;
     if (session->is_live && session->pending_count == 0) {
         uint64_t limit = tide_session_limit (session), reached = tide_feed_watermark (hub->feed);
         session->cursor = later (session->cursor, reached < limit ? reached : limit);
@@ -393,6 +404,13 @@ void tide_deliver_settle (tide_hub_t *hub, tide_session_t *session)
         session->is_live = false;
         clear_pending (session);
     }
+}
+
+void tide_deliver_settle (tide_hub_t *hub, tide_session_t *session)
+{
+    if (session->state < TIDE_SESSION_OPEN)
+        return;
+    settle (hub, session);
     if (!session->is_live || session->pending_count > 0)
         tide_hub_ask_writable (hub, session->connection);
 }
@@ -418,19 +436,32 @@ void tide_deliver_pump (tide_hub_t *hub)
     }
 }
 
+/*  Pages that are not taken make room for others. */
+static void drop_old_pages (tide_hub_t *hub)
+{
+    tide_page_t *page, *next_page;
+    HASH_ITER (hh, hub->pages, page, next_page)
+    {
+        if (!page->is_there || page->since_ms + TIDE_PAGE_KEEP_MS >= hub->now_ms)
+            continue;
+        tide_session_t *session, *next;
+        DL_FOREACH_SAFE2 (page->readers, session, next, page_next)
+        {
+            tide_hub_ask_writable (hub, session->connection);
+            tide_deliver_forget_page (hub, session);
+        }
+    }
+}
+
 void tide_deliver_tick (tide_hub_t *hub)
 {
-    if (!hub->pages && !hub->is_stalled)
+    drop_old_pages (hub);
+    tide_deliver_pump (hub);
+    if (!hub->is_stalled)
         return;
+    hub->is_stalled = false;
     tide_session_t *session, *next;
     HASH_ITER (hh, hub->sessions, session, next)
-    {
-        const tide_page_t *page = session->page;
-        if (page && page->is_there && page->since_ms + TIDE_PAGE_KEEP_MS < hub->now_ms)
-            tide_deliver_forget_page (hub, session);
         if (!session->is_live && !session->page && !session->wants_page)
             tide_hub_ask_writable (hub, session->connection);
-    }
-    hub->is_stalled = false;
-    tide_deliver_pump (hub);
 }

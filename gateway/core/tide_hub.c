@@ -60,6 +60,8 @@ static void free_queued (tide_queued_t **queued_p)
     }
 }
 
+static void free_forms (tide_hub_t *self);
+
 static void free_rest (tide_hub_t *self)
 {
     tide_queued_t *queued, *queued_next;
@@ -75,8 +77,7 @@ static void free_rest (tide_hub_t *self)
         free (stat->name);
         free (stat);
     }
-    for (unsigned form = 0; form < self->form_count; form++)
-        free (self->forms[form].nsp);
+    free_forms (self);
 }
 
 void tide_hub_destroy (tide_hub_t **self_p)
@@ -124,25 +125,53 @@ void tide_hub_random (tide_hub_t *hub, const char *what, char *text, size_t size
     snprintf (text, size, "%s", base64);
 }
 
-unsigned tide_hub_form (tide_hub_t *hub, tide_client_kind_t kind, const char *nsp, bool meta,
-                        bool offset)
+typedef struct tide_form_entry {
+    UT_hash_handle hh;
+    unsigned number;
+    char name[];    /* kind, meta, offset, namespace */
+} form_entry_t;
+
+unsigned tide_hub_form (tide_hub_t *hub, const tide_form_t *form)
 {
-    for (unsigned at = 0; at < hub->form_count; at++) {
-        const tide_form_t *form = &hub->forms[at];
-        if (form->kind == kind && form->meta == meta && form->offset == offset
-            && strcmp (form->nsp, nsp) == 0)
-            return at;
+    char name[TIDE_NAME_SIZE_MAX + 8];
+    snprintf (name, sizeof name, "%d%d%d%s", form->kind, form->meta, form->offset, form->nsp);
+    size_t size = strlen (name);
+    form_entry_t *entry;
+    HASH_FIND (hh, hub->forms, name, size, entry);
+    if (entry)
+        return entry->number;
+    /*  Patterns of namespaces let clients choose the names: those beyond the limit do without. */
+    if (HASH_COUNT (hub->forms) >= TIDE_FORMS_MAX)
+        return TIDE_FORM_NONE;
+    entry = tide_alloc (sizeof *entry + size + 1);
+    entry->number = HASH_COUNT (hub->forms);
+    memcpy (entry->name, name, size);
+    HASH_ADD (hh, hub->forms, name, size, entry);
+    return entry->number;
+}
+
+static void free_forms (tide_hub_t *self)
+{
+    form_entry_t *entry, *next;
+    HASH_ITER (hh, self->forms, entry, next)
+    {
+        HASH_DEL (self->forms, entry);
+        free (entry);
     }
-    /*  Namespaces come from the configuration, so their number is the operator's; patterns let
-     *  clients choose. Beyond the limit the last room is used anew and its kept bytes go stale, so
-     *  it is never kept (see tide_deliver). */
-    unsigned at = hub->form_count < TIDE_FORMS_MAX ? hub->form_count++ : TIDE_FORMS_MAX - 1;
-    free (hub->forms[at].nsp);
-    hub->forms[at] = (tide_form_t){kind, tide_copy (nsp, strlen (nsp)), meta, offset};
-    return at;
 }
 
 /*  -- requests to the broker ------------------------------------------------------------------ */
+
+static void op_leave_connection (tide_hub_t *hub, tide_op_t *op)
+{
+    tide_connection_t *connection = op->connection;
+    if (!connection)
+        return;
+    DL_DELETE2 (connection->ops, op, own_prev, own_next);
+    connection->op_count -= op->weight;
+    op->connection = NULL;
+    tide_hub_pace (hub, connection);
+}
 
 static void op_unlink (tide_hub_t *hub, tide_op_t *op)
 {
@@ -150,10 +179,9 @@ static void op_unlink (tide_hub_t *hub, tide_op_t *op)
         HASH_DEL (hub->ops, op);
     if (op->due_ms != 0)
         DL_DELETE (hub->ops_due, op);
-    if (op->connection)
-        DL_DELETE2 (op->connection->ops, op, own_prev, own_next);
-    op->token = op->due_ms = 0;
-    op->connection = NULL;
+    op_leave_connection (hub, op);
+    hub->ops_size -= op->size;
+    op->token = op->due_ms = op->size = 0;
 }
 
 static void op_free (tide_op_t *op)
@@ -180,16 +208,24 @@ tide_op_t *tide_op_send (tide_hub_t *hub, tide_message_t *message, tide_op_fn *d
                          tide_connection_t *connection)
 {
     /*  A quarter of the link's places is kept for the feed, so that clients never starve it. */
-    if (tide_link_pending (hub->link) >= TIDE_LINK_REQUESTS_MAX / 4 * 3)
+    size_t size = message->kind == TIDE_MESSAGE_PUBLISH ? message->publish.events.bytes.size : 0;
+    if (tide_link_pending (hub->link) >= TIDE_LINK_REQUESTS_MAX / 4 * 3
+        || hub->ops_size + size > TIDE_OPS_SIZE_MAX)
         return NULL;
     tide_op_t *op = op_new (hub, message, done);
     if (!op)
         return NULL;
     op->due_ms = hub->now_ms + TIDE_OP_TIMEOUT_MS;
     DL_APPEND (hub->ops_due, op);
+    op->size = size;
+    hub->ops_size += size;
     op->connection = connection;
-    if (connection)
+    if (connection) {
         DL_APPEND2 (connection->ops, op, own_prev, own_next);
+        op->weight = message->kind == TIDE_MESSAGE_PUBLISH ? 1 : TIDE_LARGE_ANSWER_OPS;
+        connection->op_count += op->weight;
+        tide_hub_pace (hub, connection);
+    }
     return op;
 }
 
@@ -230,24 +266,45 @@ static void op_answer (tide_hub_t *hub, tide_op_t *op, const tide_message_t *ans
     op_free (op);
 }
 
+/*  What was accepted goes on, though nobody waits for its answer any more. */
+static void op_detach (tide_hub_t *hub, tide_op_t *op)
+{
+    op_leave_connection (hub, op);
+    op->session = NULL;
+    op->join = NULL;
+    tide_reply_free (&op->reply);
+    if (op->due_ms != 0)
+        DL_DELETE (hub->ops_due, op);
+    op->due_ms = 0;
+}
+
 /*  The connection has gone: what it asked for is forgotten, but not what was accepted. */
 static void drop_ops (tide_hub_t *hub, tide_connection_t *connection)
 {
     tide_op_t *op, *next;
     DL_FOREACH_SAFE2 (connection->ops, op, next, own_next)
     {
-        if (!op->survives) {
+        if (op->survives)
+            op_detach (hub, op);
+        else
             tide_op_cancel (hub, op);
+    }
+}
+
+/*  Nobody waits for ever: whoever does is told; an append may still be answered, and then its `done`
+ *  is called once more, without anybody. */
+static void tick_ops (tide_hub_t *hub)
+{
+    while (hub->ops_due && hub->ops_due->due_ms <= hub->now_ms) {
+        tide_op_t *op = hub->ops_due;
+        hub->counters.timeouts++;
+        if (op->survives) {
+            op->done (hub, op, NULL);
+            op_detach (hub, op);
             continue;
         }
-        DL_DELETE2 (connection->ops, op, own_prev, own_next);
-        op->connection = NULL;
-        op->session = NULL;
-        op->join = NULL;
-        tide_reply_free (&op->reply);
-        if (op->due_ms != 0)
-            DL_DELETE (hub->ops_due, op);
-        op->due_ms = 0;
+        tide_link_cancel (hub->link, op->token);
+        op_answer (hub, op, NULL);
     }
 }
 
@@ -322,12 +379,14 @@ void tide_hub_close (tide_hub_t *hub, tide_connection_t *connection, uint16_t co
     queue_for (hub, TIDE_HUB_CLOSE, connection, code);
 }
 
-/*  While answers lie unread, nothing more is read from that client. */
-static void pace (tide_hub_t *hub, tide_connection_t *connection)
+void tide_hub_pace (tide_hub_t *hub, tide_connection_t *connection)
 {
     size_t waiting = connection->outbox.size - connection->outbox_at;
-    bool pause = waiting > TIDE_OUTBOX_PAUSE_SIZE || connection->inbox.size > 0;
-    bool resume = waiting <= TIDE_OUTBOX_PAUSE_SIZE / 2 && connection->inbox.size == 0;
+    unsigned ops = connection->op_count;
+    bool pause = waiting > TIDE_OUTBOX_PAUSE_SIZE || ops > TIDE_CONNECTION_OPS_MAX
+                 || connection->inbox.size > 0;
+    bool resume = waiting <= TIDE_OUTBOX_PAUSE_SIZE / 2 && ops <= TIDE_CONNECTION_OPS_MAX / 2
+                  && connection->inbox.size == 0;
     if (connection->is_closing || (connection->is_paused ? !resume : !pause))
         return;
     connection->is_paused = !connection->is_paused;
@@ -342,7 +401,7 @@ static void send_frame (tide_hub_t *hub, tide_connection_t *connection, uint8_t 
         return;
     tide_wsframe_append (&connection->outbox, opcode, bytes);
     tide_hub_ask_writable (hub, connection);
-    pace (hub, connection);
+    tide_hub_pace (hub, connection);
 }
 
 void tide_hub_send_text (tide_hub_t *hub, tide_connection_t *connection, tide_bytes_t text)
@@ -425,7 +484,7 @@ static void keep_frame (tide_hub_t *self, tide_connection_t *connection, tide_by
     tide_put_u8 (&connection->inbox, is_text);
     tide_put_u32 (&connection->inbox, (uint32_t) bytes.size);
     tide_buffer_append_bytes (&connection->inbox, bytes);
-    pace (self, connection);
+    tide_hub_pace (self, connection);
 }
 
 void tide_hub_frame (tide_hub_t *self, uint64_t now_ms, tide_connection_t *connection,
@@ -457,7 +516,13 @@ void tide_hub_drain_inbox (tide_hub_t *hub, tide_connection_t *connection)
     if (!connection->is_closing)
         tide_buffer_append (&connection->inbox, reader.data, reader.remaining);
     tide_buffer_free (&inbox);
-    pace (hub, connection);
+    tide_hub_pace (hub, connection);
+}
+
+/*  The last message: whatever was released or removed went before. */
+static void say_bye (tide_hub_t *self)
+{
+    tide_link_send (self->link, &(tide_message_t){.kind = TIDE_MESSAGE_BYE});
 }
 
 void tide_hub_closed (tide_hub_t *self, uint64_t now_ms, tide_connection_t **connection_p)
@@ -487,6 +552,8 @@ void tide_hub_closed (tide_hub_t *self, uint64_t now_ms, tide_connection_t **con
     tide_buffer_free (&connection->outbox);
     tide_buffer_free (&connection->inbox);
     free (connection);
+    if (self->is_stopping && !self->connections)
+        say_bye (self);
 }
 
 /*  Size of the frame at the front of bytes that tide_wsframe_append made. */
@@ -519,6 +586,11 @@ static void take_outbox (tide_hub_t *self, tide_connection_t *connection)
         if (outbox->capacity > 4096)
             tide_buffer_free (outbox);
     }
+    else if (connection->outbox_at > outbox->size / 2) {
+        outbox->size -= connection->outbox_at;
+        memmove (outbox->data, outbox->data + connection->outbox_at, outbox->size);
+        connection->outbox_at = 0;
+    }
 }
 
 tide_bytes_t tide_hub_write (tide_hub_t *self, uint64_t now_ms, tide_connection_t *connection)
@@ -539,7 +611,13 @@ tide_bytes_t tide_hub_write (tide_hub_t *self, uint64_t now_ms, tide_connection_
     }
     if (more || connection->outbox.size > 0)
         tide_hub_ask_writable (self, connection);
-    pace (self, connection);
+    /*  Another namespace is the first the next time. */
+    if (more && connection->session_count > 1) {
+        tide_session_t *first = connection->sessions;
+        DL_DELETE (connection->sessions, first);
+        DL_APPEND (connection->sessions, first);
+    }
+    tide_hub_pace (self, connection);
     self->counters.writes += self->write.size > 0;
     self->counters.write_bytes += self->write.size;
     return tide_buffer_bytes (&self->write);
@@ -703,6 +781,7 @@ bool tide_hub_next_action (tide_hub_t *self, tide_hub_action_t *action)
 {
     free_queued (&self->handed_out);
     for (;;) {
+        tide_join_sweep (self);
         tide_link_action_t from_link;
         tide_feed_action_t from_feed;
         if (tide_link_next_action (self->link, &from_link)) {
@@ -721,8 +800,15 @@ bool tide_hub_next_action (tide_hub_t *self, tide_hub_action_t *action)
 static void tick_heartbeats (tide_hub_t *self)
 {
     while (self->pongs && self->pongs->engineio.pong_by_ms <= self->now_ms) {
+        tide_connection_t *connection = self->pongs;
+        if (connection->is_paused) {
+            /*  Its pong may lie unread, because we do not read: it is given the time anew. */
+            connection->engineio.pong_by_ms = self->now_ms + self->config.engineio.ping_timeout_ms;
+            set_timer (self, connection);
+            continue;
+        }
         self->counters.ping_timeouts++;
-        tide_hub_close (self, self->pongs, 0);
+        tide_hub_close (self, connection, 0);
     }
     while (self->pings && self->pings->engineio.ping_at_ms <= self->now_ms) {
         tide_connection_t *connection = self->pings;
@@ -747,12 +833,7 @@ void tide_hub_tick (tide_hub_t *self, uint64_t now_ms)
     tide_link_tick (self->link, now_ms);
     tick_heartbeats (self);
     tick_connecting (self);
-    while (self->ops_due && self->ops_due->due_ms <= now_ms) {
-        tide_op_t *op = self->ops_due;
-        tide_link_cancel (self->link, op->token);
-        self->counters.timeouts++;
-        op_answer (self, op, NULL);
-    }
+    tick_ops (self);
     tide_deliver_tick (self);
     tide_released_tick (self);
 }
@@ -783,7 +864,8 @@ void tide_hub_stop (tide_hub_t *self, uint64_t now_ms)
     tide_connection_t *connection;
     DL_FOREACH (self->connections, connection)
         tide_hub_close (self, connection, connection->kind == TIDE_CLIENT_JSON ? 1001 : 0);
-    tide_link_send (self->link, &(tide_message_t){.kind = TIDE_MESSAGE_BYE});
+    if (!self->connections)
+        say_bye (self);
 }
 
 bool tide_hub_is_ready (const tide_hub_t *self)

@@ -42,8 +42,18 @@
 /*  Sessions of one connection (Socket.IO namespaces). */
 #define TIDE_NAMESPACES_MAX 64
 #define TIDE_FORMS_MAX 4096
-/*  Snapshots and histories that are brought up for one session at once. */
-#define TIDE_JOINS_MAX 1000
+/*  Requests of one connection that await the broker; beyond it nothing more is read from it. One
+ *  whose answer may be large counts for several. */
+#define TIDE_CONNECTION_OPS_MAX 64
+#define TIDE_LARGE_ANSWER_OPS 8
+/*  Bytes of requests that await the broker, of all clients of a lane. */
+#define TIDE_OPS_SIZE_MAX (64u << 20)
+/*  Snapshots that a lane gathers at once; the others wait, or are refused where nothing waits. */
+#define TIDE_GATHERING_MAX 16
+/*  Sessions without a connection that are told to a broker that comes back. */
+#define TIDE_RELEASED_MAX 100000
+/*  The form of those that came when all places were taken: it is never kept on the tape. */
+#define TIDE_FORM_NONE UINT32_MAX
 
 #define TIDE_SESSION_KEY "#session"
 #define TIDE_REMAKING_KEY "#remaking"
@@ -60,7 +70,7 @@ typedef struct tide_op tide_op_t;
 /*  A way to write an event: tape entries keep their bytes for each. */
 typedef struct {
     tide_client_kind_t kind;
-    char *nsp;
+    const char *nsp;
     bool meta;      /* a second argument with topic, seq, key, time, from */
     bool offset;    /* a last argument with the position, for recovery */
 } tide_form_t;
@@ -94,6 +104,8 @@ struct tide_op {
     tide_reply_t reply;
     tide_buffer_t text;        /* what is gathered over several answers */
     char *topic;
+    size_t size;               /* of the request, as it counts against TIDE_OPS_SIZE_MAX */
+    unsigned weight;           /* how much it counts for against TIDE_CONNECTION_OPS_MAX */
     bool survives;             /* goes on when the connection has gone: what was accepted is done */
     bool asked_again;
     UT_hash_handle hh;
@@ -146,11 +158,16 @@ struct tide_join {
     tide_channel_t *channel;
     enum { TIDE_JOIN_LIVE, TIDE_JOIN_SINCE, TIDE_JOIN_SNAPSHOT, TIDE_JOIN_RESET } mode;
     enum {
-        TIDE_JOIN_CHANNEL,   /* until the feed speaks for the channel */
+        TIDE_JOIN_CHANNEL,   /* until the feed speaks for the channel, and the session is open */
+        TIDE_JOIN_QUEUED,    /* until the lane gathers fewer snapshots */
         TIDE_JOIN_READING,   /* the snapshot or pages */
         TIDE_JOIN_SENDING,   /* until the client has taken the last page */
-        TIDE_JOIN_RECORDING  /* until the session's record says so */
+        TIDE_JOIN_RECORDING, /* until the session's record says so */
+        TIDE_JOIN_FAILED     /* told; to be swept when nobody is in the midst of it */
     } step;
+    bool is_reset;           /* of a topic that is joined already */
+    bool had_member;         /* it was joined before, and the record still says so */
+    bool is_gathering;       /* counts against TIDE_GATHERING_MAX */
     tide_status_t reason;    /* of a reset */
     bool meta;
     uint64_t epoch;          /* the log that `at` belongs to at first; 0: the present one */
@@ -159,7 +176,7 @@ struct tide_join {
     tide_reply_t reply;
     tide_state_t *state;     /* the snapshot, folded up to `at` */
     tide_op_t *op;
-    tide_join_t *prev, *next;            /* in the channel's waiting */
+    tide_join_t *prev, *next;            /* in the channel's waiting, the hub's queued or failed */
     tide_join_t *own_prev, *own_next;    /* in the session */
 };
 
@@ -199,7 +216,9 @@ struct tide_session {
     char sid[40];
     char pid[48];
     char topic[80];            /* $session/… of the pid */
-    bool recovers;             /* has a record */
+    bool recovers;             /* has a record, or will */
+    bool owns_record;          /* the record is this session's to release */
+    bool is_registered;        /* in the hub, by sid */
     bool recovered;
     bool is_record_stale;      /* it may hold topics that are not joined: to be left again */
     bool is_remaking;          /* its record says that resets are owed: it can't be resumed */
@@ -240,6 +259,7 @@ struct tide_connection {
     size_t outbox_at;
     tide_buffer_t inbox;       /* frames that wait for the session: u8 is_text, u32 size, bytes */
     tide_op_t *ops;
+    unsigned op_count;
     tide_connection_t *prev, *next;                /* all */
     tide_connection_t *asked_prev, *asked_next;    /* those that WRITABLE was not said for yet */
     tide_connection_t *timer_prev, *timer_next;    /* in one of the hub's timer lists */
@@ -269,10 +289,11 @@ typedef struct tide_stat_entry {
 } tide_stat_entry_t;
 
 typedef struct {
-    uint64_t connections, sessions, opened, recovered, refused_resumes, take_overs, expired;
+    uint64_t connections, sessions, opened, recovered, refused_resumes, take_overs;
     uint64_t deliveries, writes, write_bytes, pages, catch_ups, resets, joins;
     uint64_t publishes, publish_failures, requests, parse_errors, ping_timeouts, connect_timeouts;
     uint64_t ignored_events, volatile_dropped, paused, timeouts, tape_events, forms_made, page_waits;
+    uint64_t releases_dropped;
 } tide_hub_counters_t;
 
 struct tide_hub {
@@ -282,7 +303,6 @@ struct tide_hub {
     uint64_t ticket;
     char lane_topic[80];        /* $lane/ID: where take-overs are told */
     bool is_stopping;
-    bool is_following;
     bool is_welcome;
     tide_link_t *link;
     tide_feed_t *feed;
@@ -291,8 +311,7 @@ struct tide_hub {
     tide_channel_t *channels;
     tide_channel_t *touched;
     unsigned subtrees;          /* channels that are */
-    tide_form_t forms[TIDE_FORMS_MAX];
-    unsigned form_count;
+    struct tide_form_entry *forms;
     tide_session_t *sessions;   /* by sid */
     tide_session_t *page_queue;
     tide_page_t *pages;
@@ -302,7 +321,11 @@ struct tide_hub {
     tide_connection_t *connecting;      /* Socket.IO clients without a namespace, by time */
     tide_op_t *ops;             /* by token */
     tide_op_t *ops_due;         /* by time */
+    size_t ops_size;
+    tide_join_t *joins_queued, *joins_failed;
+    unsigned gathering;
     tide_released_t *released;
+    unsigned released_count;
     tide_queued_t *queue;
     tide_queued_t *handed_out;  /* the action whose bytes are valid until the next call */
     tide_buffer_t write;        /* one gathered write */
@@ -332,8 +355,10 @@ void tide_hub_settled (tide_hub_t *hub, tide_connection_t *connection);
 void tide_hub_send_text (tide_hub_t *hub, tide_connection_t *connection, tide_bytes_t text);
 void tide_hub_send_binary (tide_hub_t *hub, tide_connection_t *connection, tide_bytes_t bytes);
 void tide_hub_random (tide_hub_t *hub, const char *what, char *text, size_t size);
-unsigned tide_hub_form (tide_hub_t *hub, tide_client_kind_t kind, const char *nsp, bool meta,
-                        bool offset);
+/*  A number for a form, under which the tape keeps bytes; TIDE_FORM_NONE: they are not kept. */
+unsigned tide_hub_form (tide_hub_t *hub, const tide_form_t *form);
+/*  Nothing more is read from the client while too much of it is under way; or it is again. */
+void tide_hub_pace (tide_hub_t *hub, tide_connection_t *connection);
 /*  Frames that waited for the session are handled now. */
 void tide_hub_drain_inbox (tide_hub_t *hub, tide_connection_t *connection);
 
@@ -345,6 +370,8 @@ void tide_reply_fail (tide_hub_t *hub, tide_reply_t *reply, tide_status_t status
                       const char *message);
 /*  From a FAIL, or NULL: the time is up. */
 void tide_reply_fail_answer (tide_hub_t *hub, tide_reply_t *reply, const tide_message_t *answer);
+/*  How a session gets the events of a topic. */
+tide_form_t tide_form_of (const tide_session_t *session, bool meta);
 /*  Appends the frames of an event in a form; the position is the offset that goes with it. */
 void tide_form_encode (tide_hub_t *hub, const tide_form_t *form, const tide_event_t *event,
                        uint64_t position, tide_buffer_t *frames);
@@ -391,7 +418,7 @@ void tide_session_whole (tide_hub_t *hub, tide_session_t *session);
 void tide_session_lane_event (tide_hub_t *hub, const tide_event_t *event);
 void tide_released_resend (tide_hub_t *hub);
 void tide_released_tick (tide_hub_t *hub);
-/*  True if this is the present epoch and the broker can be asked. */
+/*  The cursor may not pass this: the lowest pin of its joins. */
 uint64_t tide_session_limit (const tide_session_t *session);
 
 /*  -- tide_join.c: joining, leaving, resetting a topic ------------------------------------------ */
@@ -408,6 +435,10 @@ void tide_join_begin (tide_hub_t *hub, tide_session_t *session, tide_bytes_t top
                       tide_since_t since, bool meta, tide_reply_t *reply);
 void tide_join_reset (tide_hub_t *hub, tide_member_t *member, tide_status_t reason);
 void tide_join_abandon (tide_hub_t *hub, tide_join_t **join_p);
+/*  Ends joins that failed, and begins those that were queued. */
+void tide_join_sweep (tide_hub_t *hub);
+/*  The session is open: joins that waited for that go on. */
+void tide_join_session_ready (tide_hub_t *hub, tide_session_t *session);
 /*  The feed speaks for the join's channel now. */
 void tide_join_channel_ready (tide_hub_t *hub, tide_join_t *join);
 /*  The client took what was sent: go on reading. */
@@ -417,11 +448,12 @@ tide_member_t *tide_member_find (tide_session_t *session, tide_bytes_t pattern);
 tide_member_t *tide_member_add (tide_hub_t *hub, tide_session_t *session, tide_channel_t *channel,
                                 uint64_t joined, bool meta);
 void tide_member_remove (tide_hub_t *hub, tide_member_t **member_p);
-/*  Builds the event that records a topic in the session, into records; joined 0: it was left.
- *  was_reset: by a reset, which the client may not have got when it comes back. */
-void tide_session_record_topic (tide_hub_t *hub, tide_session_t *session, tide_bytes_t pattern,
-                                uint64_t joined, bool meta, bool was_reset,
-                                tide_buffer_t *records);
+/*  Publishes the event that records a topic in the session, on condition that the record is still
+ *  ours; joined 0: it was left. was_reset: by a reset, which the client may not have got when it
+ *  comes back. NULL: too many requests. */
+tide_op_t *tide_session_publish_topic (tide_hub_t *hub, tide_session_t *session,
+                                       tide_bytes_t pattern, uint64_t joined, bool meta,
+                                       bool was_reset, tide_op_fn *done);
 
 /*  -- tide_deliver.c: from the tape, or from pages ---------------------------------------------- */
 

@@ -44,11 +44,11 @@ tide_member_t *tide_member_find (tide_session_t *session, tide_bytes_t pattern)
     return NULL;
 }
 
-static unsigned form_for (tide_hub_t *hub, const tide_session_t *session, bool meta)
+static void set_form (tide_hub_t *hub, tide_member_t *member, bool meta)
 {
-    bool is_socketio = session->connection->kind == TIDE_CLIENT_SOCKETIO;
-    return tide_hub_form (hub, session->connection->kind, session->nsp, is_socketio && meta,
-                          is_socketio && session->recovers);
+    tide_form_t form = tide_form_of (member->session, meta);
+    member->meta = meta;
+    member->form = tide_hub_form (hub, &form);
 }
 
 tide_member_t *tide_member_add (tide_hub_t *hub, tide_session_t *session, tide_channel_t *channel,
@@ -59,8 +59,7 @@ tide_member_t *tide_member_add (tide_hub_t *hub, tide_session_t *session, tide_c
     member->channel = channel;
     member->joined = joined;
     member->begun = hub->tape_number;
-    member->meta = meta;
-    member->form = form_for (hub, session, meta);
+    set_form (hub, member, meta);
     DL_APPEND2 (channel->members, member, prev, next_member);
     DL_APPEND2 (session->members, member, own_prev, own_next);
     session->member_count++;
@@ -119,12 +118,12 @@ static tide_join_t *join_new (tide_session_t *session, tide_channel_t *channel, 
     return join;
 }
 
-/*  Waits for the feed to speak for the channel, if it does not yet. */
+/*  Waits for the feed to speak for the channel, and for the session to be open, if they do not. */
 static void wait_channel (tide_hub_t *hub, tide_join_t *join)
 {
     join->step = TIDE_JOIN_CHANNEL;
     DL_APPEND (join->channel->waiting, join);
-    if (join->channel->is_joined)
+    if (join->channel->is_joined && join->session->state == TIDE_SESSION_OPEN)
         tide_join_channel_ready (hub, join);
 }
 
@@ -140,6 +139,11 @@ void tide_join_abandon (tide_hub_t *hub, tide_join_t **join_p)
         tide_op_cancel (hub, join->op);
     if (join->step == TIDE_JOIN_CHANNEL)
         DL_DELETE (join->channel->waiting, join);
+    else if (join->step == TIDE_JOIN_QUEUED)
+        DL_DELETE (hub->joins_queued, join);
+    else if (join->step == TIDE_JOIN_FAILED)
+        DL_DELETE (hub->joins_failed, join);
+    hub->gathering -= join->is_gathering;
     DL_DELETE2 (join->session->joins, join, own_prev, own_next);
     join->session->join_count--;
     tide_channel_unuse (hub, join->channel);
@@ -148,55 +152,118 @@ void tide_join_abandon (tide_hub_t *hub, tide_join_t **join_p)
     free (join);
 }
 
+static void unrecorded (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
+{
+    if (op->session && (!answer || answer->kind != TIDE_MESSAGE_ACK))
+        tide_hub_close (hub, op->session->connection, 1011);
+}
+
 /*  The join can't be: whoever asked is told. A reset that can't be leaves a gap that would not be
- *  said aloud, so the connection ends instead, and the client comes again. */
+ *  said aloud, so the connection ends instead, and the client comes again. The join itself is swept
+ *  later: whoever called may be in the midst of a list that it is in. */
 static void join_failed (tide_hub_t *hub, tide_join_t *join, tide_status_t status,
                          const tide_message_t *answer)
 {
-    tide_session_t *session = join->session;
-    if (join->step == TIDE_JOIN_RECORDING)
-        session->is_record_stale = true;
-    if (join->reply.kind == TIDE_REPLY_NONE)
-        tide_hub_close (hub, session->connection, 1011);
+    if (join->step == TIDE_JOIN_CHANNEL)
+        DL_DELETE (join->channel->waiting, join);
+    else if (join->step == TIDE_JOIN_QUEUED)
+        DL_DELETE (hub->joins_queued, join);
+    else if (join->step == TIDE_JOIN_RECORDING)
+        join->session->is_record_stale = true;
+    join->step = TIDE_JOIN_FAILED;
+    DL_APPEND (hub->joins_failed, join);
+    /*  The client is told that it is not in the topic: the record must not say that it is. */
+    bool is_right = !join->had_member || !join->session->recovers
+                    || tide_session_publish_topic (hub, join->session, pattern_of (join), 0, false,
+                                                   false, unrecorded);
+    if (join->is_reset || !is_right)
+        tide_hub_close (hub, join->session->connection, 1011);
     else if (status != TIDE_OK)
         tide_reply_fail (hub, &join->reply, status, NULL);
     else
         tide_reply_fail_answer (hub, &join->reply, answer);
-    tide_join_abandon (hub, &join);
-    tide_deliver_settle (hub, session);
+}
+
+void tide_join_sweep (tide_hub_t *hub)
+{
+    while (hub->joins_failed) {
+        tide_join_t *join = hub->joins_failed;
+        tide_session_t *session = join->session;
+        tide_join_abandon (hub, &join);
+        tide_deliver_settle (hub, session);
+    }
+    while (hub->joins_queued && hub->gathering < TIDE_GATHERING_MAX) {
+        tide_join_t *join = hub->joins_queued;
+        DL_DELETE (hub->joins_queued, join);
+        join->step = TIDE_JOIN_READING;
+        begin_snapshot (hub, join);
+    }
+}
+
+void tide_join_session_ready (tide_hub_t *hub, tide_session_t *session)
+{
+    tide_join_t *join, *next;
+    DL_FOREACH_SAFE2 (session->joins, join, next, own_next)
+        if (join->step == TIDE_JOIN_CHANNEL && join->channel->is_joined)
+            tide_join_channel_ready (hub, join);
 }
 
 static tide_join_t *find_join (tide_session_t *session, tide_bytes_t pattern)
 {
     tide_join_t *join;
     DL_FOREACH2 (session->joins, join, own_next)
-        if (tide_bytes_equal (pattern_of (join), pattern))
+        if (join->step != TIDE_JOIN_FAILED && tide_bytes_equal (pattern_of (join), pattern))
             return join;
     return NULL;
 }
 
-/*  A topic that is joined already stays so where nothing else is asked for. True if that was it. */
-static bool is_joined_already (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic,
-                               tide_since_t since, bool meta, tide_reply_t *reply)
+static void append_joined (tide_hub_t *hub, tide_bytes_t topic, uint64_t seq, tide_buffer_t *members)
 {
-    tide_member_t *member = tide_member_find (session, topic);
-    if (!member)
-        return false;
-    if (since.kind == TIDE_SINCE_LIVE && meta == member->meta && !member->is_suspended) {
-        tide_buffer_t members = {0};
-        tide_buffer_append_text (&members, "\"topic\":");
-        tide_json_string (&members, topic);
-        tide_buffer_append_text (&members, ",\"epoch\":");
-        tide_json_epoch (&members, tide_feed_epoch (hub->feed));
-        tide_buffer_printf (&members, ",\"seq\":%llu",
-                            (unsigned long long) later (session->cursor, member->joined));
-        tide_reply_ok (hub, reply, tide_buffer_bytes (&members));
-        tide_buffer_free (&members);
-        return true;
+    tide_buffer_append_text (members, "\"topic\":");
+    tide_json_string (members, topic);
+    tide_buffer_append_text (members, ",\"epoch\":");
+    tide_json_epoch (members, tide_feed_epoch (hub->feed));
+    tide_buffer_printf (members, ",\"seq\":%llu", (unsigned long long) seq);
+}
+
+static void answer_joined (tide_hub_t *hub, tide_bytes_t topic, uint64_t seq, tide_reply_t *reply)
+{
+    tide_buffer_t members = {0};
+    append_joined (hub, topic, seq, &members);
+    tide_reply_ok (hub, reply, tide_buffer_bytes (&members));
+    tide_buffer_free (&members);
+}
+
+static void changed (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
+{
+    if (answer && answer->kind == TIDE_MESSAGE_ACK)
+        answer_joined (hub, tide_bytes (op->topic), op->number, &op->reply);
+    else
+        tide_reply_fail_answer (hub, &op->reply, answer);
+}
+
+/*  A topic that is joined already and asked for live stays as it is: what is on its way to a slow
+ *  client is not lost by asking again. Only how it gets its events may change. */
+static void join_again (tide_hub_t *hub, tide_member_t *member, bool meta, tide_reply_t *reply)
+{
+    tide_session_t *session = member->session;
+    tide_bytes_t topic = tide_channel_pattern (member->channel);
+    uint64_t seq = later (session->cursor, member->joined);
+    bool is_same = meta == member->meta;
+    set_form (hub, member, meta);
+    if (is_same || !session->recovers) {
+        answer_joined (hub, topic, seq, reply);
+        return;
     }
-    tide_member_remove (hub, &member);
-    tide_deliver_settle (hub, session);
-    return false;
+    tide_op_t *op = tide_session_publish_topic (hub, session, topic, member->joined, meta,
+                                                member->was_reset, changed);
+    if (!op) {
+        tide_reply_fail (hub, reply, TIDE_TOO_MANY, NULL);
+        return;
+    }
+    op->number = seq;
+    op->topic = tide_copy (topic.data, topic.size);
+    op->reply = tide_reply_take (reply);
 }
 
 void tide_join_begin (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic,
@@ -218,11 +285,17 @@ void tide_join_begin (tide_hub_t *hub, tide_session_t *session, tide_bytes_t top
         return;
     }
     hub->counters.joins++;
+    tide_member_t *member = tide_member_find (session, topic);
+    if (member && since.kind == TIDE_SINCE_LIVE && !member->is_suspended) {
+        join_again (hub, member, meta, reply);
+        return;
+    }
     /*  In use before the member goes, so that the channel stays. */
     tide_channel_t *channel = tide_channel_use (hub, topic);
-    if (is_joined_already (hub, session, topic, since, meta, reply)) {
-        tide_channel_unuse (hub, channel);
-        return;
+    bool had_member = member != NULL;
+    if (member) {
+        tide_member_remove (hub, &member);
+        tide_deliver_settle (hub, session);
     }
     tide_join_t *join = join_new (session, channel, meta);
     join->mode = since.kind == TIDE_SINCE_LIVE      ? TIDE_JOIN_LIVE
@@ -230,6 +303,7 @@ void tide_join_begin (tide_hub_t *hub, tide_session_t *session, tide_bytes_t top
                                                     : TIDE_JOIN_SNAPSHOT;
     join->at = since.seq;
     join->epoch = since.epoch;
+    join->had_member = had_member;
     join->reply = tide_reply_take (reply);
     wait_channel (hub, join);
 }
@@ -243,6 +317,7 @@ void tide_join_reset (tide_hub_t *hub, tide_member_t *member, tide_status_t reas
     tide_join_t *join = join_new (session, channel, member->meta);
     join->mode = TIDE_JOIN_RESET;
     join->reason = reason;
+    join->is_reset = true;
     /*  The position must not pass what is lost before that is said: who comes back from behind it
      *  would never be told. After a change of the log the session's record takes care of it. */
     if (reason == TIDE_TRIMMED)
@@ -262,11 +337,7 @@ static void answer_join (tide_hub_t *hub, tide_join_t *join)
         tide_reset_send (hub, session, topic, join->at, join->state, join->reason);
     else if (join->mode == TIDE_JOIN_SNAPSHOT && is_json)
         tide_snapshot_send (hub, session, topic, join->at, join->state);
-    tide_buffer_append_text (&members, "\"topic\":");
-    tide_json_string (&members, topic);
-    tide_buffer_append_text (&members, ",\"epoch\":");
-    tide_json_epoch (&members, tide_feed_epoch (hub->feed));
-    tide_buffer_printf (&members, ",\"seq\":%llu", (unsigned long long) join->at);
+    append_joined (hub, topic, join->at, &members);
     if (join->mode == TIDE_JOIN_SNAPSHOT && !is_json) {
         tide_buffer_append_text (&members, ",\"state\":");
         tide_state_rewind (join->state);
@@ -320,30 +391,18 @@ static void record (tide_hub_t *hub, tide_join_t *join)
     tide_session_t *session = join->session;
     join->step = TIDE_JOIN_RECORDING;
     /*  A reset goes on holding the cursor where it was, until it is said. */
-    if (join->pin == 0 || !tide_member_find (session, pattern_of (join)))
+    if (join->pin == 0 || !join->is_reset)
         join->pin = join->at;
     if (!session->recovers) {
         become_member (hub, join);
         return;
     }
-    tide_buffer_t records = {0}, expects = {0};
-    tide_session_record_topic (hub, session, pattern_of (join), join->at, join->meta,
-                               tide_member_find (session, pattern_of (join)) != NULL, &records);
-    tide_expect_append (&expects, &(tide_expect_t){tide_bytes (session->topic),
-                                                   tide_bytes (TIDE_SESSION_KEY),
-                                                   session->record_seq});
-    tide_message_t message = {.kind = TIDE_MESSAGE_PUBLISH};
-    message.publish.events = tide_list (&records, 1);
-    message.publish.expects = tide_list (&expects, 1);
-    tide_op_t *op = tide_op_send (hub, &message, recorded, session->connection);
-    tide_buffer_free (&records);
-    tide_buffer_free (&expects);
+    tide_op_t *op = tide_session_publish_topic (hub, session, pattern_of (join), join->at,
+                                                join->meta, join->is_reset, recorded);
     if (!op) {
         join_failed (hub, join, TIDE_TOO_MANY, NULL);
         return;
     }
-    op->survives = true;
-    op->session = session;
     op->join = join;
     join->op = op;
 }
@@ -368,7 +427,7 @@ static void reached (tide_hub_t *hub, tide_join_t *join)
 static void bring_up (tide_hub_t *hub, tide_join_t *join, tide_list_t events)
 {
     tide_session_t *session = join->session;
-    const tide_form_t form = hub->forms[form_for (hub, session, join->meta)];
+    const tide_form_t form = tide_form_of (session, join->meta);
     tide_buffer_t *outbox = &session->connection->outbox;
     tide_event_t event;
     while (tide_event_next (&events, &event)) {
@@ -379,6 +438,7 @@ static void bring_up (tide_hub_t *hub, tide_join_t *join, tide_list_t events)
     }
     if (outbox->size > 0)
         tide_hub_ask_writable (hub, session->connection);
+    tide_hub_pace (hub, session->connection);
 }
 
 static void page_read (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
@@ -486,8 +546,15 @@ static void standing_came (tide_hub_t *hub, tide_op_t *op, const tide_message_t 
 
 static void begin_snapshot (tide_hub_t *hub, tide_join_t *join)
 {
+    if (!join->is_gathering && hub->gathering >= TIDE_GATHERING_MAX) {
+        join->step = TIDE_JOIN_QUEUED;
+        DL_APPEND (hub->joins_queued, join);
+        return;
+    }
+    hub->gathering += !join->is_gathering;
+    join->is_gathering = true;
     join->step = TIDE_JOIN_READING;
-    if (!tide_member_find (join->session, pattern_of (join)))
+    if (!join->is_reset)
         join->pin = 0;
     tide_state_destroy (&join->state);
     join->state = tide_state_new (tide_pattern_is_subtree (pattern_of (join)));
@@ -561,22 +628,10 @@ void tide_leave (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic, t
         tide_reply_ok (hub, reply, (tide_bytes_t){0});
         return;
     }
-    tide_buffer_t records = {0}, expects = {0};
-    tide_session_record_topic (hub, session, topic, 0, false, false, &records);
-    tide_expect_append (&expects, &(tide_expect_t){tide_bytes (session->topic),
-                                                   tide_bytes (TIDE_SESSION_KEY),
-                                                   session->record_seq});
-    tide_message_t message = {.kind = TIDE_MESSAGE_PUBLISH};
-    message.publish.events = tide_list (&records, 1);
-    message.publish.expects = tide_list (&expects, 1);
-    tide_op_t *op = tide_op_send (hub, &message, left, session->connection);
-    tide_buffer_free (&records);
-    tide_buffer_free (&expects);
+    tide_op_t *op = tide_session_publish_topic (hub, session, topic, 0, false, false, left);
     if (!op) {
         tide_reply_fail (hub, reply, TIDE_TOO_MANY, NULL);
         return;
     }
-    op->survives = true;
-    op->session = session;
     op->reply = tide_reply_take (reply);
 }

@@ -79,7 +79,6 @@ static tide_status_t append_publish (tide_hub_t *hub, const source_t *source, js
     return status;
 }
 
-/*  number: how many answers an array's publisher gets; 0 for a single object. */
 static void append_position (tide_hub_t *hub, tide_buffer_t *out, uint64_t seq)
 {
     tide_buffer_append_text (out, "\"epoch\":");
@@ -280,7 +279,7 @@ void tide_op_history (tide_hub_t *hub, tide_bytes_t topic, uint64_t epoch, uint6
         tide_message_t message = {.kind = TIDE_MESSAGE_READ};
         message.read.epoch = epoch;
         message.read.limit = (uint32_t) limit;
-        message.read.size_max = 4u << 20;
+        message.read.size_max = 1u << 20;
         message.read.wants = tide_list (&wants, 1);
         op = tide_op_send (hub, &message, history_came, reply->connection);
         status = op ? TIDE_OK : TIDE_TOO_MANY;

@@ -46,6 +46,8 @@ static unsigned http_status (tide_status_t status)
         return 429;
     case TIDE_TIMEOUT:
         return 504;
+    case TIDE_WORKER_FAILED:
+        return 502;
     case TIDE_LOG_FULL:
         return 507;
     case TIDE_NO_WORKER:
@@ -190,6 +192,13 @@ static void encode_socketio (tide_hub_t *hub, const tide_form_t *form, const tid
     tide_wsframe_append (frames, TIDE_WSFRAME_TEXT, tide_buffer_bytes (packet));
     for (unsigned at = 0; at < args.attachments; at++)
         tide_wsframe_append (frames, TIDE_WSFRAME_BINARY, args.attachment[at]);
+}
+
+tide_form_t tide_form_of (const tide_session_t *session, bool meta)
+{
+    bool is_socketio = session->connection->kind == TIDE_CLIENT_SOCKETIO;
+    return (tide_form_t){session->connection->kind, session->nsp, is_socketio && meta,
+                         is_socketio && session->recovers};
 }
 
 void tide_form_encode (tide_hub_t *hub, const tide_form_t *form, const tide_event_t *event,

@@ -41,9 +41,24 @@ static void set_topic (tide_session_t *session, tide_bytes_t pid)
     snprintf (session->topic, sizeof session->topic, "$session/%s", hex);
 }
 
+/*  From here on its sid leads to it; whoever had the sid in this lane is kicked. */
 static void register_session (tide_hub_t *hub, tide_session_t *session)
 {
+    tide_session_t *before;
+    HASH_FIND (hh, hub->sessions, session->sid, strlen (session->sid), before);
+    if (before == session)
+        return;
+    if (before)
+        tide_session_taken (hub, before);
     HASH_ADD_KEYPTR (hh, hub->sessions, session->sid, strlen (session->sid), session);
+    session->is_registered = true;
+}
+
+static void unregister_session (tide_hub_t *hub, tide_session_t *session)
+{
+    if (session->is_registered)
+        HASH_DEL (hub->sessions, session);
+    session->is_registered = false;
 }
 
 /*  -- the record ------------------------------------------------------------------------------ */
@@ -76,7 +91,7 @@ static void record_session (tide_hub_t *hub, tide_session_t *session, tide_buffe
     tide_buffer_free (&payload);
 }
 
-void tide_session_record_topic (tide_hub_t *hub, tide_session_t *session, tide_bytes_t pattern,
+static void record_topic (tide_hub_t *hub, tide_session_t *session, tide_bytes_t pattern,
                                 uint64_t joined, bool meta, bool was_reset,
                                 tide_buffer_t *records)
 {
@@ -136,6 +151,17 @@ static tide_op_t *publish_record (tide_hub_t *hub, tide_session_t *session, tide
     return op;
 }
 
+tide_op_t *tide_session_publish_topic (tide_hub_t *hub, tide_session_t *session,
+                                       tide_bytes_t pattern, uint64_t joined, bool meta,
+                                       bool was_reset, tide_op_fn *done)
+{
+    tide_buffer_t records = {0};
+    record_topic (hub, session, pattern, joined, meta, was_reset, &records);
+    tide_op_t *op = publish_record (hub, session, &records, 1, session->record_seq, done);
+    tide_buffer_free (&records);
+    return op;
+}
+
 /*  -- release --------------------------------------------------------------------------------- */
 
 static void send_release (tide_hub_t *hub, const tide_released_t *released)
@@ -145,6 +171,14 @@ static void send_release (tide_hub_t *hub, const tide_released_t *released)
     message.release.key = tide_bytes (TIDE_SESSION_KEY);
     message.release.seq = released->seq;
     tide_link_send (hub->link, &message);
+}
+
+static void forget_released (tide_hub_t *hub)
+{
+    tide_released_t *released = hub->released;
+    DL_DELETE (hub->released, released);
+    hub->released_count--;
+    free (released);
 }
 
 /*  The record's holder is gone: from now on its resume time runs. A broker that restarts gives
@@ -157,6 +191,10 @@ static void release (tide_hub_t *hub, const char *topic, uint64_t seq)
     released->until_ms = hub->now_ms + hub->config.resume_ms + RELEASE_MARGIN_MS;
     DL_APPEND (hub->released, released);
     send_release (hub, released);
+    if (++hub->released_count > TIDE_RELEASED_MAX) {
+        hub->counters.releases_dropped++;
+        forget_released (hub);
+    }
 }
 
 void tide_released_resend (tide_hub_t *hub)
@@ -168,21 +206,14 @@ void tide_released_resend (tide_hub_t *hub)
 
 void tide_released_tick (tide_hub_t *hub)
 {
-    while (hub->released && hub->released->until_ms <= hub->now_ms) {
-        tide_released_t *released = hub->released;
-        DL_DELETE (hub->released, released);
-        free (released);
-    }
+    while (hub->released && hub->released->until_ms <= hub->now_ms)
+        forget_released (hub);
 }
 
 /*  -- opening --------------------------------------------------------------------------------- */
 
 static void open_now (tide_hub_t *hub, tide_session_t *session)
 {
-    tide_session_t *before;
-    HASH_FIND (hh, hub->sessions, session->sid, strlen (session->sid), before);
-    if (before && before != session)
-        tide_session_taken (hub, before);
     register_session (hub, session);
     session->state = TIDE_SESSION_OPEN;
     hub->counters.sessions++;
@@ -190,6 +221,7 @@ static void open_now (tide_hub_t *hub, tide_session_t *session)
     hub->counters.recovered += session->recovered;
     tide_client_opened (hub, session);
     tide_deliver_settle (hub, session);
+    tide_join_session_ready (hub, session);
     tide_hub_drain_inbox (hub, session->connection);
 }
 
@@ -204,6 +236,7 @@ static void made (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
     tide_session_t *session = op->session;
     if (good) {
         session->record_seq = session->base = session->cursor = answer->ack.first;
+        session->owns_record = true;
         open_now (hub, session);
     }
     else if (answer && answer->kind == TIDE_MESSAGE_FAIL
@@ -252,14 +285,16 @@ static void taken (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
     tide_session_t *session = op->session;
     if (good) {
         session->record_seq = answer->ack.first;
+        session->owns_record = true;
         session->state = TIDE_SESSION_TAKEN;
+        register_session (hub, session);
         hub->counters.take_overs++;
         read_again (hub, session);
     }
     else if (answer && answer->kind == TIDE_MESSAGE_FAIL && answer->fail.code == TIDE_CONFLICT
              && op->number < TAKE_ATTEMPTS)
         read_record (hub, session, (unsigned) op->number + 1);
-    else if (answer && answer->kind == TIDE_MESSAGE_FAIL)
+    else if (answer && answer->kind == TIDE_MESSAGE_FAIL && answer->fail.code == TIDE_CONFLICT)
         refuse_resume (hub, session);
     else
         tide_client_refused (hub, session);
@@ -299,11 +334,13 @@ static void take_over (tide_hub_t *hub, tide_session_t *session, const char *old
 static void checked (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
 {
     tide_session_t *session = op->session;
-    if (!answer) {
+    bool complete = answer && answer->kind == TIDE_MESSAGE_PAGE;
+    bool is_other_log = answer && answer->kind == TIDE_MESSAGE_FAIL
+                        && answer->fail.code == TIDE_EPOCH_CHANGED;
+    if (!complete && !is_other_log) {
         tide_client_refused (hub, session);
         return;
     }
-    bool complete = answer->kind == TIDE_MESSAGE_PAGE;
     tide_list_t lost = complete ? answer->page.lost : (tide_list_t){0};
     tide_want_t want;
     while (tide_want_next (&lost, &want))
@@ -413,12 +450,8 @@ static bool take_records (tide_hub_t *hub, tide_session_t *session, tide_op_t *o
 static void record_read (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
 {
     tide_session_t *session = op->session;
-    if (!answer) {
+    if (!answer || answer->kind != TIDE_MESSAGE_STANDING) {
         tide_client_refused (hub, session);
-        return;
-    }
-    if (answer->kind != TIDE_MESSAGE_STANDING) {
-        refuse_resume (hub, session);
         return;
     }
     if (!gather_record (hub, op, answer))
@@ -468,7 +501,7 @@ static void record_read_again (tide_hub_t *hub, tide_op_t *op, const tide_messag
         return;
     }
     /*  Taken from us by now. */
-    session->record_seq = 0;
+    session->owns_record = false;
     tide_client_refused (hub, session);
 }
 
@@ -518,7 +551,7 @@ tide_session_t *tide_session_open (tide_hub_t *hub, tide_connection_t *connectio
         session->cursor = session->base = tide_feed_watermark (hub->feed);
         open_now (hub, session);
     }
-    else if (pid.size > 0 && pid.size < sizeof session->pid) {
+    else if (pid.size > 0 && pid.size < sizeof session->pid && hub->config.may_read) {
         snprintf (session->pid, sizeof session->pid, "%.*s", TIDE_PRINT (pid));
         set_topic (session, pid);
         read_record (hub, session, 0);
@@ -539,25 +572,28 @@ static void nothing_more (tide_hub_t *hub, tide_op_t *op, const tide_message_t *
     (void) answer;
 }
 
-/*  Removes the record: its topics first, then itself, on condition that it is still ours. */
-static void remove_record (tide_hub_t *hub, tide_session_t *session)
+/*  Removes the record: its topics first, then itself, on condition that it is still ours. False if
+ *  too many requests wait: then its time has to run out. */
+static bool remove_record (tide_hub_t *hub, tide_session_t *session)
 {
     tide_buffer_t records = {0};
     uint32_t count = 0;
     tide_member_t *member;
     DL_FOREACH2 (session->members, member, own_next)
     {
-        tide_session_record_topic (hub, session, tide_channel_pattern (member->channel), 0, false,
+        record_topic (hub, session, tide_channel_pattern (member->channel), 0, false,
                                    false, &records);
         if (++count == TIDE_PUBLISH_EVENTS_MAX - 1) {
             publish_record (hub, session, &records, count, session->record_seq, nothing_more);
             records.size = count = 0;
         }
     }
-    tide_session_record_topic (hub, session, tide_bytes (TIDE_SESSION_KEY), 0, false, false,
+    record_topic (hub, session, tide_bytes (TIDE_SESSION_KEY), 0, false, false,
                                &records);
-    publish_record (hub, session, &records, count + 1, session->record_seq, nothing_more);
+    bool is_sent = publish_record (hub, session, &records, count + 1, session->record_seq,
+                                   nothing_more) != NULL;
     tide_buffer_free (&records);
+    return is_sent;
 }
 
 /*  What it asked for is forgotten; an append that is under way goes on without it. */
@@ -589,20 +625,12 @@ void tide_session_end (tide_hub_t *hub, tide_session_t **session_p, bool for_goo
     drop_session_ops (hub, session);
     tide_deliver_forget_page (hub, session);
     tide_deliver_pump (hub);
-    if (session->state >= TIDE_SESSION_OPEN) {
-        tide_session_t *registered;
-        HASH_FIND (hh, hub->sessions, session->sid, strlen (session->sid), registered);
-        if (registered == session)
-            HASH_DEL (hub->sessions, session);
-        hub->counters.sessions--;
-    }
-    if (session->state >= TIDE_SESSION_TAKEN) {
-        if (session->recovers && session->record_seq > 0 && for_good)
-            remove_record (hub, session);
-        else if (session->recovers && session->record_seq > 0)
-            release (hub, session->topic, session->record_seq);
-        drop_session_ops (hub, session);
-    }
+    unregister_session (hub, session);
+    hub->counters.sessions -= session->state >= TIDE_SESSION_OPEN;
+    bool is_removed = session->owns_record && for_good && remove_record (hub, session);
+    if (session->owns_record && !is_removed)
+        release (hub, session->topic, session->record_seq);
+    drop_session_ops (hub, session);
     forget_members (hub, session);
     DL_DELETE (session->connection->sessions, session);
     session->connection->session_count--;
@@ -615,11 +643,8 @@ void tide_session_end (tide_hub_t *hub, tide_session_t **session_p, bool for_goo
 void tide_session_taken (tide_hub_t *hub, tide_session_t *session)
 {
     tide_connection_t *connection = session->connection;
-    tide_session_t *registered;
-    HASH_FIND (hh, hub->sessions, session->sid, strlen (session->sid), registered);
-    if (registered == session)
-        HASH_DEL (hub->sessions, session);
-    session->record_seq = 0;    /* it is somebody else's now: nothing is released */
+    unregister_session (hub, session);
+    session->owns_record = false;    /* it is somebody else's now: nothing is released */
     tide_hub_close (hub, connection, connection->kind == TIDE_CLIENT_JSON ? 4001 : 0);
 }
 
@@ -635,7 +660,7 @@ void tide_session_lane_event (tide_hub_t *hub, const tide_event_t *event)
     if (sid)
         HASH_FIND (hh, hub->sessions, sid, strlen (sid), session);
     /*  It may have come back to this lane since: then the record that we hold is a later one. */
-    if (session && session->record_seq > 0 && session->record_seq < event->seq)
+    if (session && session->owns_record && session->record_seq < event->seq)
         tide_session_taken (hub, session);
     json_decref (json);
 }
@@ -645,6 +670,7 @@ void tide_session_lane_event (tide_hub_t *hub, const tide_event_t *event)
 static void reset_all (tide_hub_t *hub, tide_session_t *session)
 {
     session->state = TIDE_SESSION_OPEN;
+    tide_join_session_ready (hub, session);
     tide_member_t *member, *next;
     DL_FOREACH_SAFE2 (session->members, member, next, own_next)
         tide_join_reset (hub, member, TIDE_EPOCH_CHANGED);
@@ -680,6 +706,10 @@ static void remade (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer
         return;
     }
     op->session->record_seq = op->session->base = answer->ack.first;
+    op->session->owns_record = true;
+    /*  What is joined from here on is joined behind the base, which a resume does not go below. */
+    if (op->session->cursor < op->session->base)
+        op->session->cursor = op->session->base;
     reset_all (hub, op->session);
 }
 
@@ -698,6 +728,7 @@ void tide_session_epoch (tide_hub_t *hub, tide_session_t *session)
         member->is_suspended = true;
         tide_deliver_forget_pending (session, member);
     }
+    session->owns_record = false;
     session->base = session->record_seq = session->last_number = 0;
     session->cursor = tide_feed_watermark (hub->feed);
     session->is_live = false;

@@ -32,7 +32,7 @@ enum {
     SIM_TOPICS = 7,
     SIM_KEYS = 4,
     SIM_SOCKET_SIZE = 32 << 10, /* bytes under way to one client */
-    SIM_OUTBOX_SIZE_MAX = 1 << 20,
+    SIM_OUTBOX_SIZE_MAX = 4 << 20,
     SIM_INBOX_SIZE_MAX = (1 << 20) + (128 << 10)
 };
 
@@ -251,6 +251,8 @@ void sim_socket_release (sim_t *sim, sim_socket_t *socket);
 
 /*  -- clients --------------------------------------------------------------------------------- */
 
+typedef enum { SIM_LIVE, SIM_SINCE, SIM_SNAPSHOT } sim_mode_t;
+
 /*  What a client knows of one topic or subtree. */
 typedef struct {
     enum { SIM_OUT, SIM_IN, SIM_MAYBE } state; /* must, must not, may get events */
@@ -259,7 +261,7 @@ typedef struct {
     bool owes_reset; /* events were lost: a reset must come */
     bool is_left;    /* an unsubscription is under way */
     bool is_joining;
-    enum { SIM_LIVE, SIM_SINCE, SIM_SNAPSHOT } mode;
+    sim_mode_t mode;
     bool was_reset;         /* the reset that goes with a join has come */
     bool must_reset;        /* and must come, because the position is foreign */
     bool may_trim;          /* a reset may come */

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ASKS_MAX = 12 };
+enum { ASKS_MAX = 12, FLOOD_MAX = 900 };
 
 /*  Topics first, then subtrees. */
 const char *const sim_patterns[SIM_PATTERNS]
@@ -332,7 +332,7 @@ static void choose_since (sim_t *sim, sim_client_t *client, sim_topic_t *topic)
     topic->must_reset = dice > 92;
 }
 
-static void ask_join (sim_t *sim, sim_client_t *client, unsigned pattern, int mode)
+static void ask_join (sim_t *sim, sim_client_t *client, unsigned pattern, sim_mode_t mode)
 {
     sim_topic_t *topic = &client->topics[pattern];
     bool was_in = topic->state != SIM_OUT;
@@ -379,7 +379,7 @@ static void ask_leave (sim_t *sim, sim_client_t *client, unsigned pattern)
 
 /*  History that is brought up can only be told from live events where nothing else brings the same
  *  topics: no such join beside another that overlaps. */
-static bool may_join (const sim_client_t *client, unsigned pattern, int mode)
+static bool may_join (const sim_client_t *client, unsigned pattern, sim_mode_t mode)
 {
     for (unsigned at = 0; at < SIM_PATTERNS; at++) {
         const sim_topic_t *topic = &client->topics[at];
@@ -404,7 +404,7 @@ static void change_topics (sim_t *sim, sim_client_t *client)
     if (topic->state == SIM_MAYBE || (topic->state == SIM_IN && sim_chance (sim, 25)))
         ask_leave (sim, client, pattern);
     else if (topic->state == SIM_OUT || sim_chance (sim, 15)) {
-        int mode = (int)sim_random (sim, 3);
+        sim_mode_t mode = (sim_mode_t)sim_random (sim, 3);
         if (may_join (client, pattern, mode))
             ask_join (sim, client, pattern, mode);
     }
@@ -437,6 +437,21 @@ static void ask_state (sim_t *sim, sim_client_t *client)
     made->limit = limit;
 }
 
+/*  One that does not read, but asks for much. */
+static void flood (sim_t *sim, sim_client_t *client)
+{
+    char position[64];
+    sim_position_text (position, sim->disk->epoch, 0);
+    for (unsigned times = 0; times < 8 && client->ask_count < FLOOD_MAX; times++) {
+        sim_ask_t *made = ask (sim, client, "history",
+                               json_pack ("{s:s,s:s,s:i}", "topic", "#", "since", position, "limit",
+                                          50));
+        made->kind = SIM_ASK_HISTORY;
+        made->pattern = SIM_PATTERNS - 1;
+        made->limit = 50;
+    }
+}
+
 void sim_client_act (sim_t *sim, sim_client_t *client)
 {
     unsigned dice = (unsigned)sim_random (sim, 1000);
@@ -445,6 +460,11 @@ void sim_client_act (sim_t *sim, sim_client_t *client)
     if (client->is_ghost) {
         if (dice < 60)
             cut (sim, client);
+        return;
+    }
+    bool is_deaf = client->deaf_until_ms > sim->now_ms;
+    if (is_deaf && !client->is_json && !sim->big_events && dice < 500) {
+        flood (sim, client);
         return;
     }
     bool may_ask = client->ask_count < ASKS_MAX;
@@ -768,9 +788,7 @@ static void was_reset (sim_t *sim, sim_client_t *client, unsigned pattern, const
               (unsigned long long)seq_of (object), code ? code : "without a code");
     if (!by_epoch && (!code || strcmp (code, "trimmed") != 0))
         sim_fail (sim, "G5", "client %u: a reset for no reason", client->number);
-    if (topic->is_joining && topic->mode != SIM_SINCE && topic->state == SIM_OUT)
-        sim_fail (sim, "G5", "client %u: a reset of what is being joined", client->number);
-    else if (topic->is_joining)
+    if (topic->is_joining && topic->mode == SIM_SINCE)
         topic->was_reset = true;
     else if (topic->state == SIM_OUT)
         sim_fail (sim, "G5", "client %u: a reset of %s, which it has not joined", client->number,
@@ -778,7 +796,7 @@ static void was_reset (sim_t *sim, sim_client_t *client, unsigned pattern, const
     else {
         topic->joined = seq_of (object);
         topic->owes_reset = false;
-        if (!topic->is_left)
+        if (!topic->is_left && !topic->is_joining)
             topic->state = SIM_IN;
     }
     if (seq_of (object) < client->position)

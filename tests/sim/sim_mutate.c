@@ -147,7 +147,7 @@ static bool shift_seq (tide_message_t *message, tide_buffer_t *events)
     tide_list_t list = message->events.events;
     tide_event_t event;
     while (tide_event_next (&list, &event)) {
-        event.seq--;
+        event.seq++;
         tide_event_append (events, &event);
     }
     message->events.events = tide_list (events, message->events.events.count);
@@ -166,7 +166,7 @@ static bool silence_mark (tide_message_t *message, tide_buffer_t *marks)
     return true;
 }
 
-/*  Every volatile message is published once more with the next one, as if it belonged there. */
+/*  The same message once more, as if it belonged behind whatever there is by now. */
 static bool repeat_volatile (sim_t *sim, tide_message_t *message)
 {
     message->volatiles.behind = sim->disk->count;
@@ -190,7 +190,7 @@ bool sim_mutate_published (sim_t *sim, tide_bytes_t frame, tide_buffer_t *out)
              && message.kind == TIDE_MESSAGE_VOLATILE)
         is_changed = repeat_volatile (sim, &message);
     if (is_changed) {
-        tide_buffer_append_bytes (out, prefix);
+        tide_buffer_append (out, frame.data, prefix.size + 1);
         tide_message_encode (out, &message);
         sim->mutated++;
     }

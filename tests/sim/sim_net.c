@@ -194,9 +194,10 @@ void sim_sub_publish (sim_t *sim, sim_sub_t *sub, tide_bytes_t frame)
     if (!sub->is_open || !matches || is_dropped (sim, sub))
         return;
     tide_buffer_t changed = {0};
-    if (!sim_mutate_published (sim, frame, &changed))
+    bool is_changed = sim_mutate_published (sim, frame, &changed);
+    if (!is_changed || sim->mutation == SIM_MUTATION_REPEATED_VOLATILE)
         sim_pipe_put (sim, &sub->down, SIM_PACKET_BYTES, frame);
-    else if (changed.size > 0)
+    if (is_changed)
         sim_pipe_put (sim, &sub->down, SIM_PACKET_BYTES, tide_buffer_bytes (&changed));
     tide_buffer_free (&changed);
 }

@@ -113,24 +113,25 @@ static int run_seeds (const options_t *options)
     return 0;
 }
 
-/*  True if some seed finds it. */
+/*  True if some seed finds it. What fails without it having happened is a failure of its own. */
 static bool run_mutation (const options_t *options, sim_mutation_t mutation)
 {
     uint64_t mutated = 0;
     for (uint64_t seed = options->first; seed < options->first + options->seeds; seed++) {
         sim_t *sim = sim_new (seed, options->steps, mutation, options->is_verbose);
         sim_run (sim);
-        bool is_found = sim->failed;
+        bool is_found = sim->failed && sim->mutated > 0;
+        bool is_broken = sim->failed && sim->mutated == 0;
         mutated += sim->mutated;
+        if (is_broken || (is_found && options->says_stats))
+            sim_report (sim);
         if (is_found)
             printf ("%-18s found by seed %llu at step %llu, as %s: %s\n",
                     sim_mutation_name (mutation), (unsigned long long)seed,
                     (unsigned long long)sim->step, sim->guarantee, sim->failure);
-        if (is_found && options->says_stats)
-            sim_report (sim);
         sim_destroy (&sim);
-        if (is_found)
-            return true;
+        if (is_found || is_broken)
+            return is_found;
     }
     printf ("%-18s not found in %llu seeds (it happened %llu times): %s, %s\n",
             sim_mutation_name (mutation), (unsigned long long)options->seeds,

@@ -140,7 +140,7 @@ export class Stranger {
         greeting.write("NULL", 12);
         self.socket.write(greeting);
         self.command("READY", Buffer.concat([name("Socket-Type"), value("DEALER")]));
-        await until("the handshake", () => self.isReady);
+        await until("the handshake", () => self.isReady || self.isClosed);
         return self;
     }
 

@@ -643,9 +643,9 @@ static void step (model_t *model)
         step_marks (model);
     else if (kind < 950)
         step_full (model);
-    else if (kind < 958)
+    else if (kind < 965)
         step_kill (model);
-    else if (kind < 970)
+    else if (kind < 977)
         step_time (model);
     else
         step_settle (model);

@@ -408,7 +408,8 @@ static size_t pattern_number (model_t *self, tide_bytes_t text)
     for (size_t at = 0; at < PATTERNS; at++)
         if (tide_bytes_is (text, patterns[at]))
             return at;
-    CHECK (self, !"a pattern that is followed");
+    bool is_followed = false;
+    CHECK (self, is_followed);
     return 0;
 }
 
