@@ -26,6 +26,10 @@
  *  gather, small enough for heartbeats and completions not to wait. */
 #define RECEIVE_BUDGET 2000
 #define RECEIVE_BUDGET_SIZE (8u << 20)
+/*  And what may wait to be sent meanwhile: small questions have large answers. */
+#define SAID_BUDGET_SIZE (4u << 20)
+/*  Of subscriptions: a peer that sends nothing else does not keep the rest waiting. */
+#define SUBSCRIPTION_BUDGET 10000
 
 /*  A subscription is a class byte, a topic and a NUL, behind ZeroMQ's own byte; a peer that sends
  *  more on a socket that only publishes is cut. */
@@ -67,7 +71,9 @@ struct tide_server {
     counters_t counters;
 };
 
-/*  -- clocks ---------------------------------------------------------------------------------- */
+/*  -- clocks ----------------------------------------------------------------------------------
+ *  One that also goes on while the machine sleeps: time that passed is time that passed, for
+ *  leases (which then get a full period anew) as for events' ages. */
 
 static uint64_t clock_ms (clockid_t which)
 {
@@ -78,7 +84,7 @@ static uint64_t clock_ms (clockid_t which)
 
 static uint64_t now_ms (const tide_server_t *self)
 {
-    return self->wall_ms + (clock_ms (CLOCK_MONOTONIC) - self->monotonic_ms);
+    return self->wall_ms + (clock_ms (CLOCK_BOOTTIME) - self->monotonic_ms);
 }
 
 /*  -- start: the log -------------------------------------------------------------------------- */
@@ -168,8 +174,9 @@ static void load_event (void *argument, uint64_t seq, uint64_t segment_first,
     tide_broker_load (argument, seq, segment_first, record);
 }
 
-/*  Makes the core and tells it what the log holds. */
-static void load (tide_server_t *self)
+/*  Makes the core and tells it what the log holds. What can't be read would be a gap that nobody
+ *  is told of: then there is no start. */
+static bool load (tide_server_t *self, char **why)
 {
     tide_log_info_t info = tide_log_info (self->log);
     tide_broker_config_t config = broker_config (self, info.epoch);
@@ -190,8 +197,10 @@ static void load (tide_server_t *self)
     for (size_t at = 0; at < sizeof stats / sizeof *stats; at++)
         tide_broker_add_stat (self->broker, stats[at].name, stats[at].value);
     uint64_t began_ms = clock_ms (CLOCK_MONOTONIC);
-    tide_log_lost (self->log, load_lost, self->broker);
-    tide_log_scan (self->log, load_event, self->broker);
+    if (tide_log_lost (self->log, load_lost, self->broker) != TIDE_OK
+        || tide_log_scan (self->log, load_event, self->broker) != TIDE_OK)
+        return refuse (why, "cannot read the log in %s: see \"tidemark check\"",
+                       self->config->data);
     info = tide_log_info (self->log);
     tide_broker_start (self->broker, now_ms (self), info.last);
     tide_print (TIDE_LEVEL_INFO, "log_loaded",
@@ -202,6 +211,7 @@ static void load (tide_server_t *self)
     if (info.damaged > 0)
         tide_print (TIDE_LEVEL_ERROR, "log_damaged", "records=%" PRIu64 " see=\"tidemark check\"",
                     info.damaged);
+    return true;
 }
 
 /*  -- start: the sockets ---------------------------------------------------------------------- */
@@ -287,9 +297,8 @@ static bool bind_sockets (tide_server_t *self, char **why)
     self->context = zmq_ctx_new ();
     tide_assert (self->context);
     char *router = NULL, *events = NULL, *volatiles = NULL;
-    uint64_t size_max = config->payload_max + (TIDE_MESSAGE_SIZE_MAX - TIDE_PAYLOAD_SIZE_MAX);
     bool is_bound = bind_socket (&self->router, self, ZMQ_ROUTER, config->broker, TIDE_ROUTER_HWM,
-                                 size_max, &router, why)
+                                 TIDE_MESSAGE_SIZE_READ (config->payload_max), &router, why)
                     && bind_socket (&self->events, self, ZMQ_XPUB, config->events, TIDE_FANOUT_HWM,
                                     SUBSCRIPTION_SIZE_MAX, &events, why)
                     && bind_socket (&self->volatiles, self, ZMQ_XPUB, config->volatiles,
@@ -445,7 +454,9 @@ static void receive (tide_server_t *self)
 {
     uint64_t now = now_ms (self);
     uint64_t size = 0;
-    for (unsigned count = 0; count < RECEIVE_BUDGET && size < RECEIVE_BUDGET_SIZE; count++) {
+    for (unsigned count = 0; count < RECEIVE_BUDGET && size < RECEIVE_BUDGET_SIZE
+                             && tide_broker_said_size (self->broker) < SAID_BUDGET_SIZE;
+         count++) {
         int64_t one = receive_one (self, now);
         if (one < 0)
             return;
@@ -458,8 +469,9 @@ static void drain_subscriptions (void *socket)
 {
     zmq_msg_t message;
     zmq_msg_init (&message);
-    while (zmq_msg_recv (&message, socket, ZMQ_DONTWAIT) >= 0)
-        continue;
+    unsigned left = SUBSCRIPTION_BUDGET;
+    while (left > 0 && zmq_msg_recv (&message, socket, ZMQ_DONTWAIT) >= 0)
+        left--;
     zmq_msg_close (&message);
 }
 
@@ -594,16 +606,14 @@ tide_server_t *tide_server_start (const tide_config_t *config, char **why)
     self->config = config;
     self->log_fd = self->stop_fd = self->failed_fd = -1;
     self->wall_ms = clock_ms (CLOCK_REALTIME);
-    self->monotonic_ms = clock_ms (CLOCK_MONOTONIC);
+    self->monotonic_ms = clock_ms (CLOCK_BOOTTIME);
     *why = NULL;
     /*  Random numbers first, then the log, which may fork: ZeroMQ has threads. */
     if (sodium_init () < 0)
         refuse (why, "there are no random numbers to be had");
-    else if (open_log (self, why) && bind_sockets (self, why)) {
-        load (self);
-        if (start_thread (self, why))
-            return self;
-    }
+    else if (open_log (self, why) && bind_sockets (self, why) && load (self, why)
+             && start_thread (self, why))
+        return self;
     destroy (self);
     return NULL;
 }

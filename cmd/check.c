@@ -21,6 +21,18 @@ static const tide_program_t program = {
     .arguments_max = 1,
 };
 
+static const char *meaning (tide_status_t status)
+{
+    switch (status) {
+    case TIDE_NOT_FOUND:
+        return "there is no log";
+    case TIDE_FORBIDDEN:
+        return "the log can't be read by this user";
+    default:
+        return "the log is damaged";
+    }
+}
+
 int tide_command_check (int argc, char *argv[])
 {
     char **arguments;
@@ -33,7 +45,7 @@ int tide_command_check (int argc, char *argv[])
             fwrite (report.data, 1, report.size, status == TIDE_OK ? stdout : stderr);
         if (status != TIDE_OK)
             fprintf (stderr, "tidemark check: %s: %s\n", arguments[0],
-                     status == TIDE_NOT_FOUND ? "there is no log" : "the log is damaged");
+                     meaning (status));
         exit_status = status == TIDE_OK ? 0 : 1;
         tide_buffer_free (&report);
     }

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /*  Events under way at once: what the broker commits in one batch. */
@@ -23,6 +24,8 @@
 /*  And their bytes: large events go fewer at a time. */
 #define WINDOW_SIZE (32u << 20)
 #define READ_SIZE 65536
+/*  How long what was crowded out waits. */
+#define CROWDED_MS 500
 
 typedef struct {
     tide_client_options_t common;
@@ -58,7 +61,12 @@ static const tide_program_t program = {
 typedef struct {
     uint64_t line; /* of the input, from 1 */
     uint64_t token;
-    enum { SENT, REFUSED_FOR_NOW, ANSWERED } state;
+    enum {
+        SENT,
+        REFUSED_FOR_NOW, /* the broker stops: sent again to the next one */
+        CROWDED_OUT,     /* too many wait there: sent again a little later */
+        ANSWERED
+    } state;
     bool has_failed;       /* and what was wrong has been said */
     uint64_t epoch, seq;   /* where it stands */
     tide_buffer_t message; /* its list of events, to be sent again */
@@ -77,6 +85,7 @@ typedef struct {
     bool has_ended; /* the input has */
     bool is_lines;
     bool is_welcome;
+    uint64_t again_ms;     /* when those that were crowded out are sent again; 0: there are none */
     bool has_failed;       /* any of them did */
     bool is_given_up;      /* nothing more is taken: the rest would be refused, too */
     uint64_t more_refused; /* since then, not told one by one */
@@ -129,10 +138,23 @@ static bool is_about_all (unsigned code)
            || code == TIDE_TOKEN_EXPIRED || code == TIDE_RATE_LIMITED;
 }
 
+static uint64_t clock_ms (void)
+{
+    struct timespec now;
+    clock_gettime (CLOCK_MONOTONIC, &now);
+    return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
+}
+
 static void take_fail (pub_t *self, slot_t *slot, const tide_fail_message_t *fail)
 {
     if (fail->code == TIDE_SHUTTING_DOWN) {
         slot->state = REFUSED_FOR_NOW;
+        return;
+    }
+    if (fail->code == TIDE_TOO_MANY) {
+        slot->state = CROWDED_OUT;
+        if (self->again_ms == 0)
+            self->again_ms = clock_ms () + CROWDED_MS;
         return;
     }
     slot->has_failed = true;
@@ -176,6 +198,17 @@ static void welcomed (void *argument)
     self->is_welcome = true;
     for (size_t at = 0; at < self->count; at++)
         if (slot_at (self, at)->state == REFUSED_FOR_NOW)
+            send_slot (self, slot_at (self, at));
+}
+
+/*  Sends again, in order, what was crowded out. */
+static void send_again (pub_t *self)
+{
+    if (self->again_ms == 0 || clock_ms () < self->again_ms)
+        return;
+    self->again_ms = 0;
+    for (size_t at = 0; at < self->count; at++)
+        if (slot_at (self, at)->state == CROWDED_OUT)
             send_slot (self, slot_at (self, at));
 }
 
@@ -266,7 +299,9 @@ static void publish_text (pub_t *self, tide_bytes_t text)
 
 static bool has_room (const pub_t *self)
 {
-    return self->count < WINDOW && (self->count == 0 || self->size < WINDOW_SIZE);
+    /*  Nothing new gets ahead of what was crowded out. */
+    return self->count < WINDOW && (self->count == 0 || self->size < WINDOW_SIZE)
+           && self->again_ms == 0;
 }
 
 static bool is_blank (tide_bytes_t line)
@@ -341,6 +376,7 @@ static int run_lines (pub_t *self)
             !self->has_ended && has_room (self) && tide_client_payload_max (self->client) > 0;
         if (tide_client_step (self->client, wants_input ? STDIN_FILENO : -1, 250))
             read_input (self);
+        send_again (self);
         if (tide_client_has_failed (self->client)
             || tide_client_gave_up (self->client, is_waiting (self),
                                     self->options->common.timeout_s))
@@ -372,6 +408,7 @@ static int run_one (pub_t *self)
     }
     while (self->count > 0) {
         tide_client_step (self->client, -1, 250);
+        send_again (self);
         if (tide_client_has_failed (self->client)
             || tide_client_gave_up (self->client, is_waiting (self),
                                     self->options->common.timeout_s))

@@ -24,6 +24,14 @@
 /*  One ZeroMQ message. */
 #define TIDE_MESSAGE_SIZE_MAX (TIDE_PAYLOAD_SIZE_MAX + (1u << 20))
 
+/*  What a broker with this --max-payload reads at most: the largest publish that it may take, and
+ *  enough above it for a peer to be told rather than cut. */
+#define TIDE_MESSAGE_SIZE_READ(payload_max)                                                        \
+    (((payload_max) + 0ull + TIDE_EVENT_OVERHEAD_MAX > TIDE_BATCH_SIZE_MAX                         \
+          ? (payload_max) + 0ull + TIDE_EVENT_OVERHEAD_MAX                                         \
+          : TIDE_BATCH_SIZE_MAX)                                                                   \
+     + (1u << 20))
+
 /*  Events that one publish may join, and topics that one READ may name. */
 #define TIDE_PUBLISH_EVENTS_MAX 256
 #define TIDE_EXPECTS_MAX 64

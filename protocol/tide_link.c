@@ -31,7 +31,7 @@ struct pending {
     uint64_t sent_ms;
     uint32_t part; /* of a SNAPSHOT */
     tide_message_kind_t kind;
-    bool was_sent, is_queued;
+    bool was_sent, is_queued, is_volatile;
     size_t size;
     uint8_t bytes[];
 };
@@ -62,6 +62,7 @@ struct tide_link {
     uint64_t hello_ms;   /* GREETING: when HELLO is due */
     uint64_t greeted_ms; /* when HELLO was said last */
     uint64_t hello_wait_ms;
+    uint64_t size_max; /* of a request, as the broker's last WELCOME says */
     uint64_t heard_ms; /* UP: when the broker was heard last */
     uint64_t ping_ms;  /* UP: when PING is due */
 
@@ -130,6 +131,16 @@ static said_t *say (tide_link_t *self, tide_link_action_kind_t kind, tide_bytes_
     return said;
 }
 
+static said_t *say_copy (tide_link_t *self, tide_link_action_kind_t kind, tide_bytes_t bytes)
+{
+    const char *why;
+    said_t *said = say (self, kind, bytes);
+    tide_status_t status =
+        tide_message_decode ((tide_bytes_t){said->bytes, said->size}, &said->message, &why);
+    tide_assert (status == TIDE_OK); /* these bytes have been decoded once */
+    return said;
+}
+
 static void say_message (tide_link_t *self, const tide_message_t *message)
 {
     self->scratch.size = 0;
@@ -149,9 +160,46 @@ static void say_hello (tide_link_t *self, uint64_t now_ms)
         self->hello_wait_ms *= 2;
 }
 
+/*  Refuses a request here, in the broker's place, and forgets it. */
+static void refuse (tide_link_t *self, pending_t *pending, tide_status_t status, const char *text)
+{
+    tide_message_t answer = {.kind = TIDE_MESSAGE_FAIL};
+    answer.fail.request = pending->token;
+    answer.fail.code = (uint8_t) status;
+    answer.fail.message = tide_bytes (text);
+    self->scratch.size = 0;
+    tide_message_encode (&self->scratch, &answer);
+    self->counters.refused++;
+    say_copy (self, TIDE_LINK_ANSWER, tide_buffer_bytes (&self->scratch))->token = pending->token;
+    forget (self, pending);
+}
+
+/*  A volatile event is for now: it neither waits for a broker nor is it sent twice. */
+static void refuse_volatile (tide_link_t *self, pending_t *pending)
+{
+    refuse (self, pending, TIDE_BROKER_AWAY, "the broker is away, and the event is volatile");
+}
+
+static void refuse_volatiles (tide_link_t *self)
+{
+    pending_t *pending, *next;
+    HASH_ITER (hh, self->by_token, pending, next) {
+        if (pending->is_volatile)
+            refuse_volatile (self, pending);
+    }
+}
+
 /*  Sends it, or sends it again. It moves to the end of those that are due again. */
 static void say_request (tide_link_t *self, uint64_t now_ms, pending_t *pending)
 {
+    if (pending->size > self->size_max) {
+        refuse (self, pending, TIDE_TOO_LARGE, "the request is larger than the broker reads");
+        return;
+    }
+    if (pending->is_volatile && pending->was_sent) {
+        refuse_volatile (self, pending);
+        return;
+    }
     if (pending->was_sent) {
         self->counters.repeats++;
         DL_DELETE (self->by_sending, pending);
@@ -210,6 +258,16 @@ static pending_t *find (const tide_link_t *self, uint64_t token)
     return pending;
 }
 
+/*  The events of one publish are all volatile, or none is. */
+static bool is_volatile (const tide_message_t *message)
+{
+    if (message->kind != TIDE_MESSAGE_PUBLISH)
+        return false;
+    tide_list_t events = message->publish.events;
+    tide_event_t event;
+    return tide_event_next (&events, &event) && (event.flags & TIDE_EVENT_VOLATILE) != 0;
+}
+
 uint64_t tide_link_request (tide_link_t *self, uint64_t now_ms, tide_message_t *message)
 {
     uint64_t *number = number_of (message);
@@ -225,13 +283,16 @@ uint64_t tide_link_request (tide_link_t *self, uint64_t now_ms, tide_message_t *
     tide_message_encode (&self->scratch, message);
     pending_t *pending = tide_realloc (NULL, sizeof *pending + self->scratch.size);
     *pending = (pending_t){.token = *number, .kind = message->kind, .size = self->scratch.size};
+    pending->is_volatile = is_volatile (message);
     pending->part = message->kind == TIDE_MESSAGE_SNAPSHOT ? message->snapshot.part : 0;
     memcpy (pending->bytes, self->scratch.data, self->scratch.size);
     HASH_ADD (hh, self->by_token, token, sizeof pending->token, pending);
     self->counters.requests++;
     if (self->state == LINK_UP)
         say_request (self, now_ms, pending);
-    return pending->token;
+    else if (pending->is_volatile)
+        refuse_volatile (self, pending);
+    return *number;
 }
 
 void tide_link_cancel (tide_link_t *self, uint64_t token)
@@ -259,6 +320,7 @@ static void set_refusal (tide_link_t *self, uint64_t now_ms, tide_bytes_t text)
     free (self->refusal);
     self->refusal = tide_copy (text.data, text.size);
     self->state = LINK_GREETING;
+    refuse_volatiles (self);
     self->hello_wait_ms = HELLO_MS_MIN;
     self->hello_ms = self->connect_ms = now_ms + REFUSED_MS;
 }
@@ -278,6 +340,7 @@ static void greet_again (tide_link_t *self, uint64_t now_ms)
     if (self->state != LINK_UP)
         return;
     self->state = LINK_GREETING;
+    refuse_volatiles (self);
     self->connect_ms = now_ms + TIDE_LIVENESS_MS;
     self->hello_wait_ms = HELLO_MS_MIN;
     self->hello_ms = soonest_ms > now_ms ? soonest_ms : now_ms;
@@ -285,17 +348,8 @@ static void greet_again (tide_link_t *self, uint64_t now_ms)
         say_hello (self, now_ms);
 }
 
-static said_t *say_copy (tide_link_t *self, tide_link_action_kind_t kind, tide_bytes_t bytes)
-{
-    const char *why;
-    said_t *said = say (self, kind, bytes);
-    tide_status_t status =
-        tide_message_decode ((tide_bytes_t){said->bytes, said->size}, &said->message, &why);
-    tide_assert (status == TIDE_OK); /* these bytes have been decoded once */
-    return said;
-}
-
-static void welcome (tide_link_t *self, uint64_t now_ms, tide_bytes_t bytes)
+static void welcome (tide_link_t *self, uint64_t now_ms, tide_bytes_t bytes,
+                     uint32_t payload_max)
 {
     if (self->state != LINK_GREETING)
         return;
@@ -305,9 +359,12 @@ static void welcome (tide_link_t *self, uint64_t now_ms, tide_bytes_t bytes)
     self->counters.welcomes++;
     free (self->refusal);
     self->refusal = NULL;
+    self->size_max = TIDE_MESSAGE_SIZE_READ (payload_max);
     say_copy (self, TIDE_LINK_UP, bytes);
-    for (pending_t *at = self->by_token; at; at = at->hh.next)
-        say_request (self, now_ms, at);
+    pending_t *pending, *next;
+    HASH_ITER (hh, self->by_token, pending, next) {
+        say_request (self, now_ms, pending);
+    }
 }
 
 /*  Whether this kind of answer belongs to that kind of request. */
@@ -352,7 +409,7 @@ static void fail (tide_link_t *self, uint64_t now_ms, const tide_message_t *mess
 {
     if (message->fail.request != 0)
         answer (self, message, message->fail.request, bytes);
-    else if (is_of_version (message->fail.message))
+    else if (is_of_version (message->fail.message) || message->fail.code == TIDE_TOO_MANY)
         set_refusal (self, now_ms, message->fail.message);
     else
         greet_again (self, now_ms);
@@ -373,7 +430,7 @@ void tide_link_receive (tide_link_t *self, uint64_t now_ms, tide_bytes_t bytes)
     self->heard_ms = now_ms;
     switch (message.kind) {
     case TIDE_MESSAGE_WELCOME:
-        welcome (self, now_ms, bytes);
+        welcome (self, now_ms, bytes, message.welcome.payload_max);
         break;
     case TIDE_MESSAGE_PONG:
         break;
@@ -421,6 +478,7 @@ static void tick_up (tide_link_t *self, uint64_t now_ms)
     if (now_ms > self->heard_ms + TIDE_LIVENESS_MS) {
         self->counters.aways++;
         say (self, TIDE_LINK_AWAY, (tide_bytes_t){0});
+        refuse_volatiles (self);
         connect_afresh (self, now_ms);
         return;
     }

@@ -44,6 +44,8 @@ void tide_link_start (tide_link_t *self, uint64_t now_ms);
  *  returns it as the token; 0 if TIDE_LINK_REQUESTS_MAX await their answer already (too_many).
  *  The message is copied. A SNAPSHOT with part > 0 goes on under its first part's token, which
  *  the caller has put into `request`; all other requests get a new one.
+ *  What is larger than the broker reads is answered here, by FAIL too_large; so is a volatile
+ *  publish, by FAIL broker_away, if the broker is away or did not answer: it is never repeated.
  *  PUBLISH: each logged event should have an id (tide_link_make_id), or a repetition may append
  *  it twice. */
 uint64_t tide_link_request (tide_link_t *self, uint64_t now_ms, tide_message_t *message);
@@ -72,11 +74,13 @@ bool tide_link_is_up (const tide_link_t *self);
 /*  Requests that await their answer. */
 size_t tide_link_pending (const tide_link_t *self);
 
-/*  If the broker refuses this protocol's version it says so by FAIL; the text, or NULL. */
+/*  If the broker refuses this protocol's version, or one more peer, it says so by FAIL; the text, or
+ *  NULL. */
 const char *tide_link_refusal (const tide_link_t *self);
 
 typedef struct {
     uint64_t requests, answers, repeats, welcomes, aways, malformed, stray;
+    uint64_t refused; /* by the link itself */
 } tide_link_counters_t;
 tide_link_counters_t tide_link_counters (const tide_link_t *self);
 

@@ -75,6 +75,11 @@ uint64_t tide_broker_head (const tide_broker_t *self)
     return self->core.head;
 }
 
+size_t tide_broker_said_size (const tide_broker_t *self)
+{
+    return tide_outbox_is_empty (&self->core.out) ? 0 : self->core.out.arena.size;
+}
+
 /*  -- what is durable ------------------------------------------------------------------------- */
 
 /*  Into the index and the leases. The topic is held. */
@@ -267,7 +272,11 @@ static void complete_durable (tide_broker_t *self, uint64_t now_ms, tide_log_bat
     tide_marks_release (core, batch, topics);
     core->head = batch->first + batch->count - 1;
     self->next_mark_ms = now_ms + TIDE_HEARTBEAT_MS;
-    tide_sequencer_durable (self->sequencer, now_ms, batch_p);
+    tide_sequencer_durable (self->sequencer, batch_p);
+    /*  Before publishes that wait: they may always be as many as fit. */
+    if (self->is_expiry_blocked)
+        expire (self, now_ms);
+    tide_sequencer_go_on (self->sequencer, now_ms);
     trim (self, now_ms, AGED_MAX);
 }
 

@@ -89,6 +89,9 @@ bool tide_broker_is_idle (const tide_broker_t *self);
  *  moment of draining. */
 bool tide_broker_next_action (tide_broker_t *self, tide_broker_action_t *action);
 
+/*  Bytes that wait to be taken: a burst of inputs should end when they are many. */
+size_t tide_broker_said_size (const tide_broker_t *self);
+
 /*  The last durable sequence. */
 uint64_t tide_broker_head (const tide_broker_t *self);
 

@@ -101,12 +101,13 @@ tide_status_t tide_check_publish (const tide_publish_message_t *publish, uint32_
                                   bool *is_volatile, const char **why)
 {
     tide_status_t status = check_counts (publish, payload_max, why);
-    uint32_t volatiles = 0;
+    uint32_t volatiles = 0, ids = 0;
     tide_list_t events = publish->events;
     tide_event_t event;
     while (status == TIDE_OK && tide_event_next (&events, &event)) {
         status = check_event (&event, payload_max, why);
         volatiles += event.flags & TIDE_EVENT_VOLATILE;
+        ids += event.id.size > 0;
     }
     tide_list_t expects = publish->expects;
     tide_expect_t expect;
@@ -123,6 +124,10 @@ tide_status_t tide_check_publish (const tide_publish_message_t *publish, uint32_
     *is_volatile = volatiles > 0;
     *why = "the events of one publish are all volatile, or none is";
     if (volatiles > 0 && volatiles != publish->events.count)
+        return TIDE_BAD_REQUEST;
+    /*  Of a part it could not be told whether it is a repetition. */
+    *why = "the events of one publish all have ids, or none has";
+    if (volatiles == 0 && ids > 0 && ids != publish->events.count)
         return TIDE_BAD_REQUEST;
     *why = "volatile events cannot have conditions";
     return volatiles > 0 && publish->expects.count > 0 ? TIDE_BAD_REQUEST : TIDE_OK;

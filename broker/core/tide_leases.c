@@ -434,9 +434,14 @@ void tide_leases_remove (tide_leases_t *self, uint32_t key)
 
 void tide_leases_undo (tide_leases_t *self, uint64_t due_ms)
 {
-    for (uint32_t at = 1; at < self->used; at++)
-        if (self->records[at].state == REMOVING)
-            become (self, at, LINGERING, due_ms);
+    for (uint32_t at = 1; at < self->used; at++) {
+        const record_t *record = &self->records[at];
+        if (record->state != REMOVING)
+            continue;
+        /*  It went with the topic's owner: its own holder may be alive. */
+        bool is_held = !record->is_released && !self->leases.entries[record->lease].is_over;
+        become (self, at, is_held ? HELD : LINGERING, due_ms);
+    }
 }
 
 uint64_t tide_leases_deadline_ms (const tide_leases_t *self)

@@ -12,10 +12,8 @@ enum { ARENA_KEPT = 16 << 20 };
 
 static void drop_items (tide_outbox_t *self)
 {
-    for (size_t at = self->taken; at < self->count; at++) {
-        tide_log_batch_destroy (&self->items[at].batch);
+    for (size_t at = self->taken; at < self->count; at++)
         tide_log_fetch_destroy (&self->items[at].fetch);
-    }
     self->taken = self->count = 0;
 }
 
@@ -75,12 +73,6 @@ void tide_outbox_end (tide_outbox_t *self, bool is_volatile)
                                      .size = self->arena.size - self->begun});
 }
 
-void tide_outbox_append (tide_outbox_t *self, tide_log_batch_t *batch)
-{
-    rewind_arena (self);
-    push (self, (tide_outbox_item_t){.kind = TIDE_BROKER_APPEND, .batch = batch});
-}
-
 void tide_outbox_fetch (tide_outbox_t *self, tide_log_fetch_t *fetch)
 {
     rewind_arena (self);
@@ -106,7 +98,6 @@ bool tide_outbox_next (tide_outbox_t *self, tide_broker_action_t *action)
     tide_outbox_item_t *item = &self->items[self->taken++];
     *action = (tide_broker_action_t){.kind = item->kind,
                                      .is_volatile = item->is_volatile,
-                                     .batch = item->batch,
                                      .fetch = item->fetch,
                                      .status = item->status};
     if (item->peer_size > 0)

@@ -15,7 +15,6 @@ typedef struct {
     tide_status_t status;
     size_t peer_at, peer_size;
     size_t at, size;
-    tide_log_batch_t *batch;
     tide_log_fetch_t *fetch;
 } tide_outbox_item_t;
 
@@ -36,8 +35,7 @@ void tide_outbox_send (tide_outbox_t *self, tide_bytes_t peer, const tide_messag
 tide_buffer_t *tide_outbox_begin (tide_outbox_t *self);
 void tide_outbox_end (tide_outbox_t *self, bool is_volatile);
 
-/*  Takes the batch, the fetch. */
-void tide_outbox_append (tide_outbox_t *self, tide_log_batch_t *batch);
+/*  Takes the fetch. */
 void tide_outbox_fetch (tide_outbox_t *self, tide_log_fetch_t *fetch);
 
 /*  Drops what is waiting and says STOP. */

@@ -141,7 +141,7 @@ static bool find_topics (tide_reading_t *self, const tide_read_message_t *read)
                 topic->scratch = topic->scratch < want.seq ? topic->scratch : want.seq;
                 continue;
             }
-            if (topic->count == 0)
+            if (topic->count == 0 || topic->last <= want.seq)
                 continue;
             if (self->merged_count == MERGED_TOPICS_MAX)
                 return false;

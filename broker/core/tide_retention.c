@@ -12,10 +12,21 @@
  *  in reserve (a segment may hold more than its share when its last batch is large). */
 enum { SEGMENTS_BESIDE = 3, SEGMENTS_MOST = 65535 };
 
+/*  Of the clients' bytes in one segment. The system's are as many again, or SEGMENT_BYTES_MIN. */
+enum { SEGMENT_SHARE = 8, SEGMENT_BYTES_MIN = 1 << 20 };
+
 void tide_retention_free (tide_retention_t *self)
 {
     free (self->said);
     self->said = NULL;
+}
+
+uint64_t tide_retention_segment_bytes (const tide_broker_config_t *config)
+{
+    uint64_t bytes = config->retain_bytes / SEGMENT_SHARE;
+    if (config->retain_bytes == 0)
+        return 0;
+    return bytes > SEGMENT_BYTES_MIN ? bytes : SEGMENT_BYTES_MIN;
 }
 
 uint32_t tide_retention_segments (const tide_broker_config_t *config, uint32_t segment_events)
@@ -27,6 +38,8 @@ uint32_t tide_retention_segments (const tide_broker_config_t *config, uint32_t s
     uint64_t segments = clients / segment_events + system / segment_events;
     uint64_t rest = clients % segment_events + system % segment_events;
     segments += (rest + segment_events - 1) / segment_events + SEGMENTS_BESIDE;
+    /*  Those that are closed because of their bytes. */
+    segments += config->retain_bytes > 0 ? SEGMENT_SHARE + 1 : 0;
     return segments < SEGMENTS_MOST ? (uint32_t) segments : SEGMENTS_MOST;
 }
 
@@ -112,6 +125,8 @@ static bool must_begin (const tide_retention_t *self, const tide_core_t *core,
         return true;
     const tide_index_segment_t *last = tide_index_segment (core->index, count - 1);
     if (last->count >= self->segment_events || last->first + last->count != batch->first)
+        return true;
+    if (self->segment_bytes > 0 && last->bytes >= self->segment_bytes)
         return true;
     return self->is_pressed && count > 1 && tide_index_segment (core->index, 0)->alive == 0;
 }

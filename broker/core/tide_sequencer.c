@@ -387,11 +387,6 @@ bool tide_sequencer_is_ready (const tide_sequencer_t *self)
     return !self->is_flying && self->gathering->count > 0;
 }
 
-bool tide_sequencer_is_flying (const tide_sequencer_t *self)
-{
-    return self->is_flying;
-}
-
 static void hold_topics (tide_sequencer_t *self, group_t *group)
 {
     if (group->topic_capacity < group->count) {
@@ -440,7 +435,7 @@ static void land (tide_sequencer_t *self, tide_log_batch_t **batch_p)
         tide_index_let_topic (self->core->index, self->flying->topics[at]);
 }
 
-void tide_sequencer_durable (tide_sequencer_t *self, uint64_t now_ms, tide_log_batch_t **batch_p)
+void tide_sequencer_durable (tide_sequencer_t *self, tide_log_batch_t **batch_p)
 {
     group_t *group = self->flying;
     land (self, batch_p);
@@ -451,6 +446,10 @@ void tide_sequencer_durable (tide_sequencer_t *self, uint64_t now_ms, tide_log_b
         tide_ids_add (self->core->ids[known->class], &known->id, known->seq);
     }
     clear_group (group);
+}
+
+void tide_sequencer_go_on (tide_sequencer_t *self, uint64_t now_ms)
+{
     take_queued (self, now_ms);
 }
 

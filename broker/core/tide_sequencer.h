@@ -33,13 +33,14 @@ bool tide_sequencer_is_ready (const tide_sequencer_t *self);
 /*  The batch, for the caller to complete and to hand to the log. Its events' topics are held in
  *  the index until it has come back. */
 tide_log_batch_t *tide_sequencer_hand_over (tide_sequencer_t *self);
-bool tide_sequencer_is_flying (const tide_sequencer_t *self);
 /*  The flying batch's topics, one for each event. */
 const uint32_t *tide_sequencer_topics (const tide_sequencer_t *self);
 
 /*  The flying batch is durable, in the index, published, and core->head is its last sequence:
- *  sends its answers and takes from the queue. Takes the batch. */
-void tide_sequencer_durable (tide_sequencer_t *self, uint64_t now_ms, tide_log_batch_t **batch_p);
+ *  sends its answers. Takes the batch. */
+void tide_sequencer_durable (tide_sequencer_t *self, tide_log_batch_t **batch_p);
+/*  Then: takes from the queue what there is room for. */
+void tide_sequencer_go_on (tide_sequencer_t *self, uint64_t now_ms);
 /*  The log is full: everything that waits is refused. Takes the batch. */
 void tide_sequencer_undo (tide_sequencer_t *self, tide_log_batch_t **batch_p);
 

@@ -284,16 +284,30 @@ static bool open_trees (tide_lmdb_t *self, const tide_log_lmdb_config_t *config,
     return true;
 }
 
+static void stop_thread (tide_lmdb_t *self, pthread_t thread)
+{
+    pthread_mutex_lock (&self->mutex);
+    self->stopping = true;
+    pthread_cond_signal (&self->writer_wakes);
+    pthread_cond_signal (&self->reader_wakes);
+    pthread_mutex_unlock (&self->mutex);
+    pthread_join (thread, NULL);
+}
+
 /*  Signals are the main thread's. */
-static void start_threads (tide_lmdb_t *self)
+static bool start_threads (tide_lmdb_t *self, char **why)
 {
     sigset_t all, before;
     sigfillset (&all);
     pthread_sigmask (SIG_SETMASK, &all, &before);
-    int writer = pthread_create (&self->writer, NULL, tide_lmdb_writer, self);
-    int reader = pthread_create (&self->reader, NULL, tide_lmdb_reader, self);
+    int rc = pthread_create (&self->writer, NULL, tide_lmdb_writer, self);
+    if (rc == 0) {
+        rc = pthread_create (&self->reader, NULL, tide_lmdb_reader, self);
+        if (rc != 0)
+            stop_thread (self, self->writer);
+    }
     pthread_sigmask (SIG_SETMASK, &before, NULL);
-    tide_assert (writer == 0 && reader == 0);
+    return rc == 0 || refuse (why, "a thread can't be started: %s", strerror (rc));
 }
 
 static void lmdb_free (tide_lmdb_t *self)
@@ -335,13 +349,8 @@ static void mark_clean (tide_lmdb_t *self)
 static void lmdb_close (tide_log_t *base)
 {
     tide_lmdb_t *self = (tide_lmdb_t *) base;
-    pthread_mutex_lock (&self->mutex);
-    self->stopping = true;
-    pthread_cond_signal (&self->writer_wakes);
-    pthread_cond_signal (&self->reader_wakes);
-    pthread_mutex_unlock (&self->mutex);
-    pthread_join (self->writer, NULL);
-    pthread_join (self->reader, NULL);
+    stop_thread (self, self->writer);
+    stop_thread (self, self->reader);
     if (!self->failed)
         mark_clean (self);
     lmdb_free (self);
@@ -414,9 +423,11 @@ static bool scan_damage (scan_t *scan, const tide_layout_table_t *table, uint64_
 {
     tide_layout_stored_t stored = {.seq = *from, .damaged = true};
     unsigned index = tide_layout_table_find (table, *from);
-    if (index == table->count) { /* among those set aside: how many is not known */
+    if (index == table->count) { /* among those set aside: which ones is not known */
+        uint64_t end = table->count > 0 ? table->at[0].first : last + 1;
+        stored.seq = end > *from ? end - 1 : *from;
         scan_record (scan, &stored);
-        *from = table->count > 0 ? table->at[0].first : 0;
+        *from = end;
         return table->count > 0;
     }
     uint64_t end = index + 1 < table->count ? table->at[index + 1].first : last + 1;
@@ -427,14 +438,16 @@ static bool scan_damage (scan_t *scan, const tide_layout_table_t *table, uint64_
     return index + 1 < table->count;
 }
 
-/*  One read transaction's part; MDB_NOTFOUND at the end. `last` was there before it began. */
+/*  One read transaction's part; MDB_NOTFOUND at the end. `last` was there before it began. Damage
+ *  is told; any other code says that nothing can be read. */
 static int scan_part (scan_t *scan, MDB_txn *txn, tide_layout_table_t *table, uint64_t last,
                       uint64_t *from)
 {
     const tide_layout_t *layout = &scan->log->layout;
     int rc = tide_layout_get_table (layout, txn, table);
-    if (rc == 0)
-        rc = tide_layout_walk (layout, txn, table, from, SCAN_PART_BYTES, scan_record, scan);
+    if (rc != 0)
+        return rc == MDB_NOTFOUND ? MDB_CORRUPTED : rc;
+    rc = tide_layout_walk (layout, txn, table, from, SCAN_PART_BYTES, scan_record, scan);
     bool ended = rc == MDB_NOTFOUND && (table->count == 0 || *from > last);
     if (rc != 0 && !ended)
         rc = scan_damage (scan, table, last, from) ? 0 : MDB_NOTFOUND;
@@ -442,7 +455,7 @@ static int scan_part (scan_t *scan, MDB_txn *txn, tide_layout_table_t *table, ui
 }
 
 /*  In parts, so that no snapshot is held for long. */
-static void lmdb_scan (tide_log_t *base, tide_log_scan_fn *event, void *argument)
+static tide_status_t lmdb_scan (tide_log_t *base, tide_log_scan_fn *event, void *argument)
 {
     tide_lmdb_t *self = (tide_lmdb_t *) base;
     scan_t scan = {self, event, argument};
@@ -465,18 +478,21 @@ static void lmdb_scan (tide_log_t *base, tide_log_scan_fn *event, void *argument
     }
     pthread_rwlock_unlock (&self->map_lock);
     tide_layout_table_free (&table);
+    return rc == MDB_NOTFOUND ? TIDE_OK : TIDE_CONFLICT;
 }
 
-static void lmdb_lost (tide_log_t *base, tide_log_lost_fn *entry, void *argument)
+static tide_status_t lmdb_lost (tide_log_t *base, tide_log_lost_fn *entry, void *argument)
 {
     tide_lmdb_t *self = (tide_lmdb_t *) base;
     MDB_txn *txn;
     pthread_rwlock_rdlock (&self->map_lock);
-    if (mdb_txn_begin (self->env, NULL, MDB_RDONLY, &txn) == 0) {
-        (void) tide_layout_each_lost (&self->layout, txn, entry, argument);
+    int rc = mdb_txn_begin (self->env, NULL, MDB_RDONLY, &txn);
+    if (rc == 0) {
+        rc = tide_layout_each_lost (&self->layout, txn, entry, argument);
         mdb_txn_abort (txn);
     }
     pthread_rwlock_unlock (&self->map_lock);
+    return rc == 0 ? TIDE_OK : TIDE_CONFLICT;
 }
 
 static const tide_log_engine_t engine = {lmdb_close,  lmdb_scan,  lmdb_lost, lmdb_info,
@@ -512,11 +528,10 @@ tide_log_t *tide_log_open_lmdb (const tide_log_lmdb_config_t *config, char **why
     good = good && make_directory (config->directory, why)
            && take_lock (self, config->directory, why) && check_file (config->directory, why)
            && open_environment (self, config, why) && open_trees (self, config, why)
-           && sync_folder (config->directory, why);
+           && sync_folder (config->directory, why) && start_threads (self, why);
     if (!good) {
         lmdb_free (self);
         return NULL;
     }
-    start_threads (self);
     return &self->base;
 }

@@ -354,7 +354,12 @@ static _Noreturn void run_child (const char *directory, tide_lmdb_check_mode_t m
 void tide_lmdb_check (const char *directory, tide_lmdb_check_mode_t mode, tide_lmdb_check_t *result)
 {
     shared = mmap (NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    tide_assert (shared != MAP_FAILED);
+    if (shared == MAP_FAILED) {
+        shared = NULL;
+        *result = (tide_lmdb_check_t){0};
+        snprintf (result->why, sizeof result->why, "it can't be checked: %s", strerror (errno));
+        return;
+    }
     tide_pages_measure (directory, &shared->file_size, &shared->file_needed);
     pid_t child = fork ();
     if (child == 0)

@@ -10,8 +10,9 @@
  *  the sequence, so that a record in another's place is seen too) and the bytes. `segments` says
  *  which trees are in use, in rising order: u64 first sequence, u32 number of the tree. Sequences
  *  are contiguous from the first segment's first to the last; `last` in meta is only read where
- *  no segment holds events. A segment is emptied by mdb_drop, which does not visit its leaves:
- *  trimming costs as little as appending.
+ *  no segment holds events. A segment is emptied by mdb_drop, which visits its leaves only if some
+ *  records are so large that they lie on pages of their own (about half a page): otherwise trimming
+ *  costs as little as appending.
  *
  *  The trees are opened once, before there are threads, and never closed: no handle is ever in a
  *  race with a reader. More trees may be asked for at any later start.

@@ -218,12 +218,15 @@ static uint64_t count_free_pages (const tide_lmdb_t *self, MDB_txn *txn)
 
 /*  Has the system give the file its room before anything is written there: a disk that fills up in
  *  the middle of a commit is reported by LMDB as a failure like any other. Where the system can't
- *  (some network file systems), the margin must do. False if there is no room. */
-static bool allocate (tide_lmdb_t *self, uint64_t size)
+ *  (some network file systems), the margin must do. False if there is no room, with `margin` left
+ *  to others. */
+static bool allocate (tide_lmdb_t *self, uint64_t size, uint64_t margin)
 {
     struct statvfs disk;
     uint64_t step = self->used / 8;
     step = step < STEP_MIN ? STEP_MIN : step > STEP_MAX ? STEP_MAX : step;
+    if (margin == 0)
+        step = 0;
     uint64_t target = size + step < self->size_max ? size + step : self->size_max;
     if (size > self->size_max)
         return false;
@@ -231,9 +234,9 @@ static bool allocate (tide_lmdb_t *self, uint64_t size)
         return true;
     if (fstatvfs (self->lock_fd, &disk) == 0) {
         uint64_t left = (uint64_t) disk.f_bavail * disk.f_frsize;
-        if (left < target - self->allocated + DISK_MARGIN)
+        if (left < target - self->allocated + margin)
             target = size;
-        if (left < target - self->allocated + DISK_MARGIN)
+        if (left < target - self->allocated + margin)
             return false;
     }
     mdb_filehandle_t fd;
@@ -251,8 +254,15 @@ static int check_room (tide_lmdb_t *self, MDB_txn *txn, const group_t *group, si
                        size_t count)
 {
     uint64_t needed = estimate (group, from, count);
-    needed += self->size_max / 16 < RESERVE_MAX ? self->size_max / 16 : RESERVE_MAX;
-    if (allocate (self, self->used + needed) || frees (self, group, from, count))
+    uint64_t end = self->used + needed < self->size_max ? self->used + needed : self->size_max;
+    uint64_t reserve = self->size_max / 16 < RESERVE_MAX ? self->size_max / 16 : RESERVE_MAX;
+    if (allocate (self, self->used + needed + reserve, DISK_MARGIN))
+        return 0;
+    /*  What frees something may use the reserve and the margin, but not what is not there: a write
+     *  that the disk refuses would be the end. The map keeps it within the limit by itself. */
+    if (!frees (self, group, from, count))
+        needed += reserve;
+    else if (allocate (self, end, 0))
         return 0;
     uint64_t limit = self->allocated < self->size_max ? self->allocated : self->size_max;
     uint64_t room = limit > self->used ? limit - self->used : 0;

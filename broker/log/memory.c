@@ -231,7 +231,7 @@ static void memory_fetch (tide_log_t *base, tide_log_fetch_t *fetch)
     tide_log_queue_push (&self->done, (tide_log_completion_t){.status = TIDE_OK, .fetch = fetch});
 }
 
-static void memory_scan (tide_log_t *base, tide_log_scan_fn *event, void *argument)
+static tide_status_t memory_scan (tide_log_t *base, tide_log_scan_fn *event, void *argument)
 {
     memory_t *self = (memory_t *) base;
     for (size_t each = 0; each < self->kept_count; each++) {
@@ -245,14 +245,16 @@ static void memory_scan (tide_log_t *base, tide_log_scan_fn *event, void *argume
             event (argument, segment->first + index, segment->first, &record);
         }
     }
+    return TIDE_OK;
 }
 
-static void memory_lost (tide_log_t *base, tide_log_lost_fn *entry, void *argument)
+static tide_status_t memory_lost (tide_log_t *base, tide_log_lost_fn *entry, void *argument)
 {
     memory_t *self = (memory_t *) base;
     for (size_t each = 0; each < self->lost_count; each++) {
         entry (argument, lost_topic (&self->lost[each]), self->lost[each].seq);
     }
+    return TIDE_OK;
 }
 
 static tide_log_info_t memory_info (tide_log_t *base)

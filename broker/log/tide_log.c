@@ -15,14 +15,14 @@ void tide_log_close (tide_log_t **self_p)
     *self_p = NULL;
 }
 
-void tide_log_scan (tide_log_t *self, tide_log_scan_fn *event, void *argument)
+tide_status_t tide_log_scan (tide_log_t *self, tide_log_scan_fn *event, void *argument)
 {
-    self->engine->scan (self, event, argument);
+    return self->engine->scan (self, event, argument);
 }
 
-void tide_log_lost (tide_log_t *self, tide_log_lost_fn *entry, void *argument)
+tide_status_t tide_log_lost (tide_log_t *self, tide_log_lost_fn *entry, void *argument)
 {
-    self->engine->lost (self, entry, argument);
+    return self->engine->lost (self, entry, argument);
 }
 
 tide_log_info_t tide_log_info (tide_log_t *self)

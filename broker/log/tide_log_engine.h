@@ -9,8 +9,8 @@
 /*  One function for each of tide_log.h; close frees self. */
 typedef struct {
     void (*close) (tide_log_t *self);
-    void (*scan) (tide_log_t *self, tide_log_scan_fn *event, void *argument);
-    void (*lost) (tide_log_t *self, tide_log_lost_fn *entry, void *argument);
+    tide_status_t (*scan) (tide_log_t *self, tide_log_scan_fn *event, void *argument);
+    tide_status_t (*lost) (tide_log_t *self, tide_log_lost_fn *entry, void *argument);
     tide_log_info_t (*info) (tide_log_t *self);
     void (*append) (tide_log_t *self, tide_log_batch_t *batch);
     void (*fetch) (tide_log_t *self, tide_log_fetch_t *fetch);

@@ -102,6 +102,16 @@ static void append_metric (tide_buffer_t *out, const char *name, uint64_t value)
     tide_buffer_printf (out, "%s %llu\n", name, (unsigned long long) value);
 }
 
+/*  What clients have not taken of their answers. */
+static uint64_t outbox_bytes (const tide_hub_t *hub)
+{
+    uint64_t bytes = 0;
+    const tide_connection_t *connection;
+    DL_FOREACH (hub->connections, connection)
+        bytes += connection->outbox.size;
+    return bytes;
+}
+
 static void append_hub_metrics (tide_hub_t *hub, tide_buffer_t *out)
 {
     const tide_hub_counters_t *c = &hub->counters;
@@ -137,6 +147,7 @@ static void append_hub_metrics (tide_hub_t *hub, tide_buffer_t *out)
         {"tidemark_gateway_paused_total", c->paused},
         {"tidemark_gateway_tape_events_total", c->tape_events},
         {"tidemark_gateway_wire_forms_made_total", c->forms_made},
+        {"tidemark_gateway_outbox_bytes", outbox_bytes (hub)},
         {"tidemark_gateway_released_sessions", hub->released_count},
         {"tidemark_gateway_releases_dropped_total", c->releases_dropped},
         {"tidemark_gateway_snapshots_gathering", hub->gathering},

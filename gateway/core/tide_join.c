@@ -262,6 +262,7 @@ static void join_again (tide_hub_t *hub, tide_member_t *member, bool meta, tide_
         return;
     }
     op->number = seq;
+    free (op->topic);
     op->topic = tide_copy (topic.data, topic.size);
     op->reply = tide_reply_take (reply);
 }

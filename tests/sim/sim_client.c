@@ -628,13 +628,38 @@ static void heard_volatile (sim_t *sim, sim_client_t *client, uint64_t n)
     publish->seen_by |= 1u << client->number;
 }
 
-static void heard_bring_up (sim_t *sim, sim_client_t *client, sim_topic_t *topic,
-                            unsigned pattern, uint64_t n, uint64_t seq)
+/*  Where the event is that a join brings up: in the log that the join named, or else in the one in
+ *  which it is answered, which the client may not have heard of yet. 0: it is not there. */
+static uint64_t find_brought_up (sim_t *sim, const sim_client_t *client, sim_topic_t *topic,
+                                 uint64_t n, uint64_t seq)
 {
-    const sim_disk_t *disk = sim_disk_find (sim, client->epoch);
-    uint64_t next = sim_check_next (disk, pattern, topic->at, seq);
+    uint64_t epochs[] = {topic->epoch > 0 ? topic->epoch : client->epoch,
+                         topic->epoch > 0 ? 0 : sim->disk->epoch};
+    for (unsigned each = 0; each < 2; each++) {
+        const sim_disk_t *disk = sim_disk_find (sim, epochs[each]);
+        uint64_t at = seq > 0 ? seq : topic->at + 1;
+        while (disk && seq == 0 && at <= disk->count && disk->records[at - 1].n != n)
+            at++;
+        const sim_record_t *record = disk ? sim_disk_record (disk, at) : NULL;
+        if (!record || record->n != n)
+            continue;
+        topic->epoch = disk->epoch;
+        return at;
+    }
+    return 0;
+}
+
+static void heard_bring_up (sim_t *sim, sim_client_t *client, sim_topic_t *topic,
+                            unsigned pattern, uint64_t n, uint64_t told)
+{
+    uint64_t seq = find_brought_up (sim, client, topic, n, told);
+    const sim_disk_t *disk = sim_disk_find (sim, topic->epoch);
+    uint64_t next = seq > 0 ? sim_check_next (disk, pattern, topic->at, seq) : 0;
     sim->stats.brought_up++;
-    if (seq <= topic->at)
+    if (seq == 0)
+        sim_fail (sim, "G3", "client %u is brought up with e%llu, which is not durable there",
+                  client->number, (unsigned long long)n);
+    else if (seq <= topic->at)
         sim_fail (sim, "G1", "client %u is brought up with e%llu (%llu) of %s behind %llu",
                   client->number, (unsigned long long)n, (unsigned long long)seq,
                   sim_patterns[pattern], (unsigned long long)topic->at);
@@ -669,7 +694,7 @@ static void heard_live (sim_t *sim, sim_client_t *client, uint64_t n, uint64_t s
 
 /*  Where the event is, by what the client knows; 0: it is not durable. */
 static uint64_t find_event (sim_t *sim, sim_client_t *client, uint64_t n, uint64_t seq,
-                            uint64_t offset, const sim_topic_t *joining)
+                            uint64_t offset)
 {
     const sim_publish_t *publish = &sim->publishes[n];
     const sim_disk_t *disk = sim_disk_find (sim, client->epoch);
@@ -682,9 +707,6 @@ static uint64_t find_event (sim_t *sim, sim_client_t *client, uint64_t n, uint64
         disk = sim_disk_find (sim, client->epoch);
     }
     const sim_record_t *there = disk ? sim_disk_record (disk, offset) : NULL;
-    for (uint64_t at = joining ? joining->at + 1 : UINT64_MAX; seq == 0 && disk && at <= disk->count; at++)
-        if (disk->records[at - 1].n == n)
-            seq = at;
     if (seq == 0 && there && there->n == n)
         seq = offset;
     else if (seq == 0 && publish->epoch == client->epoch)
@@ -728,16 +750,17 @@ void sim_heard_event (sim_t *sim, sim_client_t *client, const char *name, const 
     sim_topic_t *joining
         = find_bring_up (client, tide_bytes (sim_patterns[publish->topic]), &pattern);
     uint64_t seq = (uint64_t)json_integer_value (json_object_get (meta, "seq"));
-    seq = find_event (sim, client, n, seq, at, joining);
+    if (joining) {
+        heard_bring_up (sim, client, joining, pattern, n, seq);
+        sim_check_advance (sim, client, at);
+        return;
+    }
+    seq = find_event (sim, client, n, seq, at);
     if (seq == 0)
         sim_fail (sim, "G3", "client %u gets e%llu, which is not durable there", client->number,
                   (unsigned long long)n);
-    else if (!joining)
+    else
         heard_live (sim, client, n, seq, at);
-    else {
-        heard_bring_up (sim, client, joining, pattern, n, seq);
-        sim_check_advance (sim, client, at);
-    }
 }
 
 /*  -- snapshots and answers ------------------------------------------------------------------- */

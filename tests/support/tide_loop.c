@@ -212,6 +212,20 @@ static void write_to (tide_loop_t *self, tide_loop_client_t *client)
                                              client->connection));
 }
 
+static bool is_lost (const tide_loop_t *self, tide_bytes_t bytes)
+{
+    tide_message_t message;
+    tide_event_t event;
+    const char *why;
+    if (self->lost_kind == 0 || tide_message_decode (bytes, &message, &why) != TIDE_OK
+        || message.kind != self->lost_kind)
+        return false;
+    if (!self->lost_name || message.kind != TIDE_MESSAGE_PUBLISH)
+        return true;
+    tide_list_t events = message.publish.events;
+    return tide_event_next (&events, &event) && tide_bytes_is (event.name, self->lost_name);
+}
+
 static void do_hub (tide_loop_t *self, unsigned hub, const tide_hub_action_t *action)
 {
     tide_loop_client_t *client;
@@ -220,7 +234,7 @@ static void do_hub (tide_loop_t *self, unsigned hub, const tide_hub_action_t *ac
         snprintf (self->peers[hub], sizeof self->peers[hub], "peer%u.%u", hub, self->generation++);
         break;
     case TIDE_HUB_SEND:
-        if (!self->is_cut[hub])
+        if (!self->is_cut[hub] && !is_lost (self, action->bytes))
             tide_broker_receive (self->broker, self->now_ms, tide_bytes (self->peers[hub]),
                                  action->bytes);
         break;
@@ -246,9 +260,11 @@ static void do_hub (tide_loop_t *self, unsigned hub, const tide_hub_action_t *ac
         free (self->http_body);
         self->http_body = tide_copy (action->bytes.data, action->bytes.size);
         break;
-    case TIDE_HUB_FOLLOW:
     case TIDE_HUB_PAUSE:
     case TIDE_HUB_RESUME:
+        client_of (self, action->connection)->is_paused = action->kind == TIDE_HUB_PAUSE;
+        break;
+    case TIDE_HUB_FOLLOW:
         break;
     }
 }

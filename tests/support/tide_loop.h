@@ -13,7 +13,7 @@
 
 #include <jansson.h>
 
-enum { LOOP_HUBS = 3, LOOP_CLIENTS = 32 };
+enum { LOOP_HUBS = 3, LOOP_CLIENTS = 160 };
 
 typedef struct tide_loop tide_loop_t;
 
@@ -25,6 +25,7 @@ typedef struct {
     unsigned close_code;
     bool is_stalled;                /* it takes nothing */
     bool is_writable;               /* WRITABLE was said while it was stalled */
+    bool is_paused;                 /* nothing more should be read from it */
     char *frames[65536];            /* what it was sent and has not looked at: text frames */
     size_t first, count;
     size_t binaries;                /* binary frames */
@@ -38,6 +39,8 @@ struct tide_loop {
     tide_broker_t *broker;
     tide_hub_t *hubs[LOOP_HUBS];
     bool is_cut[LOOP_HUBS];         /* nothing passes between this lane and the broker */
+    tide_message_kind_t lost_kind;  /* messages of this kind never reach the broker; 0: none */
+    const char *lost_name;          /* … where the first event has this name, unless NULL */
     char lanes[LOOP_HUBS][32];
     char peers[LOOP_HUBS][32];
     unsigned generation;
