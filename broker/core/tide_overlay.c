@@ -94,11 +94,6 @@ const tide_overlay_key_t *tide_overlay_key (const tide_overlay_t *self, tide_byt
     return find_key (self, hash_of (self, topic, key), topic, key);
 }
 
-bool tide_overlay_touches (const tide_overlay_t *self, tide_bytes_t topic)
-{
-    return tide_overlay_key (self, topic, (tide_bytes_t){0}) != NULL;
-}
-
 void tide_overlay_add_id (tide_overlay_t *self, const tide_id_t *id, uint64_t seq, unsigned class)
 {
     if (self->id_count == self->id_capacity) {

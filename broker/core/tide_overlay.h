@@ -41,11 +41,9 @@ void tide_overlay_add_key (tide_overlay_t *self, tide_bytes_t topic, tide_bytes_
                            bool removed);
 void tide_overlay_add_id (tide_overlay_t *self, const tide_id_t *id, uint64_t seq, unsigned class);
 
-/*  What will have happened to the key, or NULL. */
+/*  What will have happened to the key (with an empty one: to any key of the topic), or NULL. */
 const tide_overlay_key_t *tide_overlay_key (const tide_overlay_t *self, tide_bytes_t topic,
                                             tide_bytes_t key);
-/*  True if keyed events of the topic are among the changes. */
-bool tide_overlay_touches (const tide_overlay_t *self, tide_bytes_t topic);
 const tide_overlay_id_t *tide_overlay_id (const tide_overlay_t *self, const tide_id_t *id);
 
 #endif

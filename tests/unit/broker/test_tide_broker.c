@@ -36,6 +36,7 @@ static void ping (tide_rig_t *rig, const char *peer)
 static void bye (tide_rig_t *rig, const char *peer)
 {
     rig_send (rig, peer, &(tide_message_t){.kind = TIDE_MESSAGE_BYE});
+    rig_tick (rig, 0);
     rig_settle (rig);
 }
 
@@ -44,6 +45,7 @@ static void release (tide_rig_t *rig, const char *topic, const char *key, uint64
     rig_send (rig, "a",
               &(tide_message_t){.kind = TIDE_MESSAGE_RELEASE,
                                 .release = {tide_bytes (topic), tide_bytes (key), seq}});
+    rig_tick (rig, 0);
     rig_settle (rig);
 }
 
@@ -502,6 +504,106 @@ static void load_strange_records (tide_rig_t *rig, const uint64_t *seqs, size_t 
     tide_buffer_free (&list);
 }
 
+/*  Stopped by a signal, or its machine was: what holders said meanwhile has still to be read. */
+static void a_broker_that_stood_still_ends_no_lease (void **state)
+{
+    tide_rig_t *rig = *state;
+    rig_hello (rig, "b", "LB");
+    append_leased (rig, "x", "kb", "LB", 0, false);
+    pass (rig, 1000, "a", "b");
+    rig_tick (rig, 15000);
+    rig_settle (rig);
+    assert_true (standing (rig, "x", "kb") > 0);
+    ping (rig, "b");
+    assert_int_equal (last_said (rig)->kind, TIDE_MESSAGE_PONG);
+    /*  But one that stays silent then is over. */
+    pass (rig, TIDE_LEASE_MS + 1000, "a", NULL);
+    assert_int_equal (standing (rig, "x", "kb"), 0);
+    assert_int_equal (rig->broker->core.counters.pauses, 1);
+}
+
+static void a_message_within_a_burst_ends_no_lease (void **state)
+{
+    tide_rig_t *rig = *state;
+    rig_hello (rig, "b", "LB");
+    rig_hello (rig, "c", "LC");
+    append_leased (rig, "x", "kb", "LB", 0, false);
+    rig->now_ms += 15000;
+    rig_send (rig, "a",
+              &(tide_message_t){.kind = TIDE_MESSAGE_RELEASE,
+                                .release = {tide_bytes ("x"), tide_bytes ("none"), 1}});
+    rig_send (rig, "c", &(tide_message_t){.kind = TIDE_MESSAGE_BYE});
+    ping (rig, "b");
+    rig_settle (rig);
+    assert_true (standing (rig, "x", "kb") > 0);
+}
+
+/*  A fetch that the log could not serve is no answer. */
+static tide_broker_action_t fail_fetch (tide_rig_t *rig, const tide_message_t *message)
+{
+    rig_append (rig, "t", "k", "1");
+    rig_send (rig, "a", message);
+    rig_drain (rig);
+    assert_int_equal (rig->log.fetch_count, 1);
+    tide_log_completion_t completion = {.status = TIDE_SHUTTING_DOWN, .fetch = rig->log.fetch[0]};
+    rig->log.fetch_count = 0;
+    rig_forget_said (rig);
+    tide_broker_complete (rig->broker, rig->now_ms, &completion);
+    tide_broker_action_t action;
+    assert_true (tide_broker_next_action (rig->broker, &action));
+    tide_broker_action_t none;
+    assert_false (tide_broker_next_action (rig->broker, &none));
+    assert_true (tide_broker_is_idle (rig->broker));
+    return action;
+}
+
+static void g1_a_read_that_the_log_cannot_serve_stops_the_broker (void **state)
+{
+    tide_buffer_t wants = {0};
+    tide_want_append (&wants, &(tide_want_t){tide_bytes ("t"), 0});
+    tide_message_t read = {.kind = TIDE_MESSAGE_READ,
+                           .read = {.request = 99, .limit = 10, .wants = tide_list (&wants, 1)}};
+    assert_int_equal (fail_fetch (*state, &read).kind, TIDE_BROKER_STOP);
+    tide_buffer_free (&wants);
+}
+
+static void g6_a_snapshot_that_the_log_cannot_serve_stops_the_broker (void **state)
+{
+    tide_message_t snapshot = {.kind = TIDE_MESSAGE_SNAPSHOT,
+                               .snapshot = {99, tide_bytes ("t"), 0}};
+    assert_int_equal (fail_fetch (*state, &snapshot).kind, TIDE_BROKER_STOP);
+}
+
+/*  However many publishes wait: they may always be as many as fit. */
+static void removals_are_not_starved_by_publishes (void **state)
+{
+    tide_rig_t *rig = *state;
+    rig_hello (rig, "b", "LB");
+    append_leased (rig, "x", "kb", "LB", 0, false);
+    for (unsigned publish = 0; publish < 100; publish++) {
+        for (unsigned at = 0; at < TIDE_PUBLISH_EVENTS_MAX; at++)
+            rig_event (rig, "t", NULL, NULL, "1");
+        rig_publish (rig, "a");
+    }
+    rig_send (rig, "b", &(tide_message_t){.kind = TIDE_MESSAGE_BYE});
+    rig_tick (rig, 0);
+    assert_true (rig->broker->is_expiry_blocked);
+    for (unsigned batch = 0; batch < 3; batch++)
+        rig_commit (rig);
+    assert_true (tide_sequencer_counts (rig->broker->sequencer).queued > 0);
+    assert_int_equal (standing (rig, "x", "kb"), 0);
+}
+
+static void g5_a_log_that_told_nothing_is_told_as_lost (void **state)
+{
+    tide_rig_t *rig = *state;
+    rig_kill (rig);
+    rig->broker = tide_broker_new (&rig->config);
+    tide_broker_start (rig->broker, rig->now_ms, 5);
+    rig_hello (rig, "a", "");
+    assert_int_equal (rig_lost (rig_read (rig, "t", 2, 10)), 5);
+}
+
 static void g5_a_log_with_holes_is_loaded_and_the_holes_are_told (void **state)
 {
     tide_rig_t *rig = *state;
@@ -549,6 +651,12 @@ int main (void)
         TEST (a_clean_stop_finishes_what_was_taken),
         TEST (an_empty_log_is_served),
         TEST (g5_a_log_with_holes_is_loaded_and_the_holes_are_told),
+        TEST (a_broker_that_stood_still_ends_no_lease),
+        TEST (a_message_within_a_burst_ends_no_lease),
+        TEST (g1_a_read_that_the_log_cannot_serve_stops_the_broker),
+        TEST (g6_a_snapshot_that_the_log_cannot_serve_stops_the_broker),
+        TEST (removals_are_not_starved_by_publishes),
+        TEST (g5_a_log_that_told_nothing_is_told_as_lost),
     };
     return cmocka_run_group_tests_name ("tide_broker", tests, NULL, NULL);
 }

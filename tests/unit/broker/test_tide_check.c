@@ -137,6 +137,24 @@ static void volatile_events_are_among_themselves (void **state)
     tide_buffer_free (&expects);
 }
 
+/*  A repetition is known by all of its ids, or it could not be told from a publish of its own. */
+static void g4_all_events_of_a_publish_have_ids_or_none (void **state)
+{
+    (void) state;
+    tide_buffer_t events = {0}, expects = {0};
+    tide_event_t event = sample ();
+    tide_event_append (&events, &event);
+    event.id = tide_bytes ("1");
+    tide_event_append (&events, &event);
+    assert_int_equal (check_lists (&events, 2, &expects, 0), TIDE_BAD_REQUEST);
+    events.size = 0;
+    tide_event_append (&events, &event);
+    event.id = tide_bytes ("2");
+    tide_event_append (&events, &event);
+    assert_int_equal (check_lists (&events, 2, &expects, 0), TIDE_OK);
+    tide_buffer_free (&events);
+}
+
 static void numbers_of_events_and_conditions_are_limited (void **state)
 {
     (void) state;
@@ -201,6 +219,7 @@ int main (void)
         cmocka_unit_test (payloads_have_a_form_and_a_limit),
         cmocka_unit_test (removals_and_leases_need_a_key),
         cmocka_unit_test (volatile_events_are_among_themselves),
+        cmocka_unit_test (g4_all_events_of_a_publish_have_ids_or_none),
         cmocka_unit_test (numbers_of_events_and_conditions_are_limited),
         cmocka_unit_test (together_events_fit_into_a_batch),
         cmocka_unit_test (conditions_name_a_topic_and_a_key),

@@ -215,6 +215,32 @@ static void a_removal_that_was_not_appended_is_due_again (void **state)
     tide_leases_destroy (&leases);
 }
 
+/*  A topic's owner takes others' keys along; if that fails, those are still their holders'. */
+static void what_was_not_removed_is_held_again_if_its_lease_is_alive (void **state)
+{
+    (void) state;
+    tide_leases_t *leases = tide_leases_new (seed);
+    uint32_t mine = tide_leases_open (leases, T0, tide_bytes ("mine"));
+    uint32_t gone = tide_leases_open (leases, T0, tide_bytes ("gone"));
+    stand (leases, T0, 1, 1, "mine", 0);
+    stand (leases, T0, 2, 2, "gone", 0);
+    stand (leases, T0, 3, 3, "mine", 0);
+    tide_leases_end (leases, T0, gone);
+    tide_leases_release (leases, T0, 3, 3);
+    for (uint32_t key = 1; key <= 3; key++)
+        tide_leases_remove (leases, key);
+    tide_leases_undo (leases, T0 + 1000);
+    assert_int_equal (tide_leases_counts (leases).lingering, 2);
+    tide_leases_forget (leases, 2);
+    tide_leases_forget (leases, 3);
+    tide_leases_renew (leases, T0 + 5000, mine);
+    assert_int_equal (due (leases, T0 + 14999), 0);
+    assert_int_equal (due (leases, T0 + 15000), 1);
+    tide_leases_close (leases, mine);
+    tide_leases_close (leases, gone);
+    tide_leases_destroy (&leases);
+}
+
 static void a_lease_that_nobody_names_is_forgotten (void **state)
 {
     (void) state;
@@ -284,6 +310,7 @@ int main (void)
             an_event_that_is_durable_after_its_lease_was_over_gets_a_period_of_its_own),
         cmocka_unit_test (after_a_start_each_lease_gets_one_full_period),
         cmocka_unit_test (a_removal_that_was_not_appended_is_due_again),
+        cmocka_unit_test (what_was_not_removed_is_held_again_if_its_lease_is_alive),
         cmocka_unit_test (a_lease_that_nobody_names_is_forgotten),
         cmocka_unit_test (keys_fall_due_in_order_whatever_happened_before),
     };

@@ -26,7 +26,6 @@ static void actions_come_in_order_with_their_bytes (void **state)
     tide_buffer_append_text (tide_outbox_begin (&outbox), "frame");
     tide_outbox_end (&outbox, true);
     tide_outbox_fetch (&outbox, tide_log_fetch_new ());
-    tide_outbox_append (&outbox, tide_log_batch_new ());
     assert_true (tide_outbox_next (&outbox, &action));
     assert_int_equal (action.kind, TIDE_BROKER_SEND);
     assert_true (tide_bytes_is (action.peer, "one"));
@@ -38,9 +37,6 @@ static void actions_come_in_order_with_their_bytes (void **state)
     assert_true (tide_outbox_next (&outbox, &action));
     assert_int_equal (action.kind, TIDE_BROKER_FETCH);
     tide_log_fetch_destroy (&action.fetch);
-    assert_true (tide_outbox_next (&outbox, &action));
-    assert_int_equal (action.kind, TIDE_BROKER_APPEND);
-    tide_log_batch_destroy (&action.batch);
     assert_false (tide_outbox_next (&outbox, &action));
     tide_outbox_free (&outbox);
 }
@@ -67,7 +63,6 @@ static void stopping_drops_what_was_waiting (void **state)
     tide_broker_action_t action;
     send_ping (&outbox, "peer");
     tide_outbox_fetch (&outbox, tide_log_fetch_new ());
-    tide_outbox_append (&outbox, tide_log_batch_new ());
     tide_outbox_stop (&outbox, TIDE_LOG_FULL);
     assert_true (tide_outbox_next (&outbox, &action));
     assert_int_equal (action.kind, TIDE_BROKER_STOP);

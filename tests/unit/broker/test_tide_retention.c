@@ -89,6 +89,32 @@ static void segments_of_which_nothing_is_alive_go_early (void **state)
     assert_int_equal (rig->log.count, 1 + 10 + 1);
 }
 
+/*  Large events: the history's limit in bytes is about the disk's, too. */
+static void bytes_bound_what_the_log_holds (void **state)
+{
+    tide_rig_t *rig = *state;
+    static char json[60003];
+    rig_kill (rig);
+    rig->config.retain_bytes = 16u << 20;
+    rig->config.retain_events = 1000000;
+    rig->segment_events = TIDE_LOG_SEGMENT_EVENTS;
+    rig->segments_max = tide_broker_segments (&rig->config);
+    rig_restart (rig);
+    memset (json, 'x', sizeof json - 1);
+    json[0] = json[sizeof json - 2] = '"';
+    uint64_t most = 0;
+    for (unsigned at = 0; at < 1000; at++) {
+        uint64_t size = 0;
+        rig_append (rig, "t", NULL, json);
+        rig_forget_said (rig);
+        for (size_t event = 0; event < rig->log.count; event++)
+            size += rig->log.events[event].size;
+        most = most < size ? size : most;
+    }
+    assert_true (most >= rig->config.retain_bytes);
+    assert_true (most <= rig->config.retain_bytes / 8 * 11);
+}
+
 static void a_commit_that_failed_is_planned_again (void **state)
 {
     tide_rig_t *rig = *state;
@@ -170,6 +196,7 @@ int main (void)
         TEST (a_segment_is_begun_when_the_one_before_is_full),
         TEST (the_log_never_has_more_segments_than_it_has_room_for),
         TEST (segments_of_which_nothing_is_alive_go_early),
+        TEST (bytes_bound_what_the_log_holds),
         TEST (a_commit_that_failed_is_planned_again),
         TEST (a_full_disk_begins_a_segment_early_if_that_frees_one),
         TEST (g5_losses_are_written_down_and_entries_do_not_pile_up),

@@ -288,6 +288,103 @@ static void g4_what_is_not_answered_is_sent_again_and_again (void **state)
     tide_link_destroy (&link);
 }
 
+static uint64_t publish_volatile (tide_link_t *link, uint64_t now_ms)
+{
+    tide_buffer_t events = {0};
+    tide_event_append (&events, &(tide_event_t){.flags = TIDE_EVENT_VOLATILE,
+                                                .topic = tide_bytes ("t"),
+                                                .name = tide_bytes ("m"),
+                                                .payload = tide_bytes ("x")});
+    tide_message_t message = {.kind = TIDE_MESSAGE_PUBLISH};
+    message.publish.events = tide_list (&events, 1);
+    uint64_t token = tide_link_request (link, now_ms, &message);
+    tide_buffer_free (&events);
+    return token;
+}
+
+static void expect_refusal (tide_link_t *link, uint64_t token, tide_status_t status)
+{
+    tide_link_action_t action;
+    assert_true (tide_link_next_action (link, &action));
+    assert_int_equal (action.kind, TIDE_LINK_ANSWER);
+    assert_true (action.token == token);
+    assert_int_equal (action.message->kind, TIDE_MESSAGE_FAIL);
+    assert_int_equal (action.message->fail.code, status);
+}
+
+static void g9_a_volatile_publish_neither_waits_nor_is_repeated (void **state)
+{
+    (void) state;
+    tide_link_t *link = tide_link_new (&config);
+    tide_link_start (link, 0);
+    actions (link);
+    expect_refusal (link, publish_volatile (link, 0), TIDE_BROKER_AWAY);
+    welcome (link, 10);
+    assert_string_equal (actions (link), "U42 ");
+    /*  Not answered in time. */
+    uint64_t token = publish_volatile (link, 10);
+    assert_string_equal (actions (link), "PUBLISH2 ");
+    tide_message_t pong = {.kind = TIDE_MESSAGE_PONG};
+    receive (link, 10 + TIDE_RETRY_MS - 1, &pong);
+    tide_link_tick (link, 10 + TIDE_RETRY_MS - 1);
+    assert_string_equal (actions (link), "PING ");
+    tide_link_tick (link, 10 + TIDE_RETRY_MS);
+    expect_refusal (link, token, TIDE_BROKER_AWAY);
+    assert_string_equal (actions (link), "");
+    /*  The broker goes away behind it. */
+    token = publish_volatile (link, 6000);
+    assert_string_equal (actions (link), "PUBLISH3 ");
+    fail_conversation (link, 6001, "say hello first");
+    expect_refusal (link, token, TIDE_BROKER_AWAY);
+    assert_string_equal (actions (link), "HELLO ");
+    welcome (link, 6010);
+    assert_string_equal (actions (link), "U42 ");
+    assert_true (tide_link_pending (link) == 0);
+    tide_link_destroy (&link);
+}
+
+/*  A broker cuts a peer that sends it more than it reads: repeated, that would go on for ever. */
+static void what_the_broker_would_not_read_is_refused_here (void **state)
+{
+    (void) state;
+    tide_link_t *link = tide_link_new (&config);
+    tide_buffer_t events = {0};
+    size_t size = TIDE_MESSAGE_SIZE_READ (0u);
+    tide_message_t message = {.kind = TIDE_MESSAGE_PUBLISH};
+    memset (tide_buffer_reserve (&events, size), 0, size);
+    events.size = size - 100;
+    message.publish.events = tide_list (&events, 1);
+    tide_link_start (link, 0);
+    actions (link);
+    uint64_t good = tide_link_request (link, 0, &message);
+    events.size = size;
+    message.publish.events = tide_list (&events, 1);
+    uint64_t large = tide_link_request (link, 0, &message);
+    assert_true (good == 1 && large == 2);
+    welcome (link, 10);
+    tide_link_action_t action;
+    assert_true (tide_link_next_action (link, &action) && action.kind == TIDE_LINK_UP);
+    assert_true (tide_link_next_action (link, &action) && action.kind == TIDE_LINK_SEND);
+    assert_true (action.token == good);
+    expect_refusal (link, large, TIDE_TOO_LARGE);
+    tide_buffer_free (&events);
+    tide_link_destroy (&link);
+}
+
+static void a_broker_with_too_many_peers_says_so (void **state)
+{
+    (void) state;
+    tide_link_t *link = tide_link_new (&config);
+    tide_link_start (link, 0);
+    tide_message_t message = {.kind = TIDE_MESSAGE_FAIL};
+    message.fail.code = TIDE_TOO_MANY;
+    message.fail.message = tide_bytes ("16384 peers are connected already");
+    receive (link, 10, &message);
+    assert_string_equal (tide_link_refusal (link), "16384 peers are connected already");
+    assert_true (tide_link_deadline_ms (link) == 5010);
+    tide_link_destroy (&link);
+}
+
 static void what_was_cancelled_or_answered_before_it_went_out_does_not_go_out (void **state)
 {
     (void) state;
@@ -390,6 +487,9 @@ int main (void)
         cmocka_unit_test (a_broker_that_does_not_know_us_is_greeted_again_but_not_too_fast),
         cmocka_unit_test (a_refused_version_is_kept_and_tried_slowly),
         cmocka_unit_test (g4_what_is_not_answered_is_sent_again_and_again),
+        cmocka_unit_test (g9_a_volatile_publish_neither_waits_nor_is_repeated),
+        cmocka_unit_test (what_the_broker_would_not_read_is_refused_here),
+        cmocka_unit_test (a_broker_with_too_many_peers_says_so),
         cmocka_unit_test (what_was_cancelled_or_answered_before_it_went_out_does_not_go_out),
         cmocka_unit_test (a_snapshot_goes_on_under_its_first_number),
         cmocka_unit_test (requests_are_bounded),
