@@ -160,154 +160,6 @@ static void free_forms (tide_hub_t *self)
     }
 }
 
-/*  -- requests to the broker ------------------------------------------------------------------ */
-
-static void op_leave_connection (tide_hub_t *hub, tide_op_t *op)
-{
-    tide_connection_t *connection = op->connection;
-    if (!connection)
-        return;
-    DL_DELETE2 (connection->ops, op, own_prev, own_next);
-    connection->op_count -= op->weight;
-    op->connection = NULL;
-    tide_hub_pace (hub, connection);
-}
-
-static void op_unlink (tide_hub_t *hub, tide_op_t *op)
-{
-    if (op->token != 0)
-        HASH_DEL (hub->ops, op);
-    if (op->due_ms != 0)
-        DL_DELETE (hub->ops_due, op);
-    op_leave_connection (hub, op);
-    hub->ops_size -= op->size;
-    op->token = op->due_ms = op->size = 0;
-}
-
-static void op_free (tide_op_t *op)
-{
-    tide_reply_free (&op->reply);
-    tide_buffer_free (&op->text);
-    free (op->topic);
-    free (op);
-}
-
-static tide_op_t *op_new (tide_hub_t *hub, tide_message_t *message, tide_op_fn *done)
-{
-    uint64_t token = tide_link_request (hub->link, hub->now_ms, message);
-    if (token == 0)
-        return NULL;
-    tide_op_t *op = tide_alloc (sizeof *op);
-    op->token = token;
-    op->done = done;
-    HASH_ADD (hh, hub->ops, token, sizeof op->token, op);
-    return op;
-}
-
-tide_op_t *tide_op_send (tide_hub_t *hub, tide_message_t *message, tide_op_fn *done,
-                         tide_connection_t *connection)
-{
-    /*  A quarter of the link's places is kept for the feed, so that clients never starve it. */
-    size_t size = message->kind == TIDE_MESSAGE_PUBLISH ? message->publish.events.bytes.size : 0;
-    if (tide_link_pending (hub->link) >= TIDE_LINK_REQUESTS_MAX / 4 * 3
-        || hub->ops_size + size > TIDE_OPS_SIZE_MAX)
-        return NULL;
-    tide_op_t *op = op_new (hub, message, done);
-    if (!op)
-        return NULL;
-    op->due_ms = hub->now_ms + TIDE_OP_TIMEOUT_MS;
-    DL_APPEND (hub->ops_due, op);
-    op->size = size;
-    hub->ops_size += size;
-    op->connection = connection;
-    if (connection) {
-        DL_APPEND2 (connection->ops, op, own_prev, own_next);
-        op->weight = message->kind == TIDE_MESSAGE_PUBLISH ? 1 : TIDE_LARGE_ANSWER_OPS;
-        connection->op_count += op->weight;
-        tide_hub_pace (hub, connection);
-    }
-    return op;
-}
-
-bool tide_op_again (tide_hub_t *hub, tide_op_t *op, tide_message_t *message)
-{
-    uint64_t token = tide_link_request (hub->link, hub->now_ms, message);
-    if (token == 0)
-        return false;
-    op->token = token;
-    op->asked_again = true;
-    HASH_ADD (hh, hub->ops, token, sizeof op->token, op);
-    return true;
-}
-
-void tide_op_cancel (tide_hub_t *hub, tide_op_t *op)
-{
-    tide_link_cancel (hub->link, op->token);
-    op_unlink (hub, op);
-    op_free (op);
-}
-
-/*  Hands the answer (NULL: time is up) to whoever asked. */
-static void op_answer (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
-{
-    HASH_DEL (hub->ops, op);
-    op->token = 0;
-    op->asked_again = false;
-    op->done (hub, op, answer);
-    if (op->asked_again) {
-        if (op->due_ms != 0) {
-            DL_DELETE (hub->ops_due, op);
-            op->due_ms = hub->now_ms + TIDE_OP_TIMEOUT_MS;
-            DL_APPEND (hub->ops_due, op);
-        }
-        return;
-    }
-    op_unlink (hub, op);
-    op_free (op);
-}
-
-/*  What was accepted goes on, though nobody waits for its answer any more. */
-static void op_detach (tide_hub_t *hub, tide_op_t *op)
-{
-    op_leave_connection (hub, op);
-    op->session = NULL;
-    op->join = NULL;
-    tide_reply_free (&op->reply);
-    if (op->due_ms != 0)
-        DL_DELETE (hub->ops_due, op);
-    op->due_ms = 0;
-}
-
-/*  The connection has gone: what it asked for is forgotten, but not what was accepted. */
-static void drop_ops (tide_hub_t *hub, tide_connection_t *connection)
-{
-    tide_op_t *op, *next;
-    DL_FOREACH_SAFE2 (connection->ops, op, next, own_next)
-    {
-        if (op->survives)
-            op_detach (hub, op);
-        else
-            tide_op_cancel (hub, op);
-    }
-}
-
-/*  Nobody waits for ever: whoever does is told; an append may still be answered, and then its `done`
- *  is called once more, without anybody. */
-static void tick_ops (tide_hub_t *hub)
-{
-    while (hub->ops_due && hub->ops_due->due_ms <= hub->now_ms) {
-        tide_op_t *op = hub->ops_due;
-        hub->counters.timeouts++;
-        if (op->survives) {
-            op->done (hub, op, NULL);
-            op_detach (hub, op);
-            continue;
-        }
-        tide_link_cancel (hub->link, op->token);
-        op_answer (hub, op, NULL);
-    }
-}
-
 /*  -- actions --------------------------------------------------------------------------------- */
 
 tide_hub_action_t *tide_hub_queue (tide_hub_t *hub, tide_hub_action_kind_t kind, tide_bytes_t bytes)
@@ -535,7 +387,7 @@ void tide_hub_closed (tide_hub_t *self, uint64_t now_ms, tide_connection_t **con
         tide_session_t *session = connection->sessions;
         tide_session_end (self, &session, false);
     }
-    drop_ops (self, connection);
+    tide_op_drop_all (self, connection);
     forget_timer (self, connection);
     tide_hub_settled (self, connection);
     if (connection->is_writable_asked)
@@ -645,7 +497,7 @@ static void feed_answered (tide_hub_t *hub, tide_op_t *op, const tide_message_t 
 static void request_for_feed (tide_hub_t *self, const tide_feed_action_t *action)
 {
     tide_message_t message = *action->message;
-    tide_op_t *op = op_new (self, &message, feed_answered);
+    tide_op_t *op = tide_op_new (self, &message, feed_answered);
     tide_assert (op);    /* the feed asks for few things at once, see tide_op_send */
     op->tag = action->tag;
 }
@@ -752,7 +604,7 @@ static bool handle_link (tide_hub_t *self, const tide_link_action_t *from, tide_
     case TIDE_LINK_ANSWER:
         HASH_FIND (hh, self->ops, &from->token, sizeof from->token, op);
         if (op)
-            op_answer (self, op, from->message);
+            tide_op_answer (self, op, from->message);
         return false;
     }
     return false;
@@ -833,7 +685,7 @@ void tide_hub_tick (tide_hub_t *self, uint64_t now_ms)
     tide_link_tick (self->link, now_ms);
     tick_heartbeats (self);
     tick_connecting (self);
-    tick_ops (self);
+    tide_op_tick (self);
     tide_deliver_tick (self);
     tide_released_tick (self);
 }

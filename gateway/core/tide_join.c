@@ -535,11 +535,7 @@ static void standing_came (tide_hub_t *hub, tide_op_t *op, const tide_message_t 
         reached (hub, join);
         return;
     }
-    tide_message_t message = {.kind = TIDE_MESSAGE_SNAPSHOT};
-    message.snapshot.request = answer->standing.request;
-    message.snapshot.topic = pattern_of (join);
-    message.snapshot.part = answer->standing.part + 1;
-    if (tide_op_again (hub, op, &message))
+    if (tide_op_next_part (hub, op, &answer->standing, pattern_of (join)))
         join->op = op;
     else
         join_failed (hub, join, TIDE_TOO_MANY, NULL);

@@ -173,30 +173,19 @@ void tide_op_publish (tide_hub_t *hub, tide_session_t *session, json_t *object_o
 
 /*  -- snapshot -------------------------------------------------------------------------------- */
 
-/*  Parts are gathered in op->text, as records; op->tag counts them. */
 static void standing_came (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
 {
     if (!answer || answer->kind != TIDE_MESSAGE_STANDING) {
         tide_reply_fail_answer (hub, &op->reply, answer);
         return;
     }
-    if (answer->standing.part == 0)
-        op->text.size = op->tag = 0;
-    tide_buffer_append_bytes (&op->text, answer->standing.events.bytes);
-    op->tag += answer->standing.events.count;
-    if (op->text.size > TIDE_SNAPSHOT_SIZE_MAX) {
+    tide_gathered_t gathered = tide_op_gather (hub, op, answer);
+    if (gathered == TIDE_GATHERED_TOO_LARGE)
         tide_reply_fail (hub, &op->reply, TIDE_TOO_LARGE, "the snapshot is above 64 MiB");
+    else if (gathered == TIDE_GATHERED_TOO_MANY)
+        tide_reply_fail (hub, &op->reply, TIDE_TOO_MANY, NULL);
+    if (gathered != TIDE_GATHERED_ALL)
         return;
-    }
-    if (answer->standing.more) {
-        tide_message_t message = {.kind = TIDE_MESSAGE_SNAPSHOT};
-        message.snapshot.request = answer->standing.request;
-        message.snapshot.topic = tide_bytes (op->topic);
-        message.snapshot.part = answer->standing.part + 1;
-        if (!tide_op_again (hub, op, &message))
-            tide_reply_fail (hub, &op->reply, TIDE_TOO_MANY, NULL);
-        return;
-    }
     tide_state_t *state = tide_state_new (tide_pattern_is_subtree (tide_bytes (op->topic)));
     tide_list_t events = tide_list (&op->text, (uint32_t) op->tag);
     tide_event_t event;

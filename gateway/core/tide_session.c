@@ -416,24 +416,13 @@ static bool take_record (tide_hub_t *hub, tide_session_t *session, const tide_ev
     return good;
 }
 
-/*  Gathers the parts of the record in op->text; op->tag counts its events. True if it is whole. */
+/*  Gathers the parts of the record. True if it is whole. */
 static bool gather_record (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
 {
-    tide_session_t *session = op->session;
-    if (answer->standing.part == 0)
-        op->text.size = op->tag = 0;
-    tide_buffer_append_bytes (&op->text, answer->standing.events.bytes);
-    op->tag += answer->standing.events.count;
-    if (answer->standing.more) {
-        tide_message_t message = {.kind = TIDE_MESSAGE_SNAPSHOT};
-        message.snapshot.request = answer->standing.request;
-        message.snapshot.topic = tide_bytes (session->topic);
-        message.snapshot.part = answer->standing.part + 1;
-        if (!tide_op_again (hub, op, &message))
-            tide_client_refused (hub, session);
-        return false;
-    }
-    return true;
+    tide_gathered_t gathered = tide_op_gather (hub, op, answer);
+    if (gathered != TIDE_GATHERED_ALL && gathered != TIDE_GATHERED_PART)
+        tide_client_refused (hub, op->session);
+    return gathered == TIDE_GATHERED_ALL;
 }
 
 static bool take_records (tide_hub_t *hub, tide_session_t *session, tide_op_t *op, char lane[128])
@@ -510,8 +499,10 @@ static void read_again (tide_hub_t *hub, tide_session_t *session)
     tide_message_t message = {.kind = TIDE_MESSAGE_SNAPSHOT};
     message.snapshot.topic = tide_bytes (session->topic);
     tide_op_t *op = tide_op_send (hub, &message, record_read_again, session->connection);
-    if (op)
+    if (op) {
         op->session = session;
+        op->topic = tide_copy (session->topic, strlen (session->topic));
+    }
     else
         tide_client_refused (hub, session);
 }
@@ -526,6 +517,7 @@ static void read_record (tide_hub_t *hub, tide_session_t *session, unsigned atte
     tide_op_t *op = tide_op_send (hub, &message, record_read, session->connection);
     if (op) {
         op->session = session;
+        op->topic = tide_copy (session->topic, strlen (session->topic));
         op->number = attempt;
     }
     else

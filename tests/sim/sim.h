@@ -411,7 +411,7 @@ struct sim {
     uint32_t resume_ms;
     uint32_t segment_events; /* of the log; 0: as in life */
     unsigned lane_count, client_count, delay_ms, drop_percent;
-    bool may_wipe, may_damage, may_fill, big_events;
+    bool may_wipe, may_damage, may_fill, may_flood, big_events;
     uint64_t serial; /* for names that are used once */
     uint64_t restart_ms;
 

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ASKS_MAX = 12, FLOOD_MAX = 900 };
+enum { ASKS_MAX = 12, FLOOD_MAX = 2000 };
 
 /*  Topics first, then subtrees. */
 const char *const sim_patterns[SIM_PATTERNS]
@@ -463,7 +463,7 @@ void sim_client_act (sim_t *sim, sim_client_t *client)
         return;
     }
     bool is_deaf = client->deaf_until_ms > sim->now_ms;
-    if (is_deaf && !client->is_json && !sim->big_events && dice < 500) {
+    if (is_deaf && sim->may_flood && !client->is_json) {
         flood (sim, client);
         return;
     }
@@ -473,7 +473,7 @@ void sim_client_act (sim_t *sim, sim_client_t *client)
     else if (dice < 28)
         leave (sim, client);
     else if (dice < 45)
-        client->deaf_until_ms = sim->now_ms + sim_random (sim, 6000);
+        client->deaf_until_ms = sim->now_ms + sim_random (sim, sim->may_flood ? 60000 : 6000);
     else if (dice < 65)
         sim_client_haunt (sim, client);
     else if (dice < 130 && may_ask)

@@ -52,6 +52,7 @@ static void choose_config (sim_t *sim)
     sim->may_damage = sim_chance (sim, 10);
     sim->may_fill = sim_chance (sim, 30);
     sim->big_events = sim_chance (sim, 30);
+    sim->may_flood = !sim->big_events && sim_chance (sim, 15);
 }
 
 sim_t *sim_new (uint64_t seed, uint64_t steps, sim_mutation_t mutation, bool is_verbose)

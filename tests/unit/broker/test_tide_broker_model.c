@@ -169,7 +169,7 @@ static void wait_for (model_t *model, waiting_t waiting)
     model->waiting[model->waiting_count++] = waiting;
 }
 
-static record_t make_record (model_t *model)
+static record_t make_record (model_t *model, bool has_id)
 {
     record_t record = {.topic = choose_topic (model), .key = -1, .id = -1};
     record.content = (unsigned) roll (model, 100000);
@@ -179,7 +179,7 @@ static record_t make_record (model_t *model)
         record.has_lease = !record.removes && roll (model, 4) == 0;
         record.owns = record.has_lease && roll (model, 3) == 0;
     }
-    if (roll (model, 5) < 2)
+    if (has_id)
         record.id = model->next_id++;
     return record;
 }
@@ -211,9 +211,10 @@ static void step_publish (model_t *model)
     waiting_t waiting = {.verdict = ACKED};
     record_t records[4];
     waiting.count = 1 + (uint32_t) roll (model, 4);
+    bool has_ids = roll (model, 5) < 2;
     add_expects (model, &waiting);
     for (uint32_t at = 0; at < waiting.count; at++) {
-        records[at] = make_record (model);
+        records[at] = make_record (model, has_ids);
         add_to_publish (model, &records[at]);
     }
     waiting.request = rig_publish (&model->rig, "a");
@@ -245,7 +246,7 @@ static void step_repeat (model_t *model)
     add_to_publish (model, &again);
     if (roll (model, 5) == 0) {
         /*  With one that is new: neither a repetition nor new. */
-        record_t other = make_record (model);
+        record_t other = make_record (model, true);
         add_to_publish (model, &other);
         waiting.verdict = CONFLICT;
         waiting.count = 2;

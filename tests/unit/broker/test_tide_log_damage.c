@@ -103,6 +103,35 @@ static void events_on_a_damaged_page_are_told_as_damaged (void **state)
     tide_log_close (&log);
 }
 
+static void told_first (void *argument, uint64_t seq, uint64_t segment_first,
+                        const tide_bytes_t *record)
+{
+    uint64_t *first = argument;
+    if (*first == 0) {
+        assert_true (segment_first == 0 && record == NULL);
+        *first = seq;
+    }
+}
+
+/*  Which of those set aside were on the page is not known: everything up to the segments may be. */
+static void damage_among_those_set_aside_is_told_up_to_the_segments (void **state)
+{
+    tide_log_t *log = open_at (*state);
+    fill (log, 1, 3, 400);
+    tide_log_batch_t *batch = tide_log_batch_new ();
+    batch->drop_through = 800;
+    fixture_keep (batch, 3, (uint64_t[]){10, 20, 30});
+    assert_int_equal (fixture_append (log, batch), TIDE_OK);
+    tide_log_close (&log);
+    damage (*state, 20, true, 16);
+    log = open_at (*state);
+    uint64_t first = 0;
+    assert_int_equal (tide_log_scan (log, told_first, &first), TIDE_OK);
+    assert_true (first == 800);
+    assert_true (fixture_count (log).count == 401);
+    tide_log_close (&log);
+}
+
 static void a_truncated_file_is_refused_by_name (void **state)
 {
     tide_log_t *log = open_at (*state);
@@ -259,6 +288,7 @@ int main (void)
         TEST (a_damaged_record_is_named_and_never_served),
         TEST (a_damaged_page_is_refused_after_an_unclean_stop),
         TEST (events_on_a_damaged_page_are_told_as_damaged),
+        TEST (damage_among_those_set_aside_is_told_up_to_the_segments),
         TEST (a_truncated_file_is_refused_by_name),
         TEST (a_file_of_garbage_is_refused),
         TEST (another_programs_file_is_refused),

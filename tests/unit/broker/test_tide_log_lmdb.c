@@ -410,6 +410,25 @@ static void a_full_disk_is_survived (void **state)
     tide_log_close (&log);
 }
 
+/*  What says that something is to be forgotten frees little: it must not write where nothing is. */
+static void forgetting_on_a_full_disk_ends_nothing (void **state)
+{
+    tide_log_t *log = open_at (*state);
+    limit_files (8 << 20);
+    uint64_t next = append_until_full (log, 1, 400);
+    for (unsigned each = 0; each < 300; each++) {
+        tide_log_batch_t *batch = fixture_batch_of (next, 20, 2000);
+        fixture_forget (batch, 1, (uint64_t[]){1});
+        tide_status_t status = fixture_append (log, batch);
+        next += status == TIDE_OK ? 20 : 0;
+        assert_true (status == TIDE_OK || status == TIDE_LOG_FULL);
+    }
+    limit_files (0);
+    assert_int_equal (fixture_append (log, fixture_batch_of (next, 20, 2000)), TIDE_OK);
+    assert_true (fixture_count (log).count == next + 19);
+    tide_log_close (&log);
+}
+
 static void the_map_grows_without_a_restart (void **state)
 {
     tide_log_t *log = open_at (*state);
@@ -570,6 +589,7 @@ int main (void)
         TEST (a_limit_lower_than_the_file_leaves_it_usable),
         TEST (batches_behind_one_that_found_no_room_are_refused_too),
         TEST (a_full_disk_is_survived),
+        TEST (forgetting_on_a_full_disk_ends_nothing),
         TEST (the_map_grows_without_a_restart),
         TEST (batches_that_wait_share_one_commit),
         TEST (g3_a_batch_is_not_seen_before_it_is_synced),

@@ -195,14 +195,16 @@ static void g4_a_joint_publish_is_repeated_as_a_whole_or_not_at_all (void **stat
     assert_int_equal (rig->log.last, 3);
 }
 
-static void g4_one_id_is_not_that_of_two_events (void **state)
+static void g4_all_events_of_a_publish_have_ids_of_their_own_or_none_has (void **state)
 {
     tide_rig_t *rig = *state;
     uint64_t request = publish_three (rig, "a", "b", "a");
-    uint64_t without = publish_three (rig, NULL, "b", NULL);
+    uint64_t some = publish_three (rig, NULL, "b", NULL);
+    uint64_t none = publish_three (rig, NULL, NULL, NULL);
     rig_settle (rig);
     assert_int_equal (rig_refused (rig, request), TIDE_BAD_REQUEST);
-    assert_int_equal (rig_acked (rig, without), 1);
+    assert_int_equal (rig_refused (rig, some), TIDE_BAD_REQUEST);
+    assert_int_equal (rig_acked (rig, none), 1);
 }
 
 static void a_joint_publish_gets_contiguous_sequences_in_one_batch (void **state)
@@ -418,7 +420,7 @@ int main (void)
         TEST (g4_other_content_is_a_conflict),
         TEST (g4_users_do_not_share_ids),
         TEST (g4_a_joint_publish_is_repeated_as_a_whole_or_not_at_all),
-        TEST (g4_one_id_is_not_that_of_two_events),
+        TEST (g4_all_events_of_a_publish_have_ids_of_their_own_or_none_has),
         TEST (a_joint_publish_gets_contiguous_sequences_in_one_batch),
         TEST (a_condition_must_hold),
         TEST (g3_of_two_that_race_one_wins_and_the_other_hears_it_when_that_is_durable),
