@@ -404,11 +404,28 @@ typedef struct {
     tide_lmdb_t *log;
     tide_log_scan_fn *event;
     void *argument;
+    uint64_t set_aside; /* that have still to come */
+    bool has_passed;    /* all that are set aside */
 } scan_t;
+
+/*  A damaged page may look like the end of its tree: what was set aside is counted. Which ones are
+ *  missing is not known, so everything up to `seq` may be. */
+static void pass_set_aside (scan_t *scan, uint64_t seq)
+{
+    scan->has_passed = true;
+    if (scan->set_aside == 0)
+        return;
+    tide_lmdb_note_damaged (scan->log, seq);
+    scan->event (scan->argument, seq, 0, NULL);
+}
 
 static int scan_record (void *argument, const tide_layout_stored_t *stored)
 {
     scan_t *scan = argument;
+    if (stored->segment_first == 0)
+        scan->set_aside -= scan->set_aside > 0;
+    else if (!scan->has_passed)
+        pass_set_aside (scan, stored->segment_first - 1);
     if (stored->damaged)
         tide_lmdb_note_damaged (scan->log, stored->seq);
     scan->event (scan->argument, stored->seq, stored->segment_first,
@@ -427,6 +444,7 @@ static bool scan_damage (scan_t *scan, const tide_layout_table_t *table, uint64_
         uint64_t end = table->count > 0 ? table->at[0].first : last + 1;
         stored.seq = end > *from ? end - 1 : *from;
         scan_record (scan, &stored);
+        scan->set_aside = 0;
         *from = end;
         return table->count > 0;
     }
@@ -458,7 +476,7 @@ static int scan_part (scan_t *scan, MDB_txn *txn, tide_layout_table_t *table, ui
 static tide_status_t lmdb_scan (tide_log_t *base, tide_log_scan_fn *event, void *argument)
 {
     tide_lmdb_t *self = (tide_lmdb_t *) base;
-    scan_t scan = {self, event, argument};
+    scan_t scan = {self, event, argument, lmdb_info (base).set_aside, false};
     tide_layout_table_t table;
     MDB_txn *txn;
     uint64_t from = 1, last = lmdb_info (base).last;
@@ -478,6 +496,8 @@ static tide_status_t lmdb_scan (tide_log_t *base, tide_log_scan_fn *event, void 
     }
     pthread_rwlock_unlock (&self->map_lock);
     tide_layout_table_free (&table);
+    if (rc == MDB_NOTFOUND && !scan.has_passed)
+        pass_set_aside (&scan, last);
     return rc == MDB_NOTFOUND ? TIDE_OK : TIDE_CONFLICT;
 }
 

@@ -82,7 +82,7 @@ test("malformed messages are answered, and the peer that sent them is served on"
 test("a message above --max-payload costs its sender the connection, and nobody else", async (t) => {
     const broker = await Broker.start(t, ["--max-payload", "1000"]);
     const stranger = await Stranger.connect(t, broker.port);
-    stranger.send(Buffer.alloc(2 << 20));
+    stranger.send(Buffer.alloc(10 << 20));
     await until("it to be cut", () => stranger.isClosed);
     await assertServes(broker, 1);
     const pub = await broker.tidemark("pub", "a", "n", JSON.stringify("x".repeat(2000)));

@@ -709,7 +709,11 @@ static uint64_t find_event (sim_t *sim, sim_client_t *client, uint64_t n, uint64
     const sim_record_t *there = disk ? sim_disk_record (disk, offset) : NULL;
     if (seq == 0 && there && there->n == n)
         seq = offset;
-    else if (seq == 0 && publish->epoch == client->epoch)
+    /*  Under a small window of ids it may be there more than once. */
+    for (uint64_t at = client->position + 1; disk && seq == 0 && at <= disk->count; at++)
+        if (disk->records[at - 1].n == n)
+            seq = at;
+    if (seq == 0 && publish->epoch == client->epoch)
         seq = publish->seq;
     if (!disk || seq == 0 || seq > disk->count || disk->records[seq - 1].n != n)
         return 0;
