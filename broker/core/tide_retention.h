@@ -1,10 +1,10 @@
 /*  tide_retention.h - how the history that is kept becomes segments of the log.
  *
- *  A batch begins a new segment when the one before is full, by events or by bytes. In the same commit the oldest
- *  segments are emptied, when there would be too many or when nothing in them is alive; what must
- *  outlive them is set aside, what was lost is written down, and what was set aside earlier and is
- *  not needed any more is forgotten. A commit that fails changes nothing: the next one says all
- *  of it again.
+ *  A batch begins a new segment when the one before is full, by events or by bytes. In the same
+ *  commit the oldest segments are emptied, when there would be too many or when nothing in them is
+ *  alive; what must outlive them is set aside, what was lost is written down, and what was set
+ *  aside earlier and is not needed any more is forgotten. A commit that fails changes nothing: the
+ *  next one says all of it again.
  *  SPDX-License-Identifier: MIT
  */
 #ifndef TIDE_RETENTION_H

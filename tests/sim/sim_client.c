@@ -442,13 +442,13 @@ static void flood (sim_t *sim, sim_client_t *client)
 {
     char position[64];
     sim_position_text (position, sim->disk->epoch, 0);
-    for (unsigned times = 0; times < 8 && client->ask_count < FLOOD_MAX; times++) {
+    for (unsigned times = 0; times < 16 && client->ask_count < FLOOD_MAX; times++) {
         sim_ask_t *made = ask (sim, client, "history",
                                json_pack ("{s:s,s:s,s:i}", "topic", "#", "since", position, "limit",
-                                          50));
+                                          150));
         made->kind = SIM_ASK_HISTORY;
         made->pattern = SIM_PATTERNS - 1;
-        made->limit = 50;
+        made->limit = 150;
     }
 }
 

@@ -204,19 +204,17 @@ void sim_lane_kill (sim_t *sim, sim_lane_t *lane)
     lane->up_at_ms = sim->now_ms + sim_random (sim, sim_chance (sim, 20) ? 10000 : 500);
 }
 
+/*  A fresh socket: marks, and all that was subscribed to and not taken back. */
 static void follow (sim_t *sim, sim_sub_t *sub)
 {
     tide_buffer_t prefix = {0};
     tide_fanout_mark_prefix (&prefix);
-    if (sub == &sim->lanes[0].events || true) {
-        bool has_mark = false;
-        for (size_t at = 0; at < sub->wanted_count; at++)
-            has_mark = has_mark
-                       || (sub->wanted_size[at] == prefix.size
-                           && memcmp (sub->wanted[at], prefix.data, prefix.size) == 0);
-        if (!has_mark)
-            sim_sub_want (sim, sub, tide_buffer_bytes (&prefix));
-    }
+    bool has_mark = false;
+    for (size_t at = 0; at < sub->wanted_count && !has_mark; at++)
+        has_mark = sub->wanted_size[at] == prefix.size
+                   && memcmp (sub->wanted[at], prefix.data, prefix.size) == 0;
+    if (!has_mark)
+        sim_sub_want (sim, sub, tide_buffer_bytes (&prefix));
     tide_buffer_free (&prefix);
     sim_sub_connect (sim, sub);
 }

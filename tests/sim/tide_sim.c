@@ -151,7 +151,7 @@ static int run_mutations (const options_t *options)
 
 int main (int argc, char **argv)
 {
-    options_t options = {.first = 1, .seeds = 100, .steps = 8000};
+    options_t options = {.first = 1, .seeds = 120, .steps = 5000};
     setvbuf (stdout, NULL, _IOLBF, 0);
     if (!parse (&options, argc, argv))
         return usage ("an option is unknown or has no value");

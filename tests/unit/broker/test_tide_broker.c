@@ -115,8 +115,7 @@ static void who_has_not_said_hello_is_told_so (void **state)
 
 static void receive (tide_rig_t *rig, const char *peer, const void *bytes, size_t size)
 {
-    tide_broker_receive (rig->broker, rig->now_ms, tide_bytes (peer),
-                         (tide_bytes_t){bytes, size});
+    tide_broker_receive (rig->broker, rig->now_ms, tide_bytes (peer), (tide_bytes_t){bytes, size});
     rig_drain (rig);
 }
 
@@ -131,8 +130,8 @@ static void what_cannot_be_read_is_answered (void **state)
     /*  Another version is named, to strangers too. */
     receive (rig, "b", "TM\x09\x01\x01x\0", 7);
     assert_int_equal (last_said (rig)->fail.request, 0);
-    assert_non_null (memmem (last_said (rig)->fail.message.data,
-                             last_said (rig)->fail.message.size, "version 9", 9));
+    assert_non_null (memmem (last_said (rig)->fail.message.data, last_said (rig)->fail.message.size,
+                             "version 9", 9));
     /*  A request that can be named is; what is not one is not. */
     receive (rig, "a", "TM\x01\x06\0\0\0\0\0\0\0\x7b", 12);
     assert_int_equal (last_said (rig)->fail.request, 0x7b);

@@ -19,10 +19,8 @@ typedef struct {
 static bench_t bench_new (uint64_t events, uint64_t bytes, uint64_t ms)
 {
     bench_t bench = {.time_ms = 1024 * 1000000};
-    bench.index = tide_index_new (&(tide_index_config_t){.hash_seed = {1, 2},
-                                                         .retain_events = events,
-                                                         .retain_bytes = bytes,
-                                                         .retain_ms = ms});
+    bench.index = tide_index_new (&(tide_index_config_t){
+        .hash_seed = {1, 2}, .retain_events = events, .retain_bytes = bytes, .retain_ms = ms});
     tide_index_set_ghosts_max (bench.index, 100);
     tide_index_settle (bench.index, 0);
     tide_index_begin_segment (bench.index, 1);
@@ -265,8 +263,8 @@ static void g5_an_event_that_the_log_could_not_give_is_lost (void **state)
 static void g5_a_damaged_event_is_lost_for_all_topics (void **state)
 {
     (void) state;
-    tide_index_t *index = tide_index_new (
-        &(tide_index_config_t){.hash_seed = {1, 2}, .retain_events = 100});
+    tide_index_t *index =
+        tide_index_new (&(tide_index_config_t){.hash_seed = {1, 2}, .retain_events = 100});
     tide_index_load_lost (index, tide_bytes ("t"), 3);
     tide_index_load_lost (index, tide_bytes (TIDE_INDEX_LOST_CLIENTS), 2);
     tide_index_load_lost (index, tide_bytes (TIDE_INDEX_LOST_SYSTEM), 4);
@@ -294,8 +292,8 @@ static void g5_a_damaged_event_is_lost_for_all_topics (void **state)
 static void g5_a_log_that_ends_before_its_last_sequence_has_lost_something (void **state)
 {
     (void) state;
-    tide_index_t *index = tide_index_new (
-        &(tide_index_config_t){.hash_seed = {1, 2}, .retain_events = 100});
+    tide_index_t *index =
+        tide_index_new (&(tide_index_config_t){.hash_seed = {1, 2}, .retain_events = 100});
     tide_index_begin_segment (index, 10);
     uint32_t topic = tide_index_hold_topic (index, tide_bytes ("t"));
     tide_index_add (index, &(tide_index_event_t){.seq = 10, .topic = topic, .size = 1});
@@ -305,12 +303,35 @@ static void g5_a_log_that_ends_before_its_last_sequence_has_lost_something (void
     assert_int_equal (tide_index_marks_floor (index), 15);
     tide_index_destroy (&index);
     /*  Nor is it right that nothing is left at all: the last segment is never emptied. */
-    index =
-        tide_index_new (&(tide_index_config_t){.hash_seed = {1, 2}, .retain_events = 100});
+    index = tide_index_new (&(tide_index_config_t){.hash_seed = {1, 2}, .retain_events = 100});
     tide_index_settle (index, 15);
     assert_int_equal (tide_index_lost (index, tide_bytes ("t"), 0), 15);
     assert_int_equal (tide_index_marks_floor (index), 15);
     tide_index_destroy (&index);
+}
+
+static void g5_what_is_missing_between_segments_is_lost_for_all_topics (void **state)
+{
+    (void) state;
+    bench_t bench = bench_new (100, 0, 0);
+    add (&bench, "t", "", false);
+    tide_index_begin_segment (bench.index, 8);
+    bench.last = 7;
+    add (&bench, "t", "", false);
+    assert_int_equal (lost (&bench, "t", 1), 7);
+    assert_int_equal (lost (&bench, "$u", 7), 0);
+    assert_int_equal (tide_index_marks_floor (bench.index), 7);
+    assert_int_equal (count_of (&bench, "t"), 2);
+    assert_null (tide_index_find (bench.index, 5));
+    tide_index_destroy (&bench.index);
+    /*  One that had been set aside spoils no marks. */
+    bench.index =
+        tide_index_new (&(tide_index_config_t){.hash_seed = {1, 2}, .retain_events = 100});
+    tide_index_add_damaged (bench.index, 3, true);
+    tide_index_begin_segment (bench.index, 2);
+    assert_int_equal (tide_index_marks_floor (bench.index), 1);
+    assert_int_equal (lost (&bench, "t", 1), 3);
+    tide_index_destroy (&bench.index);
 }
 
 int main (void)
@@ -326,6 +347,7 @@ int main (void)
         cmocka_unit_test (g5_a_topic_that_is_forgotten_is_told_as_lost),
         cmocka_unit_test (g5_an_event_that_the_log_could_not_give_is_lost),
         cmocka_unit_test (g5_a_damaged_event_is_lost_for_all_topics),
+        cmocka_unit_test (g5_what_is_missing_between_segments_is_lost_for_all_topics),
         cmocka_unit_test (g5_a_log_that_ends_before_its_last_sequence_has_lost_something),
     };
     return cmocka_run_group_tests_name ("tide_index", tests, NULL, NULL);

@@ -161,8 +161,8 @@ static void a_new_event_on_the_key_cancels_all_that (void **state)
     tide_leases_destroy (&leases);
 }
 
-static void an_event_that_is_durable_after_its_lease_was_over_gets_a_period_of_its_own (
-    void **state)
+static void
+an_event_that_is_durable_after_its_lease_was_over_gets_a_period_of_its_own (void **state)
 {
     (void) state;
     tide_leases_t *leases = tide_leases_new (seed);

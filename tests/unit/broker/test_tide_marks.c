@@ -42,8 +42,8 @@ static const char *topics_of (tide_mark_t mark)
     tide_touched_t touched;
     text[0] = 0;
     while (tide_touched_next (&mark.topics, &touched)) {
-        size += (size_t) snprintf (text + size, sizeof text - size, "%.*s",
-                                   TIDE_PRINT (touched.topic));
+        size +=
+            (size_t) snprintf (text + size, sizeof text - size, "%.*s", TIDE_PRINT (touched.topic));
         for (size_t at = 0; at < touched.offsets.size; at += 4)
             size += (size_t) snprintf (text + size, sizeof text - size, "%c%u", at ? ',' : ':',
                                        tide_load_u32 (touched.offsets.data + at));

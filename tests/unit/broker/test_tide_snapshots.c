@@ -191,6 +191,64 @@ static void snapshots_are_limited_in_number_and_time (void **state)
     assert_int_equal (tide_snapshots_count (rig->broker->snapshots), 0);
 }
 
+static void a_part_asks_the_log_for_so_many_at_once (void **state)
+{
+    tide_rig_t *rig = *state;
+    enum { KEYS = 5000 };
+    char key[16];
+    for (unsigned at = 0; at < KEYS; at++) {
+        snprintf (key, sizeof key, "k%u", at);
+        rig_publish_one (rig, "a", "t", key, NULL, "1");
+    }
+    rig_settle (rig);
+    uint64_t request = ask (rig, 0, "t", 0);
+    assert_int_equal (rig->log.fetch[0]->count, 4096);
+    uint32_t count = 0;
+    for (uint32_t part = 1;; part++) {
+        const tide_standing_message_t *standing = standing_of (rig, request);
+        count += standing->events.count;
+        if (!standing->more)
+            break;
+        ask (rig, request, "t", part);
+    }
+    assert_int_equal (count, KEYS);
+}
+
+/*  What changes faster than it can be read. */
+static void one_that_never_ends_is_given_up (void **state)
+{
+    tide_rig_t *rig = *state;
+    tide_log_completion_t completion;
+    rig_append (rig, "t", "k", "1");
+    uint64_t request = ask (rig, 0, "t", 0);
+    rig->now_ms += TIDE_CORE_SNAPSHOT_MS;
+    rig_drain (rig);
+    fake_remove (&rig->log, 0);
+    assert_true (fake_answer (&rig->log, &completion));
+    tide_broker_complete (rig->broker, rig->now_ms, &completion);
+    rig_drain (rig);
+    assert_int_equal (rig_refused (rig, request), TIDE_TIMEOUT);
+    assert_int_equal (tide_snapshots_count (rig->broker->snapshots), 0);
+}
+
+static void no_more_than_so_many_are_under_way (void **state)
+{
+    tide_rig_t *rig = *state;
+    char *json = (char *) tide_alloc (60001);
+    char key[16];
+    memset (json, '1', 60000);
+    for (unsigned at = 0; at < 6; at++) {
+        snprintf (key, sizeof key, "k%u", at);
+        rig_append (rig, "t", key, json);
+    }
+    for (unsigned at = 0; at < TIDE_CORE_SNAPSHOTS_MAX; at++) {
+        assert_int_equal (standing_of (rig, ask (rig, 0, "t", 0))->more, 1);
+        rig_forget_said (rig);
+    }
+    assert_int_equal (rig_refused (rig, ask (rig, 0, "t", 0)), TIDE_TOO_MANY);
+    free (json);
+}
+
 static void a_peer_that_is_gone_ends_its_snapshots (void **state)
 {
     tide_rig_t *rig = *state;
@@ -221,6 +279,9 @@ int main (void)
         TEST (g5_a_standing_event_that_is_damaged_stands_no_more),
         TEST (a_part_of_one_that_is_not_known_begins_anew),
         TEST (snapshots_are_limited_in_number_and_time),
+        TEST (a_part_asks_the_log_for_so_many_at_once),
+        TEST (one_that_never_ends_is_given_up),
+        TEST (no_more_than_so_many_are_under_way),
         TEST (a_peer_that_is_gone_ends_its_snapshots),
         TEST (a_bad_topic_is_refused),
     };

@@ -63,7 +63,10 @@ static void a_walk_finds_what_the_pattern_matches (void **state)
         random = random * 1664525 + 1013904223;
         char name[64];
         unsigned roll = random >> 8;
-        snprintf (name, sizeof name, "%s%s%s%s", roll % 5 == 0 ? "$" : roll % 5 == 1 ? "@" : "",
+        snprintf (name, sizeof name, "%s%s%s%s",
+                  roll % 5 == 0   ? "$"
+                  : roll % 5 == 1 ? "@"
+                                  : "",
                   parts[roll / 5 % PARTS], roll / 64 % 2 ? "/" : "", parts[roll / 128 % PARTS]);
         if (!tide_topic_valid (tide_bytes (name)))
             continue;
