@@ -33,9 +33,9 @@ static double cpu_s (void)
 typedef struct {
     tide_broker_t *broker;
     tide_log_t *log;
-    tide_feed_t *feed;   /* part 1 */
+    tide_feed_t *feed; /* part 1 */
     tide_tape_t *tape;
-    tide_hub_t *hub;     /* part 2 */
+    tide_hub_t *hub; /* part 2 */
     double broker_s, log_s, feed_s, deliver_s;
     uint64_t handed_on, deliveries, bytes;
 } bench_t;
@@ -242,8 +242,7 @@ static void bench_fan_out (unsigned burst)
                              now_ms);
     pump (&self);
     for (unsigned reader = 0; reader < READERS; reader++) {
-        tide_connection_t *connection
-            = tide_hub_open (self.hub, now_ms, TIDE_CLIENT_JSON, NULL);
+        tide_connection_t *connection = tide_hub_open (self.hub, now_ms, TIDE_CLIENT_JSON, NULL);
         tide_hub_frame (self.hub, now_ms, connection,
                         tide_bytes ("{\"op\":\"sub\",\"topic\":\"room/0\"}"), true);
         pump (&self);

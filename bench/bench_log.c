@@ -35,7 +35,7 @@ static double now_s (clockid_t clock)
 typedef struct {
     void *context;
     void *dealer;
-    zmq_msg_t frame;      /* the latest message */
+    zmq_msg_t frame; /* the latest message */
     uint64_t requests;
     uint64_t head;
 } peer_t;
@@ -101,12 +101,12 @@ static void send_publish (peer_t *self, uint64_t number, bool keyed)
               (unsigned long long) (number % 100));
     snprintf (key, sizeof key, "key-%llu", (unsigned long long) number);
     snprintf (id, sizeof id, "bench-%llu", (unsigned long long) self->requests);
-    tide_event_append (&records, &(tide_event_t){.topic = tide_bytes (topic),
-                                                 .name = tide_bytes ("msg"),
-                                                 .key = keyed ? tide_bytes (key)
-                                                              : (tide_bytes_t){0},
-                                                 .id = tide_bytes (id),
-                                                 .payload = tide_buffer_bytes (&payload)});
+    tide_event_append (&records,
+                       &(tide_event_t){.topic = tide_bytes (topic),
+                                       .name = tide_bytes ("msg"),
+                                       .key = keyed ? tide_bytes (key) : (tide_bytes_t){0},
+                                       .id = tide_bytes (id),
+                                       .payload = tide_buffer_bytes (&payload)});
     tide_message_t message = {.kind = TIDE_MESSAGE_PUBLISH};
     message.publish.request = ++self->requests;
     message.publish.events = tide_list (&records, 1);
@@ -223,9 +223,16 @@ int main (int argc, char *argv[])
         return 1;
     }
     data = data ? data : folder;
-    char *options[] = {argv[0],      (char *) "--broker", (char *) "tcp://127.0.0.1:*",
-                       (char *) "--data", (char *) data,  (char *) "--retain-events",
-                       (char *) retain,   (char *) "--log-level", (char *) "warning", NULL};
+    char *options[] = {argv[0],
+                       (char *) "--broker",
+                       (char *) "tcp://127.0.0.1:*",
+                       (char *) "--data",
+                       (char *) data,
+                       (char *) "--retain-events",
+                       (char *) retain,
+                       (char *) "--log-level",
+                       (char *) "warning",
+                       NULL};
     tide_config_t config;
     int exit_status;
     if (!tide_config_main (&config, TIDE_BROKER, 9, options, &exit_status))

@@ -44,8 +44,7 @@ int tide_command_check (int argc, char *argv[])
         if (report.size > 0)
             fwrite (report.data, 1, report.size, status == TIDE_OK ? stdout : stderr);
         if (status != TIDE_OK)
-            fprintf (stderr, "tidemark check: %s: %s\n", arguments[0],
-                     meaning (status));
+            fprintf (stderr, "tidemark check: %s: %s\n", arguments[0], meaning (status));
         exit_status = status == TIDE_OK ? 0 : 1;
         tide_buffer_free (&report);
     }

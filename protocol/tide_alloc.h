@@ -22,7 +22,7 @@ char *tide_copy (const void *data, size_t size);
 _Noreturn void tide_assert_failed (const char *condition, const char *file, int line);
 
 #define tide_assert(condition)                                                                     \
-    ((condition) ? (void)0 : tide_assert_failed (#condition, __FILE__, __LINE__))
+    ((condition) ? (void) 0 : tide_assert_failed (#condition, __FILE__, __LINE__))
 
 #define TIDE_UNUSED_RESULT __attribute__ ((warn_unused_result))
 

@@ -11,12 +11,12 @@ void tide_args_encode (tide_buffer_t *out, const tide_args_t *args)
 {
     tide_assert (args->attachments <= TIDE_ATTACHMENTS_MAX);
     tide_put_u8 (out, args->many ? FORM_MANY : FORM_ONE);
-    tide_put_u8 (out, (uint8_t)args->attachments);
+    tide_put_u8 (out, (uint8_t) args->attachments);
     if (args->attachments > 0)
-        tide_put_u32 (out, (uint32_t)args->json.size);
+        tide_put_u32 (out, (uint32_t) args->json.size);
     tide_buffer_append_bytes (out, args->json);
     for (unsigned at = 0; at < args->attachments; at++) {
-        tide_put_u32 (out, (uint32_t)args->attachment[at].size);
+        tide_put_u32 (out, (uint32_t) args->attachment[at].size);
         tide_buffer_append_bytes (out, args->attachment[at]);
     }
 }

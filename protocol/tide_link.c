@@ -348,8 +348,7 @@ static void greet_again (tide_link_t *self, uint64_t now_ms)
         say_hello (self, now_ms);
 }
 
-static void welcome (tide_link_t *self, uint64_t now_ms, tide_bytes_t bytes,
-                     uint32_t payload_max)
+static void welcome (tide_link_t *self, uint64_t now_ms, tide_bytes_t bytes, uint32_t payload_max)
 {
     if (self->state != LINK_GREETING)
         return;

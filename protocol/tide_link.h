@@ -74,8 +74,8 @@ bool tide_link_is_up (const tide_link_t *self);
 /*  Requests that await their answer. */
 size_t tide_link_pending (const tide_link_t *self);
 
-/*  If the broker refuses this protocol's version, or one more peer, it says so by FAIL; the text, or
- *  NULL. */
+/*  If the broker refuses this protocol's version, or one more peer, it says so by FAIL; the text,
+ * or NULL. */
 const char *tide_link_refusal (const tide_link_t *self);
 
 typedef struct {

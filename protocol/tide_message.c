@@ -80,15 +80,15 @@ static void encode_span (tide_buffer_t *out, tide_bytes_t bytes, field_type_t ty
 {
     if (type == STR) {
         tide_assert (bytes.size <= UINT8_MAX);
-        tide_put_u8 (out, (uint8_t)bytes.size);
+        tide_put_u8 (out, (uint8_t) bytes.size);
     }
     else if (type == TEXT) {
         tide_assert (bytes.size <= UINT16_MAX);
-        tide_put_u16 (out, (uint16_t)bytes.size);
+        tide_put_u16 (out, (uint16_t) bytes.size);
     }
     else {
         tide_assert (bytes.size <= UINT32_MAX);
-        tide_put_u32 (out, (uint32_t)bytes.size);
+        tide_put_u32 (out, (uint32_t) bytes.size);
     }
     tide_buffer_append_bytes (out, bytes);
 }
@@ -97,28 +97,28 @@ static void encode (tide_buffer_t *out, const layout_t *layout, const void *obje
 {
     for (size_t at = 0; at < layout->count; at++) {
         const field_t *field = &layout->fields[at];
-        const void *value = (const char *)object + field->offset;
+        const void *value = (const char *) object + field->offset;
         switch (field->type) {
         case U8:
-            tide_put_u8 (out, *(const uint8_t *)value);
+            tide_put_u8 (out, *(const uint8_t *) value);
             break;
         case U16:
-            tide_put_u16 (out, *(const uint16_t *)value);
+            tide_put_u16 (out, *(const uint16_t *) value);
             break;
         case U32:
-            tide_put_u32 (out, *(const uint32_t *)value);
+            tide_put_u32 (out, *(const uint32_t *) value);
             break;
         case U64:
-            tide_put_u64 (out, *(const uint64_t *)value);
+            tide_put_u64 (out, *(const uint64_t *) value);
             break;
         case STR:
         case TEXT:
         case BLOB:
-            encode_span (out, *(const tide_bytes_t *)value, field->type);
+            encode_span (out, *(const tide_bytes_t *) value, field->type);
             break;
         case LIST:
-            tide_put_u32 (out, ((const tide_list_t *)value)->count);
-            encode_span (out, ((const tide_list_t *)value)->bytes, BLOB);
+            tide_put_u32 (out, ((const tide_list_t *) value)->count);
+            encode_span (out, ((const tide_list_t *) value)->bytes, BLOB);
             break;
         }
     }
@@ -153,16 +153,16 @@ static tide_status_t decode_field (tide_reader_t *reader, const field_t *field, 
 {
     switch (field->type) {
     case U8:
-        *(uint8_t *)value = tide_take_u8 (reader);
-        return field->limit == 0 || *(uint8_t *)value <= field->limit ? TIDE_OK : TIDE_BAD_REQUEST;
+        *(uint8_t *) value = tide_take_u8 (reader);
+        return field->limit == 0 || *(uint8_t *) value <= field->limit ? TIDE_OK : TIDE_BAD_REQUEST;
     case U16:
-        *(uint16_t *)value = tide_take_u16 (reader);
+        *(uint16_t *) value = tide_take_u16 (reader);
         return TIDE_OK;
     case U32:
-        *(uint32_t *)value = tide_take_u32 (reader);
+        *(uint32_t *) value = tide_take_u32 (reader);
         return TIDE_OK;
     case U64:
-        *(uint64_t *)value = tide_take_u64 (reader);
+        *(uint64_t *) value = tide_take_u64 (reader);
         return TIDE_OK;
     case STR:
     case TEXT:
@@ -172,7 +172,7 @@ static tide_status_t decode_field (tide_reader_t *reader, const field_t *field, 
                                             : tide_take_u32 (reader);
         if (field->limit > 0 && size > field->limit)
             return TIDE_TOO_LARGE;
-        *(tide_bytes_t *)value = tide_take_bytes (reader, size);
+        *(tide_bytes_t *) value = tide_take_bytes (reader, size);
         return TIDE_OK;
     }
     case LIST: {
@@ -191,7 +191,7 @@ static tide_status_t decode (tide_reader_t *reader, const layout_t *layout, void
 {
     for (size_t at = 0; at < layout->count; at++) {
         const field_t *field = &layout->fields[at];
-        tide_status_t status = decode_field (reader, field, (char *)object + field->offset);
+        tide_status_t status = decode_field (reader, field, (char *) object + field->offset);
         if (status != TIDE_OK)
             return status;
         if (reader->failed)
@@ -220,7 +220,7 @@ bool tide_list_next (tide_list_t *list, tide_bytes_t *record)
 
 void tide_list_append (tide_buffer_t *list, tide_bytes_t record)
 {
-    tide_put_u32 (list, (uint32_t)record.size);
+    tide_put_u32 (list, (uint32_t) record.size);
     tide_buffer_append_bytes (list, record);
 }
 
@@ -229,7 +229,7 @@ static void append_record (tide_buffer_t *list, const layout_t *layout, const vo
     size_t start = list->size;
     tide_put_u32 (list, 0);
     encode (list, layout, record);
-    tide_store_u32 (list->data + start, (uint32_t)(list->size - start - 4));
+    tide_store_u32 (list->data + start, (uint32_t) (list->size - start - 4));
 }
 
 static bool decode_record (tide_bytes_t bytes, const layout_t *layout, void *record)
@@ -261,7 +261,7 @@ void tide_message_encode (tide_buffer_t *out, const tide_message_t *message)
 {
     tide_buffer_append (out, "TM", 2);
     tide_put_u8 (out, TIDE_PROTOCOL_VERSION);
-    tide_put_u8 (out, (uint8_t)message->kind);
+    tide_put_u8 (out, (uint8_t) message->kind);
     encode (out, &kinds[message->kind].layout, &message->hello);
 }
 
@@ -296,7 +296,7 @@ tide_status_t tide_message_decode (tide_bytes_t bytes, tide_message_t *message, 
 
 const char *tide_message_name (tide_message_kind_t kind)
 {
-    bool known = (unsigned)kind < TIDE_MESSAGE_KINDS && kinds[kind].layout.name;
+    bool known = (unsigned) kind < TIDE_MESSAGE_KINDS && kinds[kind].layout.name;
     return known ? kinds[kind].layout.name : "?";
 }
 
@@ -361,7 +361,7 @@ bool tide_fanout_split (tide_bytes_t frame, tide_bytes_t *prefix, tide_bytes_t *
     const uint8_t *end = frame.size > 0 ? memchr (frame.data, 0, frame.size) : NULL;
     if (!end)
         return false;
-    size_t size = (size_t)(end - frame.data);
+    size_t size = (size_t) (end - frame.data);
     *prefix = (tide_bytes_t){frame.data, size};
     *message = (tide_bytes_t){end + 1, frame.size - size - 1};
     return true;

@@ -14,7 +14,7 @@ static const struct {
 
 static unsigned known (tide_status_t status)
 {
-    return (unsigned)status < TIDE_STATUS_COUNT ? (unsigned)status : TIDE_BAD_REQUEST;
+    return (unsigned) status < TIDE_STATUS_COUNT ? (unsigned) status : TIDE_BAD_REQUEST;
 }
 
 const char *tide_status_name (tide_status_t status)

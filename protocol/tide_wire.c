@@ -13,7 +13,7 @@
 
 tide_bytes_t tide_bytes (const char *text)
 {
-    return (tide_bytes_t){(const uint8_t *)text, strlen (text)};
+    return (tide_bytes_t){(const uint8_t *) text, strlen (text)};
 }
 
 bool tide_bytes_equal (tide_bytes_t one, tide_bytes_t other)
@@ -73,11 +73,11 @@ void tide_buffer_printf (tide_buffer_t *self, const char *format, ...)
     int size = vsnprintf (NULL, 0, format, arguments);
     va_end (arguments);
     tide_assert (size >= 0);
-    char *at = (char *)tide_buffer_reserve (self, (size_t)size + 1);
+    char *at = (char *) tide_buffer_reserve (self, (size_t) size + 1);
     va_start (arguments, format);
-    vsnprintf (at, (size_t)size + 1, format, arguments);
+    vsnprintf (at, (size_t) size + 1, format, arguments);
     va_end (arguments);
-    self->size += (size_t)size;
+    self->size += (size_t) size;
 }
 
 tide_bytes_t tide_buffer_bytes (const tide_buffer_t *self)
@@ -169,7 +169,7 @@ uint8_t tide_take_u8 (tide_reader_t *self)
 uint16_t tide_take_u16 (tide_reader_t *self)
 {
     tide_bytes_t bytes = tide_take_bytes (self, 2);
-    return bytes.data ? (uint16_t)((unsigned)bytes.data[0] << 8 | bytes.data[1]) : 0;
+    return bytes.data ? (uint16_t) ((unsigned) bytes.data[0] << 8 | bytes.data[1]) : 0;
 }
 
 uint32_t tide_take_u32 (tide_reader_t *self)

@@ -31,7 +31,7 @@ int tide_bytes_compare (tide_bytes_t one, tide_bytes_t other);
 bool tide_bytes_is (tide_bytes_t bytes, const char *text);
 
 /*  For printf: printf ("%.*s", TIDE_PRINT (bytes)). */
-#define TIDE_PRINT(bytes) (int)(bytes).size, (const char *)(bytes).data
+#define TIDE_PRINT(bytes) (int) (bytes).size, (const char *) (bytes).data
 
 /*  A buffer that grows. Zero-initialise it; free with tide_buffer_free. */
 typedef struct {

@@ -112,8 +112,8 @@ static void link_subtrees (tide_hub_t *hub, tide_bytes_t topic, tide_item_t item
         if (size < topic.size && topic.data[size] != '/')
             continue;
         memcpy (pattern + size, "/#", 2);
-        tide_channel_t *channel
-            = tide_channel_find (hub, (tide_bytes_t){(uint8_t *) pattern, size + 2});
+        tide_channel_t *channel =
+            tide_channel_find (hub, (tide_bytes_t){(uint8_t *) pattern, size + 2});
         if (channel)
             link_item (hub, channel, item);
     }

@@ -35,8 +35,7 @@ void tide_client_json_opened (tide_hub_t *hub, tide_session_t *session)
                         session->recovered ? "true" : "false");
     const char *comma = "";
     tide_member_t *member;
-    DL_FOREACH2 (session->members, member, own_next)
-    {
+    DL_FOREACH2 (session->members, member, own_next) {
         tide_buffer_append_text (&text, comma);
         tide_json_string (&text, tide_channel_pattern (member->channel));
         comma = ",";
@@ -59,8 +58,7 @@ static void do_hello (tide_hub_t *hub, tide_connection_t *connection, json_t *ob
     else if (pid && !json_is_string (pid))
         tide_reply_fail (hub, reply, TIDE_BAD_REQUEST, "session is a string");
     else if (!tide_since_json (since, json_object_get (object, "epoch"), &position)
-             || position.kind == TIDE_SINCE_SNAPSHOT
-             || (since && position.kind != TIDE_SINCE_SEQ))
+             || position.kind == TIDE_SINCE_SNAPSHOT || (since && position.kind != TIDE_SINCE_SEQ))
         tide_reply_fail (hub, reply, TIDE_BAD_REQUEST, "since is a sequence or epoch:seq");
     else {
         connection->wants_welcome = true;
@@ -110,7 +108,8 @@ static void perform (tide_hub_t *hub, tide_connection_t *connection, const char 
     /*  Without a hello: a session that nobody can resume, and so without a record. */
     tide_session_t *session = connection->sessions;
     if (!session)
-        session = tide_session_open (hub, connection, "/", "", false, (tide_bytes_t){0}, false, 0, 0);
+        session =
+            tide_session_open (hub, connection, "/", "", false, (tide_bytes_t){0}, false, 0, 0);
     if (strcmp (op, "sub") == 0)
         do_sub (hub, session, object, reply);
     else if (strcmp (op, "unsub") == 0)

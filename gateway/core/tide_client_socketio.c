@@ -16,8 +16,8 @@ void tide_client_socketio_open (tide_hub_t *hub, tide_connection_t *connection)
     char sid[40];
     tide_hub_random (hub, "eio", sid, sizeof sid);
     tide_buffer_t packet = {0};
-    tide_engineio_open (&connection->engineio, &hub->config.engineio, hub->now_ms,
-                        tide_bytes (sid), &packet);
+    tide_engineio_open (&connection->engineio, &hub->config.engineio, hub->now_ms, tide_bytes (sid),
+                        &packet);
     tide_hub_send_text (hub, connection, tide_buffer_bytes (&packet));
     tide_buffer_free (&packet);
 }
@@ -87,16 +87,16 @@ static void connect_namespace (tide_hub_t *hub, tide_connection_t *connection,
     const json_t *offset = json_object_get (packet->data, "offset");
     uint64_t epoch = 0, seq = 0;
     bool has_position = json_is_string (offset);
-    bool good = json_is_string (pid)
-                && (!has_position || tide_position_json (offset, &epoch, &seq));
+    bool good =
+        json_is_string (pid) && (!has_position || tide_position_json (offset, &epoch, &seq));
     char name[TIDE_NAME_SIZE_MAX + 1];
     snprintf (name, sizeof name, "%.*s", TIDE_PRINT (nsp));
     tide_hub_settled (hub, connection);
-    tide_session_open (hub, connection, name, "", !is_listed (hub->config.no_recovery, nsp),
-                       good ? (tide_bytes_t){(const uint8_t *) json_string_value (pid),
-                                             json_string_length (pid)}
-                            : (tide_bytes_t){0},
-                       has_position, epoch, seq);
+    tide_session_open (
+        hub, connection, name, "", !is_listed (hub->config.no_recovery, nsp),
+        good ? (tide_bytes_t){(const uint8_t *) json_string_value (pid), json_string_length (pid)}
+             : (tide_bytes_t){0},
+        has_position, epoch, seq);
 }
 
 static void socketio_opened (tide_hub_t *hub, tide_session_t *session)
@@ -108,7 +108,8 @@ static void socketio_opened (tide_hub_t *hub, tide_session_t *session)
     tide_buffer_free (&packet);
 }
 
-/*  -- the gateway's own events ------------------------------------------------------------------ */
+/*  -- the gateway's own events ------------------------------------------------------------------
+ */
 
 static tide_bytes_t topic_of (const json_t *object)
 {

@@ -35,9 +35,10 @@ static void add_pending (tide_session_t *session, tide_member_t *member)
         return;
     member->is_pending = true;
     if (session->pending_count == session->pending_capacity) {
-        session->pending_capacity = session->pending_capacity > 0 ? session->pending_capacity * 2 : 2;
-        session->pending = tide_realloc (session->pending,
-                                         session->pending_capacity * sizeof *session->pending);
+        session->pending_capacity =
+            session->pending_capacity > 0 ? session->pending_capacity * 2 : 2;
+        session->pending =
+            tide_realloc (session->pending, session->pending_capacity * sizeof *session->pending);
     }
     session->pending[session->pending_count++] = member;
 }
@@ -93,8 +94,8 @@ static tide_member_t *first_pending (tide_hub_t *hub, tide_session_t *session, t
 static tide_bytes_t wire_form (tide_hub_t *hub, uint64_t number, const tide_member_t *member)
 {
     bool is_kept = member->form != TIDE_FORM_NONE;
-    tide_bytes_t bytes
-        = is_kept ? tide_tape_form (hub->tape, number, member->form) : (tide_bytes_t){0};
+    tide_bytes_t bytes =
+        is_kept ? tide_tape_form (hub->tape, number, member->form) : (tide_bytes_t){0};
     if (bytes.size > 0)
         return bytes;
     tide_tape_entry_t entry = tide_tape_entry (hub->tape, number);
@@ -248,8 +249,7 @@ static uint32_t append_wants (tide_session_t *session, tide_buffer_t *wants)
 {
     uint32_t count = 0;
     tide_member_t *member;
-    DL_FOREACH2 (session->members, member, own_next)
-    {
+    DL_FOREACH2 (session->members, member, own_next) {
         if (member->is_suspended)
             continue;
         tide_want_t want = {tide_channel_pattern (member->channel),
@@ -360,8 +360,7 @@ static bool deliver_page (tide_hub_t *hub, tide_session_t *session, tide_buffer_
 static bool can_be_live (tide_hub_t *hub, tide_session_t *session)
 {
     tide_member_t *member;
-    DL_FOREACH2 (session->members, member, own_next)
-    {
+    DL_FOREACH2 (session->members, member, own_next) {
         if (member->is_suspended)
             continue;
         tide_channel_trim (hub, member->channel);
@@ -376,12 +375,11 @@ static void become_live (tide_session_t *session)
 {
     clear_pending (session);
     tide_member_t *member;
-    DL_FOREACH2 (session->members, member, own_next)
-    {
+    DL_FOREACH2 (session->members, member, own_next) {
         if (member->is_suspended)
             continue;
-        member->next
-            = tide_channel_behind (member->channel, later (session->cursor, member->joined));
+        member->next =
+            tide_channel_behind (member->channel, later (session->cursor, member->joined));
         if (member->next < member->channel->end)
             add_pending (session, member);
     }
@@ -440,13 +438,11 @@ void tide_deliver_pump (tide_hub_t *hub)
 static void drop_old_pages (tide_hub_t *hub)
 {
     tide_page_t *page, *next_page;
-    HASH_ITER (hh, hub->pages, page, next_page)
-    {
+    HASH_ITER (hh, hub->pages, page, next_page) {
         if (!page->is_there || page->since_ms + TIDE_PAGE_KEEP_MS >= hub->now_ms)
             continue;
         tide_session_t *session, *next;
-        DL_FOREACH_SAFE2 (page->readers, session, next, page_next)
-        {
+        DL_FOREACH_SAFE2 (page->readers, session, next, page_next) {
             tide_hub_ask_writable (hub, session->connection);
             tide_deliver_forget_page (hub, session);
         }

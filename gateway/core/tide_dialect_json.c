@@ -40,7 +40,7 @@ json_t *tide_json_parse (tide_bytes_t text, const char **why)
     }
     json_error_t error;
     json_t *value =
-        json_loadb ((const char *)text.data, text.size, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+        json_loadb ((const char *) text.data, text.size, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
     if (value)
         return value;
     /* jansson quotes what it stumbled over, which may be a secret, or no UTF-8 */
@@ -83,7 +83,7 @@ static void append_number (tide_buffer_t *out, uint64_t number)
     char digits[20];
     size_t at = sizeof digits;
     do {
-        digits[--at] = (char)('0' + number % 10);
+        digits[--at] = (char) ('0' + number % 10);
         number /= 10;
     } while (number > 0);
     tide_buffer_append (out, digits + at, sizeof digits - at);
@@ -91,7 +91,7 @@ static void append_number (tide_buffer_t *out, uint64_t number)
 
 static void append_integer (tide_buffer_t *out, json_int_t integer)
 {
-    uint64_t magnitude = (uint64_t)integer;
+    uint64_t magnitude = (uint64_t) integer;
     if (integer < 0) {
         tide_put_u8 (out, '-');
         magnitude = 0 - magnitude;
@@ -123,7 +123,8 @@ typedef bool (substitute_fn) (void *context, tide_buffer_t *out, const json_t *o
 
 static tide_bytes_t string_bytes (const json_t *string)
 {
-    return (tide_bytes_t){(const uint8_t *)json_string_value (string), json_string_length (string)};
+    return (tide_bytes_t){(const uint8_t *) json_string_value (string),
+                          json_string_length (string)};
 }
 
 static void append_value (tide_buffer_t *out, const json_t *value, substitute_fn *substitute,
@@ -132,7 +133,7 @@ static void append_value (tide_buffer_t *out, const json_t *value, substitute_fn
 static void append_object (tide_buffer_t *out, const json_t *value, substitute_fn *substitute,
                            void *context)
 {
-    json_t *object = (json_t *)value; /* jansson's iterators take no const */
+    json_t *object = (json_t *) value; /* jansson's iterators take no const */
     tide_put_u8 (out, '{');
     bool is_first = true;
     for (void *at = json_object_iter (object); at; at = json_object_iter_next (object, at)) {
@@ -192,7 +193,7 @@ void tide_json_value (tide_buffer_t *out, const json_t *value)
 void tide_base64_encode (tide_buffer_t *out, tide_bytes_t bytes)
 {
     size_t room = sodium_base64_ENCODED_LEN (bytes.size, BASE64);
-    char *at = (char *)tide_buffer_reserve (out, room);
+    char *at = (char *) tide_buffer_reserve (out, room);
     sodium_bin2base64 (at, room, bytes.data, bytes.size, BASE64);
     out->size += room - 1; /* without its NUL */
 }
@@ -204,7 +205,7 @@ bool tide_base64_decode (tide_buffer_t *out, tide_bytes_t text)
             return false;
     size_t room = text.size / 4 * 3 + 3, size = 0;
     uint8_t *at = tide_buffer_reserve (out, room);
-    if (sodium_base642bin (at, room, (const char *)text.data, text.size, NULL, &size, NULL, BASE64)
+    if (sodium_base642bin (at, room, (const char *) text.data, text.size, NULL, &size, NULL, BASE64)
         != 0)
         return false;
     out->size += size;
@@ -333,7 +334,7 @@ static bool is_deeper (const json_t *value, unsigned levels)
     for (size_t at = 0; at < json_array_size (value); at++)
         if (is_deeper (json_array_get (value, at), levels - 1))
             return true;
-    json_t *object = (json_t *)value; /* jansson's iterators take no const */
+    json_t *object = (json_t *) value; /* jansson's iterators take no const */
     for (void *at = json_object_iter (object); at; at = json_object_iter_next (object, at))
         if (is_deeper (json_object_iter_value (at), levels - 1))
             return true;
@@ -531,7 +532,7 @@ bool tide_epoch_parse (tide_bytes_t text, uint64_t *epoch)
         bool is_digit = byte >= '0' && byte <= '9';
         if (!is_digit && (lower < 'a' || lower > 'f'))
             return false;
-        value = value << 4 | (uint64_t)(is_digit ? byte - '0' : lower - 'a' + 10);
+        value = value << 4 | (uint64_t) (is_digit ? byte - '0' : lower - 'a' + 10);
     }
     *epoch = value;
     return value > 0;
@@ -541,7 +542,7 @@ static bool parse_digits (tide_bytes_t text, uint64_t *number)
 {
     *number = 0;
     for (size_t at = 0; at < text.size; at++) {
-        unsigned digit = (unsigned)text.data[at] - '0';
+        unsigned digit = (unsigned) text.data[at] - '0';
         if (digit > 9 || *number > (UINT64_MAX - digit) / 10)
             return false;
         *number = *number * 10 + digit;
@@ -555,7 +556,7 @@ bool tide_position_parse (tide_bytes_t text, uint64_t *epoch, uint64_t *seq)
     const uint8_t *colon = text.size > 0 ? memchr (text.data, ':', text.size) : NULL;
     if (!colon)
         return parse_digits (text, seq);
-    size_t size = (size_t)(colon - text.data);
+    size_t size = (size_t) (colon - text.data);
     return tide_epoch_parse ((tide_bytes_t){text.data, size}, epoch)
            && parse_digits ((tide_bytes_t){colon + 1, text.size - size - 1}, seq);
 }
@@ -566,15 +567,15 @@ bool tide_position_json (const json_t *value, uint64_t *epoch, uint64_t *seq)
     if (json_is_string (value))
         return tide_position_parse (string_bytes (value), epoch, seq);
     if (json_is_integer (value) && json_integer_value (value) >= 0) {
-        *seq = (uint64_t)json_integer_value (value);
+        *seq = (uint64_t) json_integer_value (value);
         return true;
     }
     /* 42.0 is 42: up to where doubles hold every whole number */
     double real = json_is_real (value) ? json_real_value (value) : -1;
     if (!(real >= 0 && real <= 9007199254740992.0))
         return false;
-    *seq = (uint64_t)real;
-    return (double)*seq == real;
+    *seq = (uint64_t) real;
+    return (double) *seq == real;
 }
 
 void tide_position_text (tide_buffer_t *out, uint64_t epoch, uint64_t seq)

@@ -35,7 +35,7 @@ void tide_engineio_refusal (tide_buffer_t *out, int code)
         [TIDE_ENGINEIO_FORBIDDEN] = "Forbidden",
         [TIDE_ENGINEIO_UNSUPPORTED_VERSION] = "Unsupported protocol version",
     };
-    int count = (int)(sizeof messages / sizeof messages[0]);
+    int count = (int) (sizeof messages / sizeof messages[0]);
     if (code < 0 || code >= count)
         code = TIDE_ENGINEIO_BAD_REQUEST;
     tide_buffer_printf (out, "{\"code\":%d,\"message\":\"%s\"}", code, messages[code]);

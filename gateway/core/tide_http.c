@@ -40,7 +40,7 @@ bool tide_percent_decode (tide_bytes_t text, bool is_query, tide_buffer_t *out)
         int byte = take_decoded (&reader, is_query);
         if (byte < 0)
             return false;
-        at[size++] = (uint8_t)byte;
+        at[size++] = (uint8_t) byte;
     }
     out->size = size;
     return true;
@@ -84,7 +84,7 @@ static tide_bytes_t split (tide_bytes_t bytes, uint8_t byte, tide_bytes_t *rest)
         *rest = (tide_bytes_t){0};
         return bytes;
     }
-    size_t size = (size_t)(found - bytes.data);
+    size_t size = (size_t) (found - bytes.data);
     *rest = (tide_bytes_t){found + 1, bytes.size - size - 1};
     return (tide_bytes_t){bytes.data, size};
 }
@@ -96,7 +96,7 @@ static bool is_name (tide_bytes_t text, const char *name)
     size_t size = strlen (name), at = 0;
     while (reader.remaining > 0) {
         int byte = take_decoded (&reader, true);
-        if (byte < 0 || at == size || byte != (uint8_t)name[at])
+        if (byte < 0 || at == size || byte != (uint8_t) name[at])
             return false;
         at++;
     }

@@ -128,7 +128,7 @@ void tide_hub_random (tide_hub_t *hub, const char *what, char *text, size_t size
 typedef struct tide_form_entry {
     UT_hash_handle hh;
     unsigned number;
-    char name[];    /* kind, meta, offset, namespace */
+    char name[]; /* kind, meta, offset, namespace */
 } form_entry_t;
 
 unsigned tide_hub_form (tide_hub_t *hub, const tide_form_t *form)
@@ -153,8 +153,7 @@ unsigned tide_hub_form (tide_hub_t *hub, const tide_form_t *form)
 static void free_forms (tide_hub_t *self)
 {
     form_entry_t *entry, *next;
-    HASH_ITER (hh, self->forms, entry, next)
-    {
+    HASH_ITER (hh, self->forms, entry, next) {
         HASH_DEL (self->forms, entry);
         free (entry);
     }
@@ -428,7 +427,7 @@ static void take_outbox (tide_hub_t *self, tide_connection_t *connection)
     tide_buffer_t *outbox = &connection->outbox;
     while (connection->outbox_at < outbox->size && self->write.size < self->config.write_size_max) {
         size_t size = frame_size ((tide_bytes_t){outbox->data + connection->outbox_at,
-                                                        outbox->size - connection->outbox_at});
+                                                 outbox->size - connection->outbox_at});
         tide_assert (size > 0);
         tide_buffer_append (&self->write, outbox->data + connection->outbox_at, size);
         connection->outbox_at += size;
@@ -452,8 +451,7 @@ tide_bytes_t tide_hub_write (tide_hub_t *self, uint64_t now_ms, tide_connection_
     take_outbox (self, connection);
     bool more = connection->outbox.size > 0;
     tide_session_t *session;
-    DL_FOREACH (connection->sessions, session)
-    {
+    DL_FOREACH (connection->sessions, session) {
         if (more || connection->is_closing)
             break;
         if (session->state < TIDE_SESSION_OPEN)
@@ -498,7 +496,7 @@ static void request_for_feed (tide_hub_t *self, const tide_feed_action_t *action
 {
     tide_message_t message = *action->message;
     tide_op_t *op = tide_op_new (self, &message, feed_answered);
-    tide_assert (op);    /* the feed asks for few things at once, see tide_op_send */
+    tide_assert (op); /* the feed asks for few things at once, see tide_op_send */
     op->tag = action->tag;
 }
 
@@ -518,8 +516,7 @@ static void subscribe (tide_hub_t *self, tide_hub_action_kind_t kind, tide_bytes
 static void change_epoch (tide_hub_t *self)
 {
     tide_channel_t *channel, *next_channel;
-    HASH_ITER (hh, self->channels, channel, next_channel)
-    {
+    HASH_ITER (hh, self->channels, channel, next_channel) {
         channel->is_joined = false;
         channel->begin = channel->end;
     }
@@ -585,7 +582,8 @@ static void link_is_up (tide_hub_t *self, const tide_message_t *message)
 }
 
 /*  True if the action is the shell's to do. */
-static bool handle_link (tide_hub_t *self, const tide_link_action_t *from, tide_hub_action_t *action)
+static bool handle_link (tide_hub_t *self, const tide_link_action_t *from,
+                         tide_hub_action_t *action)
 {
     tide_op_t *op;
     switch (from->kind) {

@@ -24,7 +24,8 @@
 #include <uthash.h>
 #include <utlist.h>
 
-/*  Requests of a client that were not answered for this long fail, so that nobody waits for ever. */
+/*  Requests of a client that were not answered for this long fail, so that nobody waits for ever.
+ */
 #define TIDE_OP_TIMEOUT_MS 10000
 /*  Answers that a client may leave lying before nothing more is read from it. */
 #define TIDE_OUTBOX_PAUSE_SIZE (256u << 10)
@@ -71,18 +72,18 @@ typedef struct tide_op tide_op_t;
 typedef struct {
     tide_client_kind_t kind;
     const char *nsp;
-    bool meta;      /* a second argument with topic, seq, key, time, from */
-    bool offset;    /* a last argument with the position, for recovery */
+    bool meta;   /* a second argument with topic, seq, key, time, from */
+    bool offset; /* a last argument with the position, for recovery */
 } tide_form_t;
 
 /*  To whom an answer goes, and how. Copies share the json. */
 typedef struct {
     enum { TIDE_REPLY_NONE, TIDE_REPLY_ACK, TIDE_REPLY_JSON, TIDE_REPLY_HTTP } kind;
     tide_connection_t *connection;
-    char *nsp;          /* ACK */
-    uint64_t ack;       /* ACK: its id */
-    json_t *id;         /* JSON: the client's id, or NULL */
-    uint64_t ticket;    /* HTTP */
+    char *nsp;       /* ACK */
+    uint64_t ack;    /* ACK: its id */
+    json_t *id;      /* JSON: the client's id, or NULL */
+    uint64_t ticket; /* HTTP */
 } tide_reply_t;
 
 /*  -- requests to the broker ------------------------------------------------------------------ */
@@ -94,29 +95,29 @@ typedef void (tide_op_fn) (tide_hub_t *hub, tide_op_t *op, const tide_message_t 
 struct tide_op {
     uint64_t token;
     tide_op_fn *done;
-    uint64_t due_ms;           /* 0: waits for ever */
+    uint64_t due_ms; /* 0: waits for ever */
     tide_connection_t *connection;
     tide_session_t *session;
     tide_join_t *join;
     tide_page_t *page;
     uint64_t tag;
-    uint64_t number;           /* the op's own use */
+    uint64_t number; /* the op's own use */
     tide_reply_t reply;
-    tide_buffer_t text;        /* what is gathered over several answers */
+    tide_buffer_t text; /* what is gathered over several answers */
     char *topic;
-    size_t size;               /* of the request, as it counts against TIDE_OPS_SIZE_MAX */
-    unsigned weight;           /* how much it counts for against TIDE_CONNECTION_OPS_MAX */
-    bool survives;             /* goes on when the connection has gone: what was accepted is done */
+    size_t size;     /* of the request, as it counts against TIDE_OPS_SIZE_MAX */
+    unsigned weight; /* how much it counts for against TIDE_CONNECTION_OPS_MAX */
+    bool survives;   /* goes on when the connection has gone: what was accepted is done */
     bool asked_again;
     UT_hash_handle hh;
-    tide_op_t *prev, *next;    /* in the hub, by due time */
+    tide_op_t *prev, *next;         /* in the hub, by due time */
     tide_op_t *own_prev, *own_next; /* in the connection */
 };
 
 /*  -- topics of the lane ---------------------------------------------------------------------- */
 
 typedef struct {
-    uint64_t number;  /* on the tape */
+    uint64_t number; /* on the tape */
     uint64_t seq;
 } tide_item_t;
 
@@ -125,14 +126,14 @@ struct tide_channel {
     UT_hash_handle hh;
     size_t size;
     char *pattern;
-    bool is_joined;        /* the feed's watermark speaks for it */
-    bool is_touched;       /* something was laid on since members were told */
-    uint64_t horizon;      /* all of it behind this, and up to the watermark, is in items */
-    tide_item_t *items;    /* ring of capacity (a power of two); those at index begin … end - 1 */
+    bool is_joined;     /* the feed's watermark speaks for it */
+    bool is_touched;    /* something was laid on since members were told */
+    uint64_t horizon;   /* all of it behind this, and up to the watermark, is in items */
+    tide_item_t *items; /* ring of capacity (a power of two); those at index begin … end - 1 */
     uint64_t begin, end, capacity;
     tide_member_t *members;
-    tide_join_t *waiting;  /* for is_joined */
-    unsigned users;        /* members and joins */
+    tide_join_t *waiting; /* for is_joined */
+    unsigned users;       /* members and joins */
     tide_channel_t *touched_next;
 };
 
@@ -140,16 +141,16 @@ struct tide_channel {
 struct tide_member {
     tide_session_t *session;
     tide_channel_t *channel;
-    uint64_t joined;       /* nothing at or below this is delivered to it */
-    uint64_t next;         /* index in channel->items of what comes next, while the session is live */
-    uint64_t begun;        /* the tape's last number then: volatile events before it are not its */
+    uint64_t joined; /* nothing at or below this is delivered to it */
+    uint64_t next;   /* index in channel->items of what comes next, while the session is live */
+    uint64_t begun;  /* the tape's last number then: volatile events before it are not its */
     unsigned form;
     bool meta;
-    bool is_pending;       /* in session->pending */
-    bool is_suspended;     /* waits for a reset: nothing is delivered */
-    bool was_reset;        /* the record says that it was joined by a reset */
-    tide_member_t *prev, *next_member;          /* in the channel */
-    tide_member_t *own_prev, *own_next;         /* in the session */
+    bool is_pending;                    /* in session->pending */
+    bool is_suspended;                  /* waits for a reset: nothing is delivered */
+    bool was_reset;                     /* the record says that it was joined by a reset */
+    tide_member_t *prev, *next_member;  /* in the channel */
+    tide_member_t *own_prev, *own_next; /* in the session */
 };
 
 /*  A topic that is being brought up: nothing, pages of history, or a snapshot; then recorded. */
@@ -165,31 +166,31 @@ struct tide_join {
         TIDE_JOIN_RECORDING, /* until the session's record says so */
         TIDE_JOIN_FAILED     /* told; to be swept when nobody is in the midst of it */
     } step;
-    bool is_reset;           /* of a topic that is joined already */
-    bool had_member;         /* it was joined before, and the record still says so */
-    bool is_gathering;       /* counts against TIDE_GATHERING_MAX */
-    tide_status_t reason;    /* of a reset */
+    bool is_reset;        /* of a topic that is joined already */
+    bool had_member;      /* it was joined before, and the record still says so */
+    bool is_gathering;    /* counts against TIDE_GATHERING_MAX */
+    tide_status_t reason; /* of a reset */
     bool meta;
-    uint64_t epoch;          /* the log that `at` belongs to at first; 0: the present one */
-    uint64_t at;             /* brought up to here */
-    uint64_t pin;            /* the session's cursor may not pass this; 0: free */
+    uint64_t epoch; /* the log that `at` belongs to at first; 0: the present one */
+    uint64_t at;    /* brought up to here */
+    uint64_t pin;   /* the session's cursor may not pass this; 0: free */
     tide_reply_t reply;
-    tide_state_t *state;     /* the snapshot, folded up to `at` */
+    tide_state_t *state; /* the snapshot, folded up to `at` */
     tide_op_t *op;
-    tide_join_t *prev, *next;            /* in the channel's waiting, the hub's queued or failed */
-    tide_join_t *own_prev, *own_next;    /* in the session */
+    tide_join_t *prev, *next;         /* in the channel's waiting, the hub's queued or failed */
+    tide_join_t *own_prev, *own_next; /* in the session */
 };
 
 /*  A page of history that lagging sessions read, shared by all who want the same. */
 struct tide_page {
     UT_hash_handle hh;
     size_t key_size;
-    uint8_t *key;              /* encoded wants and until */
+    uint8_t *key; /* encoded wants and until */
     tide_session_t *readers;
-    tide_op_t *op;             /* until it is there */
+    tide_op_t *op; /* until it is there */
     bool is_there;
     uint64_t upto;
-    uint64_t since_ms;         /* when it came */
+    uint64_t since_ms; /* when it came */
     tide_payload_t *events;
     uint32_t count;
     tide_payload_t *lost;
@@ -199,49 +200,49 @@ struct tide_page {
 /*  -- sessions and connections ---------------------------------------------------------------- */
 
 typedef enum {
-    TIDE_SESSION_READING,   /* a pid was given: its record is being read */
-    TIDE_SESSION_CHECKING,  /* … its history */
-    TIDE_SESSION_TAKING,    /* … it is being taken over */
-    TIDE_SESSION_TAKEN,     /* … it is ours, and is read again */
-    TIDE_SESSION_MAKING,    /* a new record is being written */
+    TIDE_SESSION_READING,  /* a pid was given: its record is being read */
+    TIDE_SESSION_CHECKING, /* … its history */
+    TIDE_SESSION_TAKING,   /* … it is being taken over */
+    TIDE_SESSION_TAKEN,    /* … it is ours, and is read again */
+    TIDE_SESSION_MAKING,   /* a new record is being written */
     TIDE_SESSION_OPEN,
-    TIDE_SESSION_REMAKING   /* open, but its record is written again, in another log */
+    TIDE_SESSION_REMAKING /* open, but its record is written again, in another log */
 } tide_session_state_t;
 
 struct tide_session {
     tide_connection_t *connection;
     tide_session_state_t state;
-    char *nsp;                 /* "/" for the JSON dialect */
-    char *user;                /* "" anonymous */
+    char *nsp;  /* "/" for the JSON dialect */
+    char *user; /* "" anonymous */
     char sid[40];
     char pid[48];
-    char topic[80];            /* $session/… of the pid */
-    bool recovers;             /* has a record, or will */
-    bool owns_record;          /* the record is this session's to release */
-    bool is_registered;        /* in the hub, by sid */
+    char topic[80];     /* $session/… of the pid */
+    bool recovers;      /* has a record, or will */
+    bool owns_record;   /* the record is this session's to release */
+    bool is_registered; /* in the hub, by sid */
     bool recovered;
-    bool is_record_stale;      /* it may hold topics that are not joined: to be left again */
-    bool is_remaking;          /* its record says that resets are owed: it can't be resumed */
-    bool has_position;         /* the client named a position when it came back */
-    uint64_t position_epoch;   /* the log that it belongs to; 0: not said */
-    uint64_t record_seq;       /* sequence of its standing record */
-    uint64_t base;             /* where it began: nothing before concerns it */
-    uint64_t cursor;           /* everything of its topics up to here was delivered */
-    uint64_t last_number;      /* last tape entry delivered */
-    bool is_live;              /* reads from the tape; else from pages */
-    bool wants_page;           /* in the queue for one */
+    bool is_record_stale;    /* it may hold topics that are not joined: to be left again */
+    bool is_remaking;        /* its record says that resets are owed: it can't be resumed */
+    bool has_position;       /* the client named a position when it came back */
+    uint64_t position_epoch; /* the log that it belongs to; 0: not said */
+    uint64_t record_seq;     /* sequence of its standing record */
+    uint64_t base;           /* where it began: nothing before concerns it */
+    uint64_t cursor;         /* everything of its topics up to here was delivered */
+    uint64_t last_number;    /* last tape entry delivered */
+    bool is_live;            /* reads from the tape; else from pages */
+    bool wants_page;         /* in the queue for one */
     tide_page_t *page;
-    tide_list_t page_rest;     /* what of it is not delivered yet */
+    tide_list_t page_rest; /* what of it is not delivered yet */
     tide_member_t *members;
     unsigned member_count;
-    tide_member_t **pending;   /* members with something on the tape */
+    tide_member_t **pending; /* members with something on the tape */
     unsigned pending_count, pending_capacity;
     tide_join_t *joins;
     unsigned join_count;
-    UT_hash_handle hh;         /* in the hub, by sid */
-    tide_session_t *prev, *next;              /* in the connection */
-    tide_session_t *queue_prev, *queue_next;  /* in the hub's queue for pages */
-    tide_session_t *page_prev, *page_next;    /* among the readers of its page */
+    UT_hash_handle hh;                       /* in the hub, by sid */
+    tide_session_t *prev, *next;             /* in the connection */
+    tide_session_t *queue_prev, *queue_next; /* in the hub's queue for pages */
+    tide_session_t *page_prev, *page_next;   /* among the readers of its page */
 };
 
 struct tide_connection {
@@ -254,17 +255,17 @@ struct tide_connection {
     bool is_closing;
     bool is_paused;
     bool is_writable_asked;
-    bool wants_welcome;        /* JSON: a hello awaits its answer */
-    tide_buffer_t outbox;      /* whole frames; outbox_at of them is written */
+    bool wants_welcome;   /* JSON: a hello awaits its answer */
+    tide_buffer_t outbox; /* whole frames; outbox_at of them is written */
     size_t outbox_at;
-    tide_buffer_t inbox;       /* frames that wait for the session: u8 is_text, u32 size, bytes */
+    tide_buffer_t inbox; /* frames that wait for the session: u8 is_text, u32 size, bytes */
     tide_op_t *ops;
     unsigned op_count;
-    tide_connection_t *prev, *next;                /* all */
-    tide_connection_t *asked_prev, *asked_next;    /* those that WRITABLE was not said for yet */
-    tide_connection_t *timer_prev, *timer_next;    /* in one of the hub's timer lists */
+    tide_connection_t *prev, *next;             /* all */
+    tide_connection_t *asked_prev, *asked_next; /* those that WRITABLE was not said for yet */
+    tide_connection_t *timer_prev, *timer_next; /* in one of the hub's timer lists */
     enum { TIDE_TIMER_NONE, TIDE_TIMER_PING, TIDE_TIMER_PONG } timer;
-    uint64_t connect_by_ms;    /* 0: a namespace was joined */
+    uint64_t connect_by_ms;                         /* 0: a namespace was joined */
     tide_connection_t *connect_prev, *connect_next; /* in the hub's connecting, by time */
 };
 
@@ -292,45 +293,46 @@ typedef struct {
     uint64_t connections, sessions, opened, recovered, refused_resumes, take_overs;
     uint64_t deliveries, writes, write_bytes, pages, catch_ups, resets, joins;
     uint64_t publishes, publish_failures, requests, parse_errors, ping_timeouts, connect_timeouts;
-    uint64_t ignored_events, volatile_dropped, paused, timeouts, tape_events, forms_made, page_waits;
+    uint64_t ignored_events, volatile_dropped, paused, timeouts, tape_events, forms_made,
+        page_waits;
     uint64_t releases_dropped;
 } tide_hub_counters_t;
 
 struct tide_hub {
     tide_hub_config_t config;
     uint64_t now_ms;
-    uint64_t serial;            /* for sids and pids */
+    uint64_t serial; /* for sids and pids */
     uint64_t ticket;
-    char lane_topic[80];        /* $lane/ID: where take-overs are told */
+    char lane_topic[80]; /* $lane/ID: where take-overs are told */
     bool is_stopping;
     bool is_welcome;
     tide_link_t *link;
     tide_feed_t *feed;
     tide_tape_t *tape;
-    uint64_t tape_number;       /* of the last entry */
+    uint64_t tape_number; /* of the last entry */
     tide_channel_t *channels;
     tide_channel_t *touched;
-    unsigned subtrees;          /* channels that are */
+    unsigned subtrees; /* channels that are */
     struct tide_form_entry *forms;
-    tide_session_t *sessions;   /* by sid */
+    tide_session_t *sessions; /* by sid */
     tide_session_t *page_queue;
     tide_page_t *pages;
     tide_connection_t *connections;
     tide_connection_t *asked;
-    tide_connection_t *pings, *pongs;   /* by time */
-    tide_connection_t *connecting;      /* Socket.IO clients without a namespace, by time */
-    tide_op_t *ops;             /* by token */
-    tide_op_t *ops_due;         /* by time */
+    tide_connection_t *pings, *pongs; /* by time */
+    tide_connection_t *connecting;    /* Socket.IO clients without a namespace, by time */
+    tide_op_t *ops;                   /* by token */
+    tide_op_t *ops_due;               /* by time */
     size_t ops_size;
     tide_join_t *joins_queued, *joins_failed;
     unsigned gathering;
     tide_released_t *released;
     unsigned released_count;
     tide_queued_t *queue;
-    tide_queued_t *handed_out;  /* the action whose bytes are valid until the next call */
-    tide_buffer_t write;        /* one gathered write */
+    tide_queued_t *handed_out; /* the action whose bytes are valid until the next call */
+    tide_buffer_t write;       /* one gathered write */
     tide_buffer_t scratch, scratch2, frames;
-    bool is_stalled;            /* a page was refused: it is asked for again at the next tick */
+    bool is_stalled; /* a page was refused: it is asked for again at the next tick */
     tide_stat_entry_t *stats;
     tide_hub_counters_t counters;
 };
@@ -352,10 +354,10 @@ void tide_op_drop_all (tide_hub_t *hub, tide_connection_t *connection);
 void tide_op_tick (tide_hub_t *hub);
 
 typedef enum {
-    TIDE_GATHERED_PART,      /* the next part was asked for */
-    TIDE_GATHERED_ALL,       /* op->text holds the events, op->tag says how many */
+    TIDE_GATHERED_PART, /* the next part was asked for */
+    TIDE_GATHERED_ALL,  /* op->text holds the events, op->tag says how many */
     TIDE_GATHERED_TOO_LARGE,
-    TIDE_GATHERED_TOO_MANY   /* the next part cannot be asked for */
+    TIDE_GATHERED_TOO_MANY /* the next part cannot be asked for */
 } tide_gathered_t;
 /*  Gathers a part of the snapshot of op->topic. */
 tide_gathered_t tide_op_gather (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer);
@@ -363,13 +365,15 @@ tide_gathered_t tide_op_gather (tide_hub_t *hub, tide_op_t *op, const tide_messa
 bool tide_op_next_part (tide_hub_t *hub, tide_op_t *op, const tide_standing_message_t *standing,
                         tide_bytes_t topic);
 
-/*  -- tide_hub.c: actions, connections ---------------------------------------------------------- */
+/*  -- tide_hub.c: actions, connections ----------------------------------------------------------
+ */
 
 /*  Gives an op's reply to somebody else. */
 tide_reply_t tide_reply_take (tide_reply_t *reply);
 void tide_reply_free (tide_reply_t *reply);
 
-tide_hub_action_t *tide_hub_queue (tide_hub_t *hub, tide_hub_action_kind_t kind, tide_bytes_t bytes);
+tide_hub_action_t *tide_hub_queue (tide_hub_t *hub, tide_hub_action_kind_t kind,
+                                   tide_bytes_t bytes);
 void tide_hub_ask_writable (tide_hub_t *hub, tide_connection_t *connection);
 void tide_hub_close (tide_hub_t *hub, tide_connection_t *connection, uint16_t code);
 /*  The client has joined a namespace, or never will: the connect time-out is over. */
@@ -443,11 +447,12 @@ void tide_released_tick (tide_hub_t *hub);
 /*  The cursor may not pass this: the lowest pin of its joins. */
 uint64_t tide_session_limit (const tide_session_t *session);
 
-/*  -- tide_join.c: joining, leaving, resetting a topic ------------------------------------------ */
+/*  -- tide_join.c: joining, leaving, resetting a topic ------------------------------------------
+ */
 
 typedef struct {
     enum { TIDE_SINCE_LIVE, TIDE_SINCE_SEQ, TIDE_SINCE_SNAPSHOT } kind;
-    uint64_t epoch;  /* 0: the present one */
+    uint64_t epoch; /* 0: the present one */
     uint64_t seq;
 } tide_since_t;
 
@@ -477,7 +482,8 @@ tide_op_t *tide_session_publish_topic (tide_hub_t *hub, tide_session_t *session,
                                        tide_bytes_t pattern, uint64_t joined, bool meta,
                                        bool was_reset, tide_op_fn *done);
 
-/*  -- tide_deliver.c: from the tape, or from pages ---------------------------------------------- */
+/*  -- tide_deliver.c: from the tape, or from pages ----------------------------------------------
+ */
 
 /*  Appends what the session may be given now to `out`, up to about size_max bytes. True if there
  *  is more. */
@@ -490,7 +496,8 @@ void tide_deliver_forget_pending (tide_session_t *session, tide_member_t *member
 void tide_deliver_tick (tide_hub_t *hub);
 void tide_deliver_pump (tide_hub_t *hub);
 
-/*  -- tide_ops.c: what any dialect may ask for --------------------------------------------------- */
+/*  -- tide_ops.c: what any dialect may ask for ---------------------------------------------------
+ */
 
 /*  packet: where the binary values are, or NULL in a JSON dialect. */
 void tide_op_publish (tide_hub_t *hub, tide_session_t *session, json_t *object_or_array,
@@ -504,7 +511,8 @@ void tide_op_metrics (tide_hub_t *hub, uint64_t ticket);
 /*  May a client read this topic or subtree? TIDE_OK, or why not. */
 tide_status_t tide_may_read (tide_hub_t *hub, tide_bytes_t pattern, const char **why);
 
-/*  -- the dialects -------------------------------------------------------------------------------- */
+/*  -- the dialects --------------------------------------------------------------------------------
+ */
 
 void tide_client_socketio_open (tide_hub_t *hub, tide_connection_t *connection);
 void tide_client_socketio_frame (tide_hub_t *hub, tide_connection_t *connection, tide_bytes_t bytes,

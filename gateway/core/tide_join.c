@@ -217,7 +217,8 @@ static tide_join_t *find_join (tide_session_t *session, tide_bytes_t pattern)
     return NULL;
 }
 
-static void append_joined (tide_hub_t *hub, tide_bytes_t topic, uint64_t seq, tide_buffer_t *members)
+static void append_joined (tide_hub_t *hub, tide_bytes_t topic, uint64_t seq,
+                           tide_buffer_t *members)
 {
     tide_buffer_append_text (members, "\"topic\":");
     tide_json_string (members, topic);
@@ -299,9 +300,9 @@ void tide_join_begin (tide_hub_t *hub, tide_session_t *session, tide_bytes_t top
         tide_deliver_settle (hub, session);
     }
     tide_join_t *join = join_new (session, channel, meta);
-    join->mode = since.kind == TIDE_SINCE_LIVE      ? TIDE_JOIN_LIVE
+    join->mode = since.kind == TIDE_SINCE_LIVE  ? TIDE_JOIN_LIVE
                  : since.kind == TIDE_SINCE_SEQ ? TIDE_JOIN_SINCE
-                                                    : TIDE_JOIN_SNAPSHOT;
+                                                : TIDE_JOIN_SNAPSHOT;
     join->at = since.seq;
     join->epoch = since.epoch;
     join->had_member = had_member;
@@ -363,7 +364,7 @@ static void become_member (tide_hub_t *hub, tide_join_t *join)
         member->is_suspended = false;
     }
     else {
-        join->channel->users++;    /* the member's own use */
+        join->channel->users++; /* the member's own use */
         tide_member_add (hub, session, join->channel, join->at, join->meta);
     }
     tide_join_abandon (hub, &join);
@@ -609,7 +610,8 @@ void tide_leave (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic, t
 {
     tide_join_t *join = find_join (session, topic);
     if (join) {
-        tide_reply_fail (hub, &join->reply, TIDE_NOT_FOUND, "the topic was left while it was joined");
+        tide_reply_fail (hub, &join->reply, TIDE_NOT_FOUND,
+                         "the topic was left while it was joined");
         tide_join_abandon (hub, &join);
     }
     tide_member_t *member = tide_member_find (session, topic);

@@ -125,8 +125,7 @@ static void op_detach (tide_hub_t *hub, tide_op_t *op)
 void tide_op_drop_all (tide_hub_t *hub, tide_connection_t *connection)
 {
     tide_op_t *op, *next;
-    DL_FOREACH_SAFE2 (connection->ops, op, next, own_next)
-    {
+    DL_FOREACH_SAFE2 (connection->ops, op, next, own_next) {
         if (op->survives)
             op_detach (hub, op);
         else
@@ -134,8 +133,8 @@ void tide_op_drop_all (tide_hub_t *hub, tide_connection_t *connection)
     }
 }
 
-/*  Nobody waits for ever: whoever does is told; an append may still be answered, and then its `done`
- *  is called once more, without anybody. */
+/*  Nobody waits for ever: whoever does is told; an append may still be answered, and then its
+ * `done` is called once more, without anybody. */
 void tide_op_tick (tide_hub_t *hub)
 {
     while (hub->ops_due && hub->ops_due->due_ms <= hub->now_ms) {

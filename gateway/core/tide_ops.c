@@ -56,11 +56,11 @@ static tide_status_t append_publish (tide_hub_t *hub, const source_t *source, js
     const tide_session_t *session = source->session;
     const tide_socketio_packet_t *packet = source->packet;
     uint32_t payload_max = hub->config.payload_max;
-    tide_status_t status
-        = packet ? tide_json_publish_attached (object, source->id_member, packet->attachment,
-                                               packet->attachments, payload_max, &event, &payload,
-                                               why)
-                 : tide_json_publish (object, source->id_member, payload_max, &event, &payload, why);
+    tide_status_t status =
+        packet
+            ? tide_json_publish_attached (object, source->id_member, packet->attachment,
+                                          packet->attachments, payload_max, &event, &payload, why)
+            : tide_json_publish (object, source->id_member, payload_max, &event, &payload, why);
     if (status == TIDE_OK)
         status = check_publish (hub, &event, why);
     if (status == TIDE_OK) {
@@ -109,8 +109,7 @@ static void published (tide_hub_t *hub, tide_op_t *op, const tide_message_t *ans
         tide_buffer_append (&text, "}", 1);
     }
     tide_buffer_append (&text, "]\n", 2);
-    tide_hub_action_t *action
-        = tide_hub_queue (hub, TIDE_HUB_RESPOND, tide_buffer_bytes (&text));
+    tide_hub_action_t *action = tide_hub_queue (hub, TIDE_HUB_RESPOND, tide_buffer_bytes (&text));
     action->ticket = op->reply.ticket;
     action->http_status = 200;
     action->type = "application/json";
@@ -131,8 +130,8 @@ static tide_status_t gather (tide_hub_t *hub, const source_t *source, json_t *js
     }
     *count = (uint32_t) size;
     for (size_t at = 0; at < size; at++) {
-        tide_status_t status
-            = append_publish (hub, source, json_array_get (json, at), records, why);
+        tide_status_t status =
+            append_publish (hub, source, json_array_get (json, at), records, why);
         if (status != TIDE_OK)
             return status;
     }
@@ -148,8 +147,7 @@ void tide_op_publish (tide_hub_t *hub, tide_session_t *session, json_t *object_o
     uint32_t count = 0;
     const char *why = NULL;
     hub->counters.publishes++;
-    tide_status_t status
-        = gather (hub, &source, object_or_array, &records, &count, &why);
+    tide_status_t status = gather (hub, &source, object_or_array, &records, &count, &why);
     tide_op_t *op = NULL;
     if (status == TIDE_OK) {
         tide_message_t message = {.kind = TIDE_MESSAGE_PUBLISH};
@@ -193,8 +191,8 @@ static void standing_came (tide_hub_t *hub, tide_op_t *op, const tide_message_t 
         tide_state_put (state, &event);
     tide_buffer_t text = {0};
     append_position (hub, &text, 0);
-    tide_buffer_printf (&text, ",\"seq\":%llu,\"state\":",
-                        (unsigned long long) answer->standing.seq);
+    tide_buffer_printf (&text,
+                        ",\"seq\":%llu,\"state\":", (unsigned long long) answer->standing.seq);
     tide_state_rewind (state);
     tide_state_part (state, SIZE_MAX, &text);
     tide_reply_ok (hub, &op->reply, tide_buffer_bytes (&text));
@@ -313,7 +311,8 @@ static void topics_came (tide_hub_t *hub, tide_op_t *op, const tide_message_t *a
     }
     tide_buffer_t text = {0};
     append_position (hub, &text, 0);
-    tide_buffer_printf (&text, ",\"seq\":%llu,\"topics\":[", (unsigned long long) answer->topics.head);
+    tide_buffer_printf (&text, ",\"seq\":%llu,\"topics\":[",
+                        (unsigned long long) answer->topics.head);
     tide_buffer_append_bytes (&text, tide_buffer_bytes (&op->text));
     tide_buffer_printf (&text, "],\"more\":%s", more ? "true" : "false");
     tide_reply_ok (hub, &op->reply, tide_buffer_bytes (&text));

@@ -217,8 +217,8 @@ void tide_form_encode (tide_hub_t *hub, const tide_form_t *form, const tide_even
 /*  -- snapshots ------------------------------------------------------------------------------- */
 
 /*  {"op":OP,"topic","seq","epoch","state"[,"code"][,"more":true]}, in parts. */
-static void send_parts (tide_hub_t *hub, tide_session_t *session, const char *op, tide_bytes_t topic,
-                        uint64_t seq, tide_state_t *state, const char *code)
+static void send_parts (tide_hub_t *hub, tide_session_t *session, const char *op,
+                        tide_bytes_t topic, uint64_t seq, tide_state_t *state, const char *code)
 {
     bool more = true;
     tide_state_rewind (state);

@@ -92,8 +92,7 @@ static void record_session (tide_hub_t *hub, tide_session_t *session, tide_buffe
 }
 
 static void record_topic (tide_hub_t *hub, tide_session_t *session, tide_bytes_t pattern,
-                                uint64_t joined, bool meta, bool was_reset,
-                                tide_buffer_t *records)
+                          uint64_t joined, bool meta, bool was_reset, tide_buffer_t *records)
 {
     tide_buffer_t text = {0}, payload = {0};
     if (joined > 0) {
@@ -239,8 +238,7 @@ static void made (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
         session->owns_record = true;
         open_now (hub, session);
     }
-    else if (answer && answer->kind == TIDE_MESSAGE_FAIL
-             && answer->fail.code == TIDE_LOG_FULL) {
+    else if (answer && answer->kind == TIDE_MESSAGE_FAIL && answer->fail.code == TIDE_LOG_FULL) {
         /*  The disk is full: readers are served all the same, only not resumed. */
         session->recovers = false;
         session->base = session->cursor = tide_feed_watermark (hub->feed);
@@ -335,8 +333,8 @@ static void checked (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answe
 {
     tide_session_t *session = op->session;
     bool complete = answer && answer->kind == TIDE_MESSAGE_PAGE;
-    bool is_other_log = answer && answer->kind == TIDE_MESSAGE_FAIL
-                        && answer->fail.code == TIDE_EPOCH_CHANGED;
+    bool is_other_log =
+        answer && answer->kind == TIDE_MESSAGE_FAIL && answer->fail.code == TIDE_EPOCH_CHANGED;
     if (!complete && !is_other_log) {
         tide_client_refused (hub, session);
         return;
@@ -360,8 +358,7 @@ static void check_history (tide_hub_t *hub, tide_session_t *session, const char 
     uint32_t count = 1;
     tide_want_append (&wants, &(tide_want_t){tide_bytes (session->topic), session->cursor});
     tide_member_t *member;
-    DL_FOREACH2 (session->members, member, own_next)
-    {
+    DL_FOREACH2 (session->members, member, own_next) {
         uint64_t since = member->joined > session->cursor ? member->joined : session->cursor;
         tide_want_append (&wants, &(tide_want_t){tide_channel_pattern (member->channel), since});
         count++;
@@ -448,8 +445,8 @@ static void record_read (tide_hub_t *hub, tide_op_t *op, const tide_message_t *a
     /*  Whether the position is of this log is known only now: this lane may have begun a moment
      *  ago, without a broker. */
     char lane[128] = "";
-    bool same_log = session->position_epoch == 0
-                    || session->position_epoch == answer->standing.epoch;
+    bool same_log =
+        session->position_epoch == 0 || session->position_epoch == answer->standing.epoch;
     if (!same_log || !take_records (hub, session, op, lane)) {
         refuse_resume (hub, session);
         return;
@@ -571,19 +568,18 @@ static bool remove_record (tide_hub_t *hub, tide_session_t *session)
     tide_buffer_t records = {0};
     uint32_t count = 0;
     tide_member_t *member;
-    DL_FOREACH2 (session->members, member, own_next)
-    {
-        record_topic (hub, session, tide_channel_pattern (member->channel), 0, false,
-                                   false, &records);
+    DL_FOREACH2 (session->members, member, own_next) {
+        record_topic (hub, session, tide_channel_pattern (member->channel), 0, false, false,
+                      &records);
         if (++count == TIDE_PUBLISH_EVENTS_MAX - 1) {
             publish_record (hub, session, &records, count, session->record_seq, nothing_more);
             records.size = count = 0;
         }
     }
-    record_topic (hub, session, tide_bytes (TIDE_SESSION_KEY), 0, false, false,
-                               &records);
-    bool is_sent = publish_record (hub, session, &records, count + 1, session->record_seq,
-                                   nothing_more) != NULL;
+    record_topic (hub, session, tide_bytes (TIDE_SESSION_KEY), 0, false, false, &records);
+    bool is_sent =
+        publish_record (hub, session, &records, count + 1, session->record_seq, nothing_more)
+        != NULL;
     tide_buffer_free (&records);
     return is_sent;
 }
@@ -592,8 +588,7 @@ static bool remove_record (tide_hub_t *hub, tide_session_t *session)
 static void drop_session_ops (tide_hub_t *hub, tide_session_t *session)
 {
     tide_op_t *op, *next;
-    DL_FOREACH_SAFE2 (session->connection->ops, op, next, own_next)
-    {
+    DL_FOREACH_SAFE2 (session->connection->ops, op, next, own_next) {
         if (op->session != session)
             continue;
         if (op->survives) {
@@ -636,7 +631,7 @@ void tide_session_taken (tide_hub_t *hub, tide_session_t *session)
 {
     tide_connection_t *connection = session->connection;
     unregister_session (hub, session);
-    session->owns_record = false;    /* it is somebody else's now: nothing is released */
+    session->owns_record = false; /* it is somebody else's now: nothing is released */
     tide_hub_close (hub, connection, connection->kind == TIDE_CLIENT_JSON ? 4001 : 0);
 }
 
@@ -715,8 +710,7 @@ void tide_session_epoch (tide_hub_t *hub, tide_session_t *session)
     }
     /*  Until its reset is said, nothing of another log is delivered as if it went on. */
     tide_member_t *member;
-    DL_FOREACH2 (session->members, member, own_next)
-    {
+    DL_FOREACH2 (session->members, member, own_next) {
         member->is_suspended = true;
         tide_deliver_forget_pending (session, member);
     }

@@ -73,7 +73,7 @@ static bool take_number (tide_bytes_t *text, uint64_t max, uint64_t *number)
     size_t at = 0;
     *number = 0;
     for (; at < text->size && is_digit (text->data[at]); at++) {
-        uint64_t digit = (uint64_t)(text->data[at] - '0');
+        uint64_t digit = (uint64_t) (text->data[at] - '0');
         if (*number > (max - digit) / 10)
             return false;
         *number = *number * 10 + digit;
@@ -96,7 +96,7 @@ static bool is_event_name (const json_t *name)
 {
     if (!json_is_string (name))
         return json_is_number (name);
-    tide_bytes_t text = {(const uint8_t *)json_string_value (name), json_string_length (name)};
+    tide_bytes_t text = {(const uint8_t *) json_string_value (name), json_string_length (name)};
     return !tide_socketio_is_reserved (text);
 }
 
@@ -139,7 +139,7 @@ static bool placeholders_are_in_range (const json_t *value, unsigned attachments
                 return json_is_number (json_object_get (value, "num"));
         return false;
     }
-    json_t *object = (json_t *)value; /* jansson's iterators take no const */
+    json_t *object = (json_t *) value; /* jansson's iterators take no const */
     for (void *at = json_object_iter (object); at; at = json_object_iter_next (object, at))
         if (!placeholders_are_in_range (json_object_iter_value (at), attachments))
             return false;
@@ -154,7 +154,7 @@ static json_t *parse_script (tide_bytes_t text, const char **why)
     if (value)
         return value;
     json_error_t error;
-    value = json_loadb ((const char *)text.data, text.size,
+    value = json_loadb ((const char *) text.data, text.size,
                         JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &error);
     return value;
 }
@@ -165,7 +165,7 @@ static const char *take_head (tide_bytes_t *text, tide_socketio_packet_t *packet
 {
     if (text->size == 0 || text->data[0] < '0' || text->data[0] > '6')
         return "no packet of a known type";
-    unsigned type = (unsigned)(text->data[0] - '0');
+    unsigned type = (unsigned) (text->data[0] - '0');
     *text = (tide_bytes_t){text->data + 1, text->size - 1};
     if (type == TIDE_SOCKETIO_CONNECT_ERROR)
         return "CONNECT_ERROR is the server's";
@@ -180,13 +180,13 @@ static const char *take_head (tide_bytes_t *text, tide_socketio_packet_t *packet
         *text = (tide_bytes_t){text->data + 1, text->size - 1};
         type = type == TIDE_SOCKETIO_BINARY_EVENT ? TIDE_SOCKETIO_EVENT : TIDE_SOCKETIO_ACK;
     }
-    *attachments = (unsigned)number;
-    packet->type = (tide_socketio_type_t)type;
+    *attachments = (unsigned) number;
+    packet->type = (tide_socketio_type_t) type;
 
     packet->nsp = tide_bytes ("/");
     if (text->size > 0 && text->data[0] == '/') {
         const uint8_t *comma = memchr (text->data, ',', text->size);
-        size_t size = comma ? (size_t)(comma - text->data) : text->size;
+        size_t size = comma ? (size_t) (comma - text->data) : text->size;
         size_t behind = comma ? size + 1 : size;
         packet->nsp = (tide_bytes_t){text->data, size};
         *text = (tide_bytes_t){text->data + behind, text->size - behind};
@@ -288,7 +288,7 @@ tide_socketio_result_t tide_socketio_decode (tide_socketio_decoder_t *self, tide
 static void begin_packet (tide_buffer_t *out, tide_socketio_type_t type, unsigned attachments,
                           tide_bytes_t nsp)
 {
-    uint8_t head[2] = {'4', (uint8_t)('0' + type)};
+    uint8_t head[2] = {'4', (uint8_t) ('0' + type)};
     tide_buffer_append (out, head, sizeof head);
     if (attachments > 0)
         tide_buffer_printf (out, "%u-", attachments);

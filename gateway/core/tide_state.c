@@ -15,14 +15,14 @@ typedef struct {
     size_t topic_size;
     size_t name_size;
     size_t text_size;
-    char *text;      /* the event's JSON */
-    char name[];     /* topic, NUL, key */
+    char *text;  /* the event's JSON */
+    char name[]; /* topic, NUL, key */
 } entry_t;
 
 struct tide_state {
     bool is_subtree;
     entry_t *entries;
-    entry_t *next;   /* of the next part */
+    entry_t *next; /* of the next part */
     size_t size;
 };
 
@@ -113,7 +113,8 @@ bool tide_state_part (tide_state_t *self, size_t size_max, tide_buffer_t *out)
     size_t start = out->size;
     const entry_t *before = NULL;
     tide_buffer_append (out, "{", 1);
-    for (; self->next && (!before || out->size - start < size_max); self->next = self->next->hh.next) {
+    for (; self->next && (!before || out->size - start < size_max);
+         self->next = self->next->hh.next) {
         const entry_t *entry = self->next;
         bool same = before && tide_bytes_equal (entry_topic (before), entry_topic (entry));
         if (before)

@@ -37,10 +37,10 @@ typedef struct {
 struct tide_tape {
     uint8_t *arena;
     size_t size;
-    uint64_t head;     /* offset behind the last byte */
-    entry_t *entries;  /* ring, by number */
-    uint64_t first;    /* oldest number that may be there */
-    uint64_t next;     /* number of the next entry */
+    uint64_t head;    /* offset behind the last byte */
+    entry_t *entries; /* ring, by number */
+    uint64_t first;   /* oldest number that may be there */
+    uint64_t next;    /* number of the next entry */
 };
 
 tide_tape_t *tide_tape_new (size_t size)
@@ -48,7 +48,7 @@ tide_tape_t *tide_tape_new (size_t size)
     tide_tape_t *self = tide_alloc (sizeof *self);
     self->arena = tide_alloc (size);
     self->size = size;
-    self->head = size;    /* so that offset 0 is never there */
+    self->head = size; /* so that offset 0 is never there */
     self->entries = tide_alloc (ENTRIES * sizeof (entry_t));
     self->first = self->next = 1;
     return self;

@@ -23,12 +23,12 @@ static void store_header (uint8_t *at, uint8_t flags, size_t payload_size)
 {
     at[0] = flags;
     if (payload_size <= SMALL_MAX) {
-        at[1] = (uint8_t)payload_size;
+        at[1] = (uint8_t) payload_size;
         return;
     }
     at[1] = SIZE_16;
-    at[2] = (uint8_t)(payload_size >> 8);
-    at[3] = (uint8_t)payload_size;
+    at[2] = (uint8_t) (payload_size >> 8);
+    at[3] = (uint8_t) payload_size;
 }
 
 static void check_opcode (uint8_t opcode, size_t payload_size)
@@ -100,13 +100,13 @@ void tide_wsframe_close (tide_buffer_t *out, uint16_t code, const char *reason)
     uint8_t payload[TIDE_WSFRAME_CONTROL_MAX];
     size_t size = 0;
     if (code > 0) {
-        payload[0] = (uint8_t)(code >> 8);
-        payload[1] = (uint8_t)code;
+        payload[0] = (uint8_t) (code >> 8);
+        payload[1] = (uint8_t) code;
         size = reason ? strlen (reason) : 0;
         size_t room = sizeof payload - 2;
         if (size > room) {
             size = room;
-            while (size > 0 && ((uint8_t)reason[size] & 0xc0) == 0x80)
+            while (size > 0 && ((uint8_t) reason[size] & 0xc0) == 0x80)
                 size--; /* not within a character */
         }
         if (size > 0)

@@ -18,7 +18,7 @@ static void round_trip (const json_t *value)
     const char *why;
     tide_json_value (&one, value);
     json_t *back = tide_json_parse (tide_buffer_bytes (&one), &why);
-    tide_assert (back && json_equal ((json_t *)value, back));
+    tide_assert (back && json_equal ((json_t *) value, back));
     tide_json_value (&other, back);
     tide_assert (tide_bytes_equal (tide_buffer_bytes (&one), tide_buffer_bytes (&other)));
     json_decref (back);

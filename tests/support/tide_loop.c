@@ -208,8 +208,8 @@ static void write_to (tide_loop_t *self, tide_loop_client_t *client)
 {
     client->is_writable = client->is_stalled;
     if (!client->is_stalled)
-        take_frames (client, tide_hub_write (self->hubs[client->hub], self->now_ms,
-                                             client->connection));
+        take_frames (client,
+                     tide_hub_write (self->hubs[client->hub], self->now_ms, client->connection));
 }
 
 static bool is_lost (const tide_loop_t *self, tide_bytes_t bytes)
@@ -251,7 +251,8 @@ static void do_hub (tide_loop_t *self, unsigned hub, const tide_hub_action_t *ac
         client = client_of (self, action->connection);
         client->close_code = action->close_code;
         if (!client->is_stalled)
-            take_frames (client, tide_hub_write (self->hubs[hub], self->now_ms, client->connection));
+            take_frames (client,
+                         tide_hub_write (self->hubs[hub], self->now_ms, client->connection));
         tide_hub_closed (self->hubs[hub], self->now_ms, &client->connection);
         break;
     case TIDE_HUB_RESPOND:

@@ -21,14 +21,14 @@ typedef struct tide_loop tide_loop_t;
 typedef struct {
     tide_loop_t *loop;
     unsigned hub;
-    tide_connection_t *connection;  /* NULL when it is closed */
+    tide_connection_t *connection; /* NULL when it is closed */
     unsigned close_code;
-    bool is_stalled;                /* it takes nothing */
-    bool is_writable;               /* WRITABLE was said while it was stalled */
-    bool is_paused;                 /* nothing more should be read from it */
-    char *frames[65536];            /* what it was sent and has not looked at: text frames */
+    bool is_stalled;     /* it takes nothing */
+    bool is_writable;    /* WRITABLE was said while it was stalled */
+    bool is_paused;      /* nothing more should be read from it */
+    char *frames[65536]; /* what it was sent and has not looked at: text frames */
     size_t first, count;
-    size_t binaries;                /* binary frames */
+    size_t binaries; /* binary frames */
 } tide_loop_client_t;
 
 struct tide_loop {
@@ -38,16 +38,16 @@ struct tide_loop {
     tide_log_t *log;
     tide_broker_t *broker;
     tide_hub_t *hubs[LOOP_HUBS];
-    bool is_cut[LOOP_HUBS];         /* nothing passes between this lane and the broker */
-    tide_message_kind_t lost_kind;  /* messages of this kind never reach the broker; 0: none */
-    const char *lost_name;          /* … where the first event has this name, unless NULL */
+    bool is_cut[LOOP_HUBS];        /* nothing passes between this lane and the broker */
+    tide_message_kind_t lost_kind; /* messages of this kind never reach the broker; 0: none */
+    const char *lost_name;         /* … where the first event has this name, unless NULL */
     char lanes[LOOP_HUBS][32];
     char peers[LOOP_HUBS][32];
     unsigned generation;
-    tide_buffer_t prefixes[LOOP_HUBS];  /* subscriptions: u8 volatile, u32 size, bytes */
+    tide_buffer_t prefixes[LOOP_HUBS]; /* subscriptions: u8 volatile, u32 size, bytes */
     tide_loop_client_t *clients[LOOP_CLIENTS];
     unsigned client_count;
-    uint64_t ticket;                /* the latest HTTP answer */
+    uint64_t ticket; /* the latest HTTP answer */
     unsigned http_status;
     char *http_body;
 };

@@ -20,7 +20,7 @@ enum { PAYLOAD_MAX = 1000 };
 static void assert_out (tide_buffer_t *out, const char *expected)
 {
     tide_put_u8 (out, 0);
-    assert_string_equal ((const char *)out->data, expected);
+    assert_string_equal ((const char *) out->data, expected);
     out->size = 0;
 }
 
@@ -37,7 +37,7 @@ static json_t *parse (const char *text)
 
 static void values_keep_their_meaning_when_they_are_written_again (void **state)
 {
-    (void)state;
+    (void) state;
     static const struct {
         const char *text, *written;
     } cases[] = {
@@ -79,7 +79,7 @@ static void values_keep_their_meaning_when_they_are_written_again (void **state)
 
 static void reals_come_back_as_the_same_double (void **state)
 {
-    (void)state;
+    (void) state;
     uint64_t seed = 1;
     tide_buffer_t out = {0};
     for (unsigned round = 0; round < 20000; round++) {
@@ -103,7 +103,7 @@ static void reals_come_back_as_the_same_double (void **state)
 
 static void text_that_is_no_json_is_refused_with_its_place (void **state)
 {
-    (void)state;
+    (void) state;
     static const char *const cases[] = {"",
                                         " ",
                                         "{",
@@ -148,7 +148,7 @@ static void text_that_is_no_json_is_refused_with_its_place (void **state)
     }
     const char *why = NULL;
     assert_null (tide_json_parse ((tide_bytes_t){0}, &why));
-    assert_null (tide_json_parse ((tide_bytes_t){(const uint8_t *)"[1]\0", 4}, &why));
+    assert_null (tide_json_parse ((tide_bytes_t){(const uint8_t *) "[1]\0", 4}, &why));
     assert_null (tide_json_parse (tide_bytes ("{\n\"token\": secret}"), &why));
     assert_null (strstr (why, "secret"));
     assert_non_null (strstr (why, "line 2"));
@@ -158,7 +158,7 @@ static void text_that_is_no_json_is_refused_with_its_place (void **state)
 
 static void nesting_beyond_the_limit_is_refused (void **state)
 {
-    (void)state;
+    (void) state;
     static const size_t depths[] = {2047, 2048, 1000000}; /* and one for the number within */
     for (size_t at = 0; at < COUNT (depths); at++) {
         tide_buffer_t text = {0};
@@ -185,7 +185,7 @@ static void nesting_beyond_the_limit_is_refused (void **state)
 
 static void strings_are_quoted_and_escaped (void **state)
 {
-    (void)state;
+    (void) state;
     tide_buffer_t out = {0};
     tide_json_string (&out, (tide_bytes_t){0});
     assert_out (&out, "\"\"");
@@ -196,7 +196,7 @@ static void strings_are_quoted_and_escaped (void **state)
         const char *why;
         json_t *back = tide_json_parse (tide_buffer_bytes (&out), &why);
         assert_int_equal (json_string_length (back), 1);
-        assert_int_equal ((uint8_t)json_string_value (back)[0], byte);
+        assert_int_equal ((uint8_t) json_string_value (back)[0], byte);
         json_decref (back);
         out.size = 0;
     }
@@ -227,7 +227,7 @@ static void assert_payload (tide_buffer_t *payload, bool many, const char *json,
 
 static void data_and_args_become_payloads (void **state)
 {
-    (void)state;
+    (void) state;
     tide_args_t args;
     tide_buffer_t out = {0};
     assert_int_equal (make ("{ \"a\" : 1 }", false, &out), TIDE_OK);
@@ -253,7 +253,7 @@ static void data_and_args_become_payloads (void **state)
 
 static void binary_values_become_attachments_wherever_they_are (void **state)
 {
-    (void)state;
+    (void) state;
     tide_args_t args;
     tide_buffer_t out = {0};
     assert_int_equal (make ("{\"$binary\":\"AQID\"}", false, &out), TIDE_OK);
@@ -279,7 +279,7 @@ static void binary_values_become_attachments_wherever_they_are (void **state)
 
 static void only_a_lone_string_member_is_a_binary_value (void **state)
 {
-    (void)state;
+    (void) state;
     static const char *const cases[] = {"{\"$binary\":\"AQID\",\"a\":1}", "{\"$binary\":5}",
                                         "{\"$binary\":{\"a\":\"AQID\"}}", "{\"$Binary\":\"AQID\"}",
                                         "\"$binary\""};
@@ -295,7 +295,7 @@ static void only_a_lone_string_member_is_a_binary_value (void **state)
 
 static void malformed_base64_is_refused (void **state)
 {
-    (void)state;
+    (void) state;
     static const char *const cases[] = {
         "A",     "AQ",      "AQI",  "AQ=",      "AQI==", "AQID=",      "AQID====",        "AR==",
         "A QID", "AQID\\n", "-_-_", "AQ==AQ==", "====",  "AQI\\u0000", "\xc3\xa9\xc3\xa9"};
@@ -304,7 +304,7 @@ static void malformed_base64_is_refused (void **state)
         tide_buffer_t text = {0};
         tide_buffer_printf (&text, "{\"a\":{\"$binary\":\"%s\"}}", cases[at]);
         tide_put_u8 (&text, 0);
-        if (make ((const char *)text.data, false, &out) != TIDE_BAD_REQUEST)
+        if (make ((const char *) text.data, false, &out) != TIDE_BAD_REQUEST)
             fail_msg ("taken: %s", cases[at]);
         assert_int_equal (out.size, 0);
         tide_buffer_free (&text);
@@ -314,7 +314,7 @@ static void malformed_base64_is_refused (void **state)
 
 static void spoofed_placeholders_are_data_unless_there_is_real_binary (void **state)
 {
-    (void)state;
+    (void) state;
     tide_args_t args;
     tide_buffer_t out = {0};
     const char *text = "{\"_placeholder\":true,\"num\":0}";
@@ -337,14 +337,14 @@ static void spoofed_placeholders_are_data_unless_there_is_real_binary (void **st
 
 static void eleven_binary_values_are_too_many (void **state)
 {
-    (void)state;
+    (void) state;
     for (unsigned count = 10; count <= 11; count++) {
         tide_buffer_t text = {0}, out = {0};
         tide_put_u8 (&text, '[');
         for (unsigned at = 0; at < count; at++)
             tide_buffer_printf (&text, "%s{\"$binary\":\"AQID\"}", at > 0 ? "," : "");
         tide_buffer_append (&text, "]", 2);
-        assert_int_equal (make ((const char *)text.data, true, &out),
+        assert_int_equal (make ((const char *) text.data, true, &out),
                           count == 10 ? TIDE_OK : TIDE_TOO_MANY);
         assert_int_equal (out.size > 0, count == 10);
         tide_buffer_free (&text);
@@ -354,7 +354,7 @@ static void eleven_binary_values_are_too_many (void **state)
 
 static void a_payload_above_the_limit_is_too_large (void **state)
 {
-    (void)state;
+    (void) state;
     char text[PAYLOAD_MAX + 16];
     tide_buffer_t out = {0};
     tide_buffer_append_text (&out, "before");
@@ -372,7 +372,7 @@ static void a_payload_above_the_limit_is_too_large (void **state)
 
 static void a_payload_nested_too_deep_is_too_large (void **state)
 {
-    (void)state;
+    (void) state;
     for (size_t depth = TIDE_JSON_DEPTH_MAX; depth <= TIDE_JSON_DEPTH_MAX + 1; depth++) {
         tide_buffer_t text = {0}, out = {0};
         for (size_t level = 0; level < depth; level++)
@@ -405,7 +405,7 @@ static tide_status_t make_attached (const char *text, bool many, unsigned attach
 
 static void attachments_in_use_are_kept_and_renumbered (void **state)
 {
-    (void)state;
+    (void) state;
     tide_args_t args;
     tide_buffer_t out = {0};
     assert_int_equal (make_attached ("[{\"_placeholder\":true,\"num\":2},{\"a\":{\"_placeholder\":"
@@ -425,14 +425,14 @@ static void attachments_in_use_are_kept_and_renumbered (void **state)
 
 static void an_attachment_used_twice_is_kept_twice_within_the_limits (void **state)
 {
-    (void)state;
+    (void) state;
     tide_args_t args;
     tide_buffer_t text = {0}, out = {0};
     tide_put_u8 (&text, '[');
     for (unsigned at = 0; at < 10; at++)
         tide_buffer_printf (&text, "%s{\"_placeholder\":true,\"num\":1}", at > 0 ? "," : "");
     tide_buffer_append (&text, "]", 2);
-    assert_int_equal (make_attached ((const char *)text.data, true, 3, &out), TIDE_OK);
+    assert_int_equal (make_attached ((const char *) text.data, true, 3, &out), TIDE_OK);
     assert_int_equal (tide_args_decode (tide_buffer_bytes (&out), &args), TIDE_OK);
     assert_int_equal (args.attachments, 10);
     assert_true (tide_bytes_is (args.attachment[9], "one"));
@@ -440,7 +440,7 @@ static void an_attachment_used_twice_is_kept_twice_within_the_limits (void **sta
     text.size -= 2;
     const char *more = ",{\"_placeholder\":true,\"num\":1}]";
     tide_buffer_append (&text, more, strlen (more) + 1);
-    assert_int_equal (make_attached ((const char *)text.data, true, 3, &out), TIDE_TOO_MANY);
+    assert_int_equal (make_attached ((const char *) text.data, true, 3, &out), TIDE_TOO_MANY);
     assert_int_equal (out.size, 0);
     tide_buffer_free (&text);
     tide_buffer_free (&out);
@@ -448,7 +448,7 @@ static void an_attachment_used_twice_is_kept_twice_within_the_limits (void **sta
 
 static void placeholders_must_name_an_attachment (void **state)
 {
-    (void)state;
+    (void) state;
     static const char *const cases[] = {
         "{\"_placeholder\":true,\"num\":3}", "{\"_placeholder\":true,\"num\":-1}",
         "{\"_placeholder\":true}", "{\"_placeholder\":true,\"num\":\"0\"}",
@@ -470,7 +470,7 @@ static tide_buffer_t encoded (bool many, const char *json, unsigned attachments)
 {
     tide_args_t args = {.many = many, .json = tide_bytes (json), .attachments = attachments};
     for (unsigned at = 0; at < attachments; at++)
-        args.attachment[at] = (tide_bytes_t){(const uint8_t *)"\x00\x01\x02\x03", at + 1};
+        args.attachment[at] = (tide_bytes_t){(const uint8_t *) "\x00\x01\x02\x03", at + 1};
     tide_buffer_t payload = {0};
     tide_args_encode (&payload, &args);
     return payload;
@@ -478,7 +478,7 @@ static tide_buffer_t encoded (bool many, const char *json, unsigned attachments)
 
 static void payloads_are_written_as_data_or_args (void **state)
 {
-    (void)state;
+    (void) state;
     static const struct {
         bool many;
         const char *json;
@@ -511,7 +511,7 @@ static void payloads_are_written_as_data_or_args (void **state)
     static const char *const malformed[] = {"\x01", "\x03\x00{}", "\x01\x0b{}", "\x01\x01{}"};
     for (size_t at = 0; at < COUNT (malformed); at++) {
         size_t size = at == 0 ? 1 : 4;
-        tide_json_data (&out, (tide_bytes_t){(const uint8_t *)malformed[at], size});
+        tide_json_data (&out, (tide_bytes_t){(const uint8_t *) malformed[at], size});
         assert_out (&out, "\"data\":null");
     }
     tide_buffer_free (&out);
@@ -519,7 +519,7 @@ static void payloads_are_written_as_data_or_args (void **state)
 
 static void an_event_is_the_object_of_the_contract (void **state)
 {
-    (void)state;
+    (void) state;
     tide_buffer_t payload = encoded (false, "{\"a\":1}", 0), out = {0};
     tide_event_t event = {.seq = 42,
                           .time_ms = 1700000000000,
@@ -543,7 +543,7 @@ static void an_event_is_the_object_of_the_contract (void **state)
 
 static void errors_have_code_and_message (void **state)
 {
-    (void)state;
+    (void) state;
     tide_buffer_t out = {0};
     tide_json_error (&out, TIDE_BAD_TOPIC, "no \"#\"");
     assert_out (&out, "{\"error\":{\"code\":\"bad_topic\",\"message\":\"no \\\"#\\\"\"}}");
@@ -557,7 +557,7 @@ static void errors_have_code_and_message (void **state)
 
 static void epochs_are_sixteen_hex_digits (void **state)
 {
-    (void)state;
+    (void) state;
     tide_buffer_t out = {0};
     uint64_t epoch;
     tide_json_epoch (&out, 0x0123456789abcdefu);
@@ -583,7 +583,7 @@ static void epochs_are_sixteen_hex_digits (void **state)
 
 static void positions_are_digits_or_epoch_and_digits (void **state)
 {
-    (void)state;
+    (void) state;
     static const struct {
         const char *text;
         bool is_right;
@@ -628,7 +628,7 @@ static void positions_are_digits_or_epoch_and_digits (void **state)
 
 static void positions_in_json_may_be_whole_numbers (void **state)
 {
-    (void)state;
+    (void) state;
     static const struct {
         const char *text;
         bool is_right;

@@ -20,7 +20,7 @@ enum { PAYLOAD_MAX = 1000 };
 static void assert_out (tide_buffer_t *out, const char *expected)
 {
     tide_put_u8 (out, 0);
-    assert_string_equal ((const char *)out->data, expected);
+    assert_string_equal ((const char *) out->data, expected);
     out->size = 0;
 }
 
@@ -35,7 +35,7 @@ static json_t *parse (const char *text)
 
 static void a_publish_is_read_with_all_its_members (void **state)
 {
-    (void)state;
+    (void) state;
     json_t *object = parse ("{\"op\":\"pub\",\"id\":\"i\",\"topic\":\"room/1\",\"event\":\"msg\","
                             "\"data\":[1,2],\"key\":\"k\",\"event_id\":\"e\",\"volatile\":true}");
     tide_event_t event;
@@ -62,7 +62,7 @@ static void a_publish_is_read_with_all_its_members (void **state)
 
 static void what_is_left_out_or_null_is_not_there (void **state)
 {
-    (void)state;
+    (void) state;
     static const char *const cases[] = {
         "{\"topic\":\"t\",\"event\":\"e\",\"data\":null}",
         ("{\"topic\":\"t\",\"event\":\"e\",\"data\":null,\"key\":null,\"id\":null,"
@@ -87,7 +87,7 @@ static void what_is_left_out_or_null_is_not_there (void **state)
 
 static void without_data_a_key_is_removed_and_without_a_key_there_are_no_arguments (void **state)
 {
-    (void)state;
+    (void) state;
     tide_event_t event;
     tide_buffer_t payload = {0}, out = {0};
     const char *why;
@@ -108,7 +108,7 @@ static void without_data_a_key_is_removed_and_without_a_key_there_are_no_argumen
 
 static void what_may_not_be_published_is_refused_by_name (void **state)
 {
-    (void)state;
+    (void) state;
     static const struct {
         const char *text;
         tide_status_t status;
@@ -162,7 +162,7 @@ static void what_may_not_be_published_is_refused_by_name (void **state)
 
 static void names_may_have_255_bytes (void **state)
 {
-    (void)state;
+    (void) state;
     static const char *const members[] = {"topic", "event", "key", "id"};
     char name[257];
     for (size_t at = 0; at < COUNT (members); at++)
@@ -184,7 +184,7 @@ static void names_may_have_255_bytes (void **state)
 
 static void a_publish_from_socket_io_has_its_attachments (void **state)
 {
-    (void)state;
+    (void) state;
     const tide_bytes_t attachment[] = {tide_bytes ("zero"), tide_bytes ("one")};
     json_t *object = parse ("{\"topic\":\"t\",\"event\":\"e\",\"id\":\"i\","
                             "\"data\":{\"_placeholder\":true,\"num\":1}}");

@@ -23,14 +23,14 @@ static tide_engineio_request_t good_request (void)
 
 static void a_websocket_handshake_is_let_in (void **state)
 {
-    (void)state;
+    (void) state;
     tide_engineio_request_t request = good_request ();
     assert_int_equal (tide_engineio_check (&request), -1);
 }
 
 static void handshakes_are_refused_in_the_order_of_the_reference (void **state)
 {
-    (void)state;
+    (void) state;
     tide_engineio_request_t request = {0}; /* wrong in every way; put right one by one */
     request.sid = tide_bytes ("unknown");
     request.method = tide_bytes ("POST");
@@ -55,7 +55,7 @@ static void handshakes_are_refused_in_the_order_of_the_reference (void **state)
 
 static void refusals_have_the_codes_and_messages_of_engine_io (void **state)
 {
-    (void)state;
+    (void) state;
     static const char *const bodies[] = {
         "{\"code\":0,\"message\":\"Transport unknown\"}",
         "{\"code\":1,\"message\":\"Session ID unknown\"}",
@@ -84,7 +84,7 @@ static tide_engineio_t opened (uint64_t now_ms)
 
 static void the_open_packet_has_exactly_the_five_members (void **state)
 {
-    (void)state;
+    (void) state;
     tide_engineio_t session;
     tide_buffer_t out = {0};
     tide_engineio_open (&session, &config, 1000, tide_bytes ("lv_VI97HAXpY6yYWAAAC"), &out);
@@ -97,7 +97,7 @@ static void the_open_packet_has_exactly_the_five_members (void **state)
 
 static void pings_are_sent_at_the_interval_and_answered_in_time (void **state)
 {
-    (void)state;
+    (void) state;
     tide_engineio_t session = opened (1000);
     tide_bytes_t body;
     assert_int_equal (tide_engineio_deadline_ms (&session), 1300);
@@ -115,7 +115,7 @@ static void pings_are_sent_at_the_interval_and_answered_in_time (void **state)
 
 static void a_client_without_a_pong_is_given_up_when_time_is_up (void **state)
 {
-    (void)state;
+    (void) state;
     tide_engineio_t session = opened (1000);
     tide_bytes_t body;
     assert_int_equal (tide_engineio_tick (&session, &config, 1300), TIDE_ENGINEIO_PING);
@@ -128,7 +128,7 @@ static void a_client_without_a_pong_is_given_up_when_time_is_up (void **state)
 
 static void a_late_tick_leaves_the_client_its_whole_time (void **state)
 {
-    (void)state;
+    (void) state;
     tide_engineio_t session = opened (1000);
     assert_int_equal (tide_engineio_tick (&session, &config, 9000), TIDE_ENGINEIO_PING);
     assert_int_equal (tide_engineio_deadline_ms (&session), 9200);
@@ -136,7 +136,7 @@ static void a_late_tick_leaves_the_client_its_whole_time (void **state)
 
 static void an_unasked_pong_puts_off_the_next_ping (void **state)
 {
-    (void)state;
+    (void) state;
     tide_engineio_t session = opened (1000);
     tide_bytes_t body;
     tide_engineio_receive (&session, &config, 1200, tide_bytes ("3"), true, &body);
@@ -145,7 +145,7 @@ static void an_unasked_pong_puts_off_the_next_ping (void **state)
 
 static void before_it_is_open_a_session_asks_for_nothing (void **state)
 {
-    (void)state;
+    (void) state;
     tide_engineio_t session = {0};
     assert_true (tide_engineio_deadline_ms (&session) == UINT64_MAX);
     assert_int_equal (tide_engineio_tick (&session, &config, 1u << 30), TIDE_ENGINEIO_QUIET);
@@ -153,7 +153,7 @@ static void before_it_is_open_a_session_asks_for_nothing (void **state)
 
 static void each_kind_of_frame_is_decided (void **state)
 {
-    (void)state;
+    (void) state;
     static const struct {
         const char *frame;
         bool is_text;
@@ -192,7 +192,7 @@ static void each_kind_of_frame_is_decided (void **state)
 
 static void base64_frames_are_binary_messages (void **state)
 {
-    (void)state;
+    (void) state;
     tide_buffer_t out = {0};
     assert_true (tide_engineio_base64 (tide_bytes ("bAQID"), &out));
     assert_int_equal (out.size, 3);

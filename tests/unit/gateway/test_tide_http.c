@@ -23,7 +23,7 @@ static void assert_value (const char *query, const char *name, unsigned nth, con
 
 static void a_parameter_is_found_by_its_whole_name (void **state)
 {
-    (void)state;
+    (void) state;
     const char *query = "EIO=4&transport=websocket&t=abc&topics=no&topic=yes";
     assert_value (query, "EIO", 0, "4");
     assert_value (query, "transport", 0, "websocket");
@@ -35,7 +35,7 @@ static void a_parameter_is_found_by_its_whole_name (void **state)
 
 static void repeated_parameters_are_counted_and_told_apart (void **state)
 {
-    (void)state;
+    (void) state;
     const char *query = "topic=a&since=3&topic=b&topic=&topic";
     assert_int_equal (tide_query_count (tide_bytes (query), "topic"), 4);
     assert_int_equal (tide_query_count (tide_bytes (query), "limit"), 0);
@@ -48,7 +48,7 @@ static void repeated_parameters_are_counted_and_told_apart (void **state)
 
 static void odd_queries_have_nothing_in_them (void **state)
 {
-    (void)state;
+    (void) state;
     static const char *const queries[] = {"", "&", "&&&", "=", "=x", "&=&", "x"};
     for (size_t at = 0; at < sizeof queries / sizeof queries[0]; at++) {
         assert_value (queries[at], "topic", 0, NULL);
@@ -59,7 +59,7 @@ static void odd_queries_have_nothing_in_them (void **state)
 
 static void escapes_and_plus_are_decoded_in_names_and_values (void **state)
 {
-    (void)state;
+    (void) state;
     assert_value ("topic=room%2Fone", "topic", 0, "room/one");
     assert_value ("topic=room%2fone", "topic", 0, "room/one");
     assert_value ("t%6Fpic=x", "topic", 0, "x");
@@ -71,7 +71,7 @@ static void escapes_and_plus_are_decoded_in_names_and_values (void **state)
 
 static void a_nul_comes_through_for_the_name_check_to_refuse (void **state)
 {
-    (void)state;
+    (void) state;
     tide_buffer_t value = {0};
     assert_true (tide_query_get (tide_bytes ("topic=a%00b"), "topic", 0, &value));
     assert_int_equal (value.size, 3);
@@ -82,14 +82,14 @@ static void a_nul_comes_through_for_the_name_check_to_refuse (void **state)
 
 static void malformed_escapes_are_told_from_missing_parameters (void **state)
 {
-    (void)state;
+    (void) state;
     static const char *const values[] = {"%",  "%4",  "%4g", "%g4", "%%41",
                                          "a%", "%-1", "% 1", "%+1"};
     for (size_t at = 0; at < sizeof values / sizeof values[0]; at++) {
         tide_buffer_t query = {0};
         tide_buffer_printf (&query, "since=1&topic=%s", values[at]);
         tide_put_u8 (&query, 0);
-        const char *text = (const char *)query.data;
+        const char *text = (const char *) query.data;
         assert_false (tide_query_is_valid (tide_bytes (text)));
         assert_int_equal (tide_query_count (tide_bytes (text), "topic"), 1);
         assert_value (text, "topic", 0, NULL);
@@ -103,10 +103,10 @@ static void malformed_escapes_are_told_from_missing_parameters (void **state)
 
 static void what_is_encoded_decodes_to_itself (void **state)
 {
-    (void)state;
+    (void) state;
     uint8_t all[256];
     for (unsigned at = 0; at < 256; at++)
-        all[at] = (uint8_t)at;
+        all[at] = (uint8_t) at;
     tide_buffer_t text = {0}, back = {0};
     tide_percent_encode (&text, (tide_bytes_t){all, sizeof all});
     for (size_t at = 0; at < text.size; at++)

@@ -47,8 +47,8 @@ static tide_socketio_result_t decode_binary (void **state, const char *data, siz
                                              tide_socketio_packet_t *packet)
 {
     const char *why = NULL;
-    return tide_socketio_decode (*state, (tide_bytes_t){(const uint8_t *)data, size}, false, packet,
-                                 &why);
+    return tide_socketio_decode (*state, (tide_bytes_t){(const uint8_t *) data, size}, false,
+                                 packet, &why);
 }
 
 static void assert_data (const tide_socketio_packet_t *packet, const char *expected)
@@ -61,7 +61,7 @@ static void assert_data (const tide_socketio_packet_t *packet, const char *expec
     tide_buffer_t out = {0};
     tide_json_value (&out, packet->data);
     tide_put_u8 (&out, 0);
-    assert_string_equal ((const char *)out.data, expected);
+    assert_string_equal ((const char *) out.data, expected);
     tide_buffer_free (&out);
 }
 
@@ -374,7 +374,7 @@ static void nesting_beyond_the_limit_is_invalid_and_harmless (void **state)
             tide_put_u8 (&text, ']');
         tide_put_u8 (&text, 0);
         tide_socketio_packet_t packet;
-        assert_int_equal (decode (state, (const char *)text.data, &packet),
+        assert_int_equal (decode (state, (const char *) text.data, &packet),
                           depth < 2048 ? TIDE_SOCKETIO_MORE : TIDE_SOCKETIO_INVALID);
         if (depth < 2048)
             assert_int_equal (decode_binary (state, "x", 1, &packet), TIDE_SOCKETIO_PACKET);
@@ -387,13 +387,13 @@ static void nesting_beyond_the_limit_is_invalid_and_harmless (void **state)
 static void assert_out (tide_buffer_t *out, const char *expected)
 {
     tide_put_u8 (out, 0);
-    assert_string_equal ((const char *)out->data, expected);
+    assert_string_equal ((const char *) out->data, expected);
     out->size = 0;
 }
 
 static void connections_are_answered_as_in_the_protocol (void **state)
 {
-    (void)state;
+    (void) state;
     tide_buffer_t out = {0};
     tide_socketio_connect (&out, tide_bytes ("/"), "abc", NULL);
     assert_out (&out, "40{\"sid\":\"abc\"}");
@@ -412,7 +412,7 @@ static void connections_are_answered_as_in_the_protocol (void **state)
 
 static void events_are_framed_with_their_arguments_and_what_trails (void **state)
 {
-    (void)state;
+    (void) state;
     static const struct {
         bool many;
         const char *json;
@@ -450,7 +450,7 @@ static void events_are_framed_with_their_arguments_and_what_trails (void **state
 
 static void names_of_events_are_escaped (void **state)
 {
-    (void)state;
+    (void) state;
     tide_buffer_t out = {0};
     tide_args_t args = {.json = tide_bytes ("null")};
     tide_socketio_event (&out, tide_bytes ("/"), tide_bytes ("a\"\\\n\x01 \xc3\xa9"), &args, NULL,
@@ -461,7 +461,7 @@ static void names_of_events_are_escaped (void **state)
 
 static void acknowledgements_carry_the_id (void **state)
 {
-    (void)state;
+    (void) state;
     tide_buffer_t out = {0};
     tide_socketio_ack (&out, tide_bytes ("/"), 0, tide_bytes (""), 0);
     assert_out (&out, "430[]");
@@ -480,7 +480,7 @@ static void what_is_encoded_is_decoded_as_it_was (void **state)
     tide_socketio_event (&out, tide_bytes ("/chat"), tide_bytes ("msg"), &args, NULL, 0);
     tide_put_u8 (&out, 0);
     tide_socketio_packet_t packet;
-    assert_int_equal (decode (state, (const char *)out.data + 1, &packet), TIDE_SOCKETIO_PACKET);
+    assert_int_equal (decode (state, (const char *) out.data + 1, &packet), TIDE_SOCKETIO_PACKET);
     assert_true (tide_bytes_is (packet.nsp, "/chat"));
     assert_data (&packet, "[\"msg\",1,{\"a\":\"b\"}]");
     tide_buffer_free (&out);

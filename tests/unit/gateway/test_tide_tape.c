@@ -101,8 +101,8 @@ static void whatever_is_there_is_right (void **state)
     for (uint64_t seq = 1; seq <= 20000; seq++) {
         sizes[seq] = 1 + (size_t) rand () % 300;
         uint64_t number = lay (tape, seq, sizes[seq]);
-        uint64_t some = tide_tape_first (tape)
-                        + (uint64_t) rand () % (number - tide_tape_first (tape) + 1);
+        uint64_t some =
+            tide_tape_first (tape) + (uint64_t) rand () % (number - tide_tape_first (tape) + 1);
         unsigned form = (unsigned) rand () % 6;
         tide_bytes_t kept = tide_tape_form (tape, some, form);
         if (kept.size > 0)

@@ -20,7 +20,7 @@ static tide_buffer_t make_payload (size_t size)
 {
     tide_buffer_t payload = {0};
     for (size_t at = 0; at < size; at++)
-        tide_put_u8 (&payload, (uint8_t)(at * 31 + at / 251));
+        tide_put_u8 (&payload, (uint8_t) (at * 31 + at / 251));
     return payload;
 }
 
@@ -54,7 +54,7 @@ static unsigned read_frames (tide_bytes_t bytes, uint8_t opcode, tide_buffer_t *
 
 static void each_size_comes_back_whole_and_the_same_both_ways (void **state)
 {
-    (void)state;
+    (void) state;
     static const size_t sizes[] = {0,
                                    1,
                                    124,
@@ -98,7 +98,7 @@ static void each_size_comes_back_whole_and_the_same_both_ways (void **state)
 
 static void headers_are_as_short_as_they_can_be (void **state)
 {
-    (void)state;
+    (void) state;
     tide_buffer_t payload = make_payload (126), out = {0};
     tide_wsframe_append (&out, TIDE_WSFRAME_BINARY, (tide_bytes_t){payload.data, 125});
     assert_int_equal (out.size, 2 + 125);
@@ -114,7 +114,7 @@ static void headers_are_as_short_as_they_can_be (void **state)
 
 static void frames_follow_one_another_in_one_buffer (void **state)
 {
-    (void)state;
+    (void) state;
     tide_buffer_t out = {0};
     size_t mark = tide_wsframe_begin (&out);
     tide_buffer_append_text (&out, "one");
@@ -129,7 +129,7 @@ static void frames_follow_one_another_in_one_buffer (void **state)
 
 static void a_close_frame_has_a_code_and_as_much_of_the_reason_as_fits (void **state)
 {
-    (void)state;
+    (void) state;
     tide_buffer_t out = {0};
     tide_wsframe_close (&out, 0, NULL);
     assert_memory_equal (out.data, "\x88\x00", 2);

@@ -96,7 +96,8 @@ static void json_operations_without_a_hello (void **state)
     tide_loop_client_t *client = json_client ();
     tide_loop_say (client, "{\"op\":\"ping\"}");
     assert_says (client, "{\"op\":\"pong\",\"seq\":");
-    tide_loop_say (client, "{\"op\":\"pub\",\"id\":\"x\",\"topic\":\"a\",\"event\":\"e\",\"data\":1}");
+    tide_loop_say (client,
+                   "{\"op\":\"pub\",\"id\":\"x\",\"topic\":\"a\",\"event\":\"e\",\"data\":1}");
     assert_says (client, "{\"op\":\"ok\",\"id\":\"x\",\"epoch\":\"");
     tide_loop_say (client, "{\"op\":\"sub\",\"id\":2,\"topic\":\"a\",\"since\":\"start\"}");
     assert_says (client, "\"data\":1");
@@ -112,9 +113,10 @@ static void json_a_snapshot_comes_before_its_ok_and_then_updates (void **state)
     (void) state;
     tide_loop_client_t *client = json_client ();
     for (int at = 0; at < 3; at++) {
-        tide_loop_say (client,
-                       "{\"op\":\"pub\",\"topic\":\"s\",\"event\":\"set\",\"key\":\"k%d\",\"data\":%d}",
-                       at % 2, at);
+        tide_loop_say (
+            client,
+            "{\"op\":\"pub\",\"topic\":\"s\",\"event\":\"set\",\"key\":\"k%d\",\"data\":%d}",
+            at % 2, at);
         tide_loop_hear (client);
     }
     tide_loop_say (client, "{\"op\":\"sub\",\"id\":1,\"topic\":\"s\",\"since\":\"snapshot\"}");
@@ -124,7 +126,8 @@ static void json_a_snapshot_comes_before_its_ok_and_then_updates (void **state)
     assert_non_null (strstr (frame, "\"data\":1"));
     assert_null (strstr (frame, "\"data\":0"));
     assert_says (client, "{\"op\":\"ok\",\"id\":1");
-    tide_loop_say (client, "{\"op\":\"pub\",\"id\":9,\"topic\":\"s\",\"event\":\"set\",\"key\":\"k0\"}");
+    tide_loop_say (client,
+                   "{\"op\":\"pub\",\"id\":9,\"topic\":\"s\",\"event\":\"set\",\"key\":\"k0\"}");
     assert_says (client, "\"id\":9");
     assert_says (client, "\"removed\":true");
     tide_loop_http (loop, 1, "GET", "/api/v1/snapshot", "topic=s", "");
@@ -203,9 +206,11 @@ static void g8_json_a_position_of_another_log_is_answered_by_a_reset (void **sta
 {
     (void) state;
     tide_loop_client_t *client = json_client ();
-    tide_loop_say (client, "{\"op\":\"pub\",\"topic\":\"s\",\"event\":\"e\",\"key\":\"k\",\"data\":1}");
+    tide_loop_say (client,
+                   "{\"op\":\"pub\",\"topic\":\"s\",\"event\":\"e\",\"key\":\"k\",\"data\":1}");
     tide_loop_hear (client);
-    tide_loop_say (client, "{\"op\":\"sub\",\"id\":1,\"topic\":\"s\",\"since\":\"00000000000000aa:1\"}");
+    tide_loop_say (client,
+                   "{\"op\":\"sub\",\"id\":1,\"topic\":\"s\",\"since\":\"00000000000000aa:1\"}");
     const char *frame = tide_loop_hear (client);
     assert_non_null (strstr (frame, "{\"op\":\"reset\",\"topic\":\"s\""));
     assert_non_null (strstr (frame, "\"code\":\"epoch_changed\""));
@@ -223,7 +228,8 @@ static void socketio_answers_its_own_events (void **state)
     tide_loop_client_t *client = socketio_client ();
     tide_loop_say (client, "420[\"tide:subscribe\",{\"topic\":\"a\",\"meta\":true}]");
     assert_says (client, "430[{\"ok\":true,\"topic\":\"a\",\"epoch\":\"");
-    tide_loop_say (client, "421[\"tide:publish\",{\"topic\":\"a\",\"event\":\"e\",\"data\":{\"x\":1}}]");
+    tide_loop_say (client,
+                   "421[\"tide:publish\",{\"topic\":\"a\",\"event\":\"e\",\"data\":{\"x\":1}}]");
     const char *first = tide_loop_hear (client), *second = tide_loop_hear (client);
     const char *event = first[1] == '2' ? first : second;
     const char *ack = first[1] == '2' ? second : first;
@@ -268,8 +274,16 @@ static void socketio_bad_input_is_named (void **state)
 static void socketio_violations_close_the_connection (void **state)
 {
     (void) state;
-    static const char *const said[] = {"4",         "49",        "42",         "42{}", "42[]",
-                                       "42[\"connect\"]", "42/other,[\"e\"]", "40", "2", "x",
+    static const char *const said[] = {"4",
+                                       "49",
+                                       "42",
+                                       "42{}",
+                                       "42[]",
+                                       "42[\"connect\"]",
+                                       "42/other,[\"e\"]",
+                                       "40",
+                                       "2",
+                                       "x",
                                        "451-[\"e\",{\"_placeholder\":true,\"num\":4}]"};
     tide_loop_client_t *other = socketio_client ();
     for (size_t at = 0; at < sizeof said / sizeof said[0]; at++) {
@@ -481,7 +495,8 @@ static void g6_a_client_that_takes_no_answers_is_not_read_from (void **state)
     char *text = tide_alloc (50001);
     memset (text, 'x', 50000);
     for (int at = 0; at < 20; at++) {
-        tide_loop_say (client, "{\"op\":\"pub\",\"topic\":\"a\",\"event\":\"e\",\"data\":\"%s\"}", text);
+        tide_loop_say (client, "{\"op\":\"pub\",\"topic\":\"a\",\"event\":\"e\",\"data\":\"%s\"}",
+                       text);
         tide_loop_say (client, "{\"op\":\"sub\",\"id\":\"%s\",\"topic\":\"$\"}", text);
     }
     tide_loop_http (loop, 0, "GET", "/metrics", "", "");

@@ -168,8 +168,8 @@ static void g6_large_answers_are_asked_for_a_few_at_a_time (void **state)
     padding[sizeof padding - 1] = 0;
     for (int at = 0; at < 500; at++) {
         snprintf (body, sizeof body,
-                  "{\"topic\":\"s/%d\",\"event\":\"n\",\"key\":\"k%d\",\"data\":\"%s\"}", at % 5, at,
-                  padding);
+                  "{\"topic\":\"s/%d\",\"event\":\"n\",\"key\":\"k%d\",\"data\":\"%s\"}", at % 5,
+                  at, padding);
         tide_loop_http (loop, 1, "POST", "/api/v1/publish", "", body);
     }
     tide_loop_client_t *client = tide_loop_open (loop, 0, TIDE_CLIENT_SOCKETIO);

@@ -20,7 +20,7 @@ typedef struct {
     tide_loop_client_t *wire;
     char sid[64], pid[64], offset[64];
     bool is_connected, is_recovered;
-    int numbers[4096];      /* the data of each event that it got */
+    int numbers[4096]; /* the data of each event that it got */
     int count;
     int acks, resets;
     char last_ack[4096];
@@ -48,7 +48,8 @@ static void take_connect (stock_t *self, const char *json)
     const char *pid = json_string_value (json_object_get (object, "pid"));
     self->is_connected = true;
     self->is_recovered = pid && self->pid[0] && strcmp (pid, self->pid) == 0;
-    snprintf (self->sid, sizeof self->sid, "%s", json_string_value (json_object_get (object, "sid")));
+    snprintf (self->sid, sizeof self->sid, "%s",
+              json_string_value (json_object_get (object, "sid")));
     snprintf (self->pid, sizeof self->pid, "%s", pid ? pid : "");
     json_decref (object);
 }
@@ -226,14 +227,14 @@ static void take_over (unsigned hub)
     publish (&client, 1, 5);
     listen (&client);
     tide_loop_client_t *old = client.wire;
-    old->is_stalled = true;         /* half open: it takes nothing, and nobody knows yet */
+    old->is_stalled = true; /* half open: it takes nothing, and nobody knows yet */
     publish (&client, 6, 10);
     reconnect (&client, hub);
     assert_true (client.is_recovered);
-    assert_null (old->connection);  /* kicked */
+    assert_null (old->connection); /* kicked */
     publish (&client, 11, 15);
     assert_numbers (&client, 1, 15);
-    pass (&client, 120000);         /* beyond any resume time of the old one */
+    pass (&client, 120000); /* beyond any resume time of the old one */
     tide_loop_cut (client.wire);
     publish (&client, 16, 20);
     reconnect (&client, 2);
@@ -304,7 +305,7 @@ static void rule_d_a_session_survives_the_broker (void **state)
     tide_loop_kill_broker (client.loop, false);
     tide_loop_pass (client.loop, 10000);
     publish (&client, 6, 10);
-    assert_numbers (&client, 1, 10);    /* still connected, nothing missed */
+    assert_numbers (&client, 1, 10); /* still connected, nothing missed */
     tide_loop_cut (client.wire);
     tide_loop_kill_broker (client.loop, false);
     tide_loop_pass (client.loop, 10000);
@@ -373,7 +374,8 @@ static void rule_h_what_is_published_during_a_resume_is_not_skipped (void **stat
     finish (&client);
 }
 
-/*  -- whose session it is ----------------------------------------------------------------------- */
+/*  -- whose session it is -----------------------------------------------------------------------
+ */
 
 /*  Puts another user into the session's record, as a worker with tokens would have. */
 static void rewrite_user (stock_t *client)
@@ -438,7 +440,7 @@ static void rule_l_a_stale_offset_with_a_new_pid_skips_nothing_and_repeats_nothi
     char stale[64];
     memcpy (stale, client.offset, sizeof stale);
     tide_loop_cut (client.wire);
-    client.pid[0] = 0;              /* a new session; the client's offset is never cleared */
+    client.pid[0] = 0; /* a new session; the client's offset is never cleared */
     publish (&client, 100, 104);
     client.count = 0;
     reconnect (&client, 0);
@@ -561,7 +563,8 @@ static void a_namespace_without_recovery_has_no_pid (void **state)
     tide_loop_destroy (&loop);
 }
 
-/*  -- slow, late, and another log --------------------------------------------------------------- */
+/*  -- slow, late, and another log ---------------------------------------------------------------
+ */
 
 static void g6_a_slow_client_catches_up_from_the_log (void **state)
 {
@@ -569,7 +572,7 @@ static void g6_a_slow_client_catches_up_from_the_log (void **state)
     stock_t *client = tide_alloc (sizeof *client);
     start (client, NULL);
     client->wire->is_stalled = true;
-    publish (client, 1, 3000);      /* far more than the tape holds */
+    publish (client, 1, 3000); /* far more than the tape holds */
     tide_loop_unstall (client->wire);
     tide_loop_pass (client->loop, 2000);
     assert_numbers (client, 1, 3000);
