@@ -124,7 +124,9 @@ static bool is_due (tide_hub_t *hub, tide_session_t *session, const tide_member_
     /*  A session that is past its place, by pages ahead of the feed, does without: its position
      *  never falls. */
     return !late && item.seq >= later (session->cursor, member->joined)
-           && item.number > member->begun;
+           && item.number > member->begun
+           /*  Nor was it there for what waited in the feed since before it came back. */
+           && tide_load_u64 (entry.record.data + TIDE_EVENT_TIME_AT) > session->taken_ms;
 }
 
 static bool deliver_tape (tide_hub_t *hub, tide_session_t *session, tide_buffer_t *out,

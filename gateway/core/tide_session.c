@@ -399,6 +399,7 @@ static bool take_record (tide_hub_t *hub, tide_session_t *session, const tide_ev
             snprintf (session->sid, sizeof session->sid, "%s", sid);
             snprintf (lane, 128, "%s", holder);
             session->record_seq = event->seq;
+            session->taken_ms = event->time_ms;
             session->base = base > 0 ? base : event->seq;
         }
     }

@@ -91,8 +91,7 @@ struct sim_sub {
     sim_pipe_t up, down;
 };
 
-enum { SIM_PACKET_BYTES, SIM_PACKET_BINARY, SIM_PACKET_CLOSE, SIM_PACKET_SUBSCRIBE,
-       SIM_PACKET_UNSUBSCRIBE };
+enum { SIM_PACKET_BYTES, SIM_PACKET_CLOSE, SIM_PACKET_SUBSCRIBE, SIM_PACKET_UNSUBSCRIBE };
 
 /*  A client's WebSocket to a lane. Each side may believe in it without the other. */
 struct sim_socket {
@@ -215,11 +214,10 @@ typedef struct {
 struct sim_lane {
     tide_hub_t *hub; /* NULL: down */
     unsigned number;
-    uint64_t up_at_ms, ready_since_ms;
+    uint64_t up_at_ms;
     char id[24];
     sim_dealer_t dealer;
     sim_sub_t events, volatiles;
-    bool has_followed;
     sim_http_t *http;
     size_t http_count;
 };
@@ -262,15 +260,13 @@ typedef struct {
     bool is_left;    /* an unsubscription is under way */
     bool is_joining;
     sim_mode_t mode;
-    bool was_reset;         /* the reset that goes with a join has come */
-    bool must_reset;        /* and must come, because the position is foreign */
-    bool may_trim;          /* a reset may come */
-    uint64_t since, epoch;  /* of the join */
-    uint64_t at;            /* brought up to here */
-    json_t *state_parts;    /* a snapshot or reset that comes in parts */
+    bool was_reset;        /* the reset that goes with a join has come */
+    bool must_reset;       /* and must come, because the position is foreign */
+    uint64_t since, epoch; /* of the join */
+    uint64_t at;           /* brought up to here */
+    json_t *state_parts;   /* a snapshot or reset that comes in parts */
     bool snapshot_came;
     uint64_t snapshot_seq;
-    bool rejoin;            /* wanted again in a new session */
 } sim_topic_t;
 
 typedef struct {
@@ -289,13 +285,12 @@ struct sim_client {
     uint64_t connect_at_ms;
     uint64_t deaf_until_ms; /* does not read */
     char pid[64], sid[64];
-    char offset[64];    /* Socket.IO: whatever it was; empty: none */
-    uint64_t epoch;     /* of what follows; 0: not known */
-    uint64_t position;  /* everything up to here was seen, or is not to be seen */
+    char offset[64];   /* Socket.IO: whatever it was; empty: none */
+    uint64_t epoch;    /* of what follows; 0: not known */
+    uint64_t position; /* everything up to here was seen, or is not to be seen */
     bool has_position;
     uint64_t sent_epoch, sent_seq; /* the position it came back with */
-    bool sent_pid, sent_foreign, sent_at_epoch_known;
-    uint64_t opened_epoch;         /* the log at the time of opening */
+    bool sent_pid, sent_foreign;
     uint64_t away_since_ms;
     sim_topic_t topics[SIM_PATTERNS];
     sim_ask_t *asks;
@@ -328,7 +323,13 @@ void sim_say (sim_t *sim, sim_client_t *client, const char *operation, json_t *o
 void sim_heard_message (sim_t *sim, sim_client_t *client, tide_bytes_t bytes, bool is_text);
 void sim_position_text (char text[64], uint64_t epoch, uint64_t seq);
 
-/*  sim_client.c: what was heard, in any dialect. */
+/*  What a request leaves behind when it was not answered; parts of a snapshot that came. */
+void sim_client_remember (sim_t *sim, sim_client_t *client, const sim_ask_t *ask);
+void sim_topic_forget_parts (sim_topic_t *topic);
+/*  Ends the connection, with or without a word. */
+void sim_client_cut (sim_t *sim, sim_client_t *client);
+
+/*  sim_hear.c: what was heard, in any dialect. */
 void sim_heard_open (sim_t *sim, sim_client_t *client, const char *sid, const char *pid,
                      bool resumed, uint64_t epoch, uint64_t seq, const json_t *topics);
 void sim_heard_event (sim_t *sim, sim_client_t *client, const char *name, const json_t *data,
@@ -392,7 +393,7 @@ void sim_mutate_hello (sim_t *sim, uint64_t *epoch, uint64_t *seq);
 typedef struct {
     uint64_t events, live, brought_up, volatiles, resets, joins, leaves, snapshots, histories;
     uint64_t acks, fails, repeats, conflicts, resumes, refused, opened, kills, lane_kills, wipes;
-    uint64_t cuts, drops, commits, fulls, ghosts, haunted, damaged, segments_dropped, pauses;
+    uint64_t cuts, drops, commits, fulls, ghosts, damaged, segments_dropped, pauses;
 } sim_stats_t;
 
 struct sim {
@@ -413,7 +414,6 @@ struct sim {
     unsigned lane_count, client_count, delay_ms, drop_percent;
     bool may_wipe, may_damage, may_fill, may_flood, big_events;
     uint64_t serial; /* for names that are used once */
-    uint64_t restart_ms;
 
     sim_disk_t *disk; /* the present log; older ones behind it */
     uint64_t epoch_since_ms;

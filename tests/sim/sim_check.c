@@ -26,10 +26,10 @@ void sim_note (sim_t *sim, const char *format, ...)
 {
     char *action = sim->actions[sim->action_count++ % SIM_ACTIONS_MAX];
     va_list arguments;
-    int used = snprintf (action, SIM_ACTION_SIZE, "%llu %llu: ", (unsigned long long)sim->step,
-                         (unsigned long long)sim->now_ms);
+    int used = snprintf (action, SIM_ACTION_SIZE, "%llu %llu: ", (unsigned long long) sim->step,
+                         (unsigned long long) sim->now_ms);
     va_start (arguments, format);
-    vsnprintf (action + used, (size_t)(SIM_ACTION_SIZE - used), format, arguments);
+    vsnprintf (action + used, (size_t) (SIM_ACTION_SIZE - used), format, arguments);
     va_end (arguments);
     if (sim->is_verbose)
         printf ("%s\n", action);
@@ -53,12 +53,12 @@ bool sim_check_data (sim_t *sim, uint64_t n, const json_t *data)
 {
     const sim_publish_t *publish = &sim->publishes[n];
     char text[32];
-    snprintf (text, sizeof text, "n%llu", (unsigned long long)n);
+    snprintf (text, sizeof text, "n%llu", (unsigned long long) n);
     if (publish->removes)
         return json_is_null (data);
     if (publish->is_text)
         return json_is_string (data) && strcmp (json_string_value (data), text) == 0;
-    return (uint64_t)json_integer_value (json_object_get (data, "n")) == n
+    return (uint64_t) json_integer_value (json_object_get (data, "n")) == n
            && json_string_length (json_object_get (data, "pad")) == publish->pad;
 }
 
@@ -87,20 +87,19 @@ static void check_repeat (sim_t *sim, sim_disk_t *disk, uint64_t n, uint64_t seq
 {
     const sim_publish_t *publish = &sim->publishes[n];
     const sim_publish_t *other = &sim->publishes[publish->same_id_as];
-    if (publish->epoch == disk->epoch && publish->seq > 0
-        && is_known_id (sim, disk, publish->seq))
-        sim_fail (sim, "G4", "e%llu is appended at %llu and again at %llu", (unsigned long long)n,
-                  (unsigned long long)publish->seq, (unsigned long long)seq);
+    if (publish->epoch == disk->epoch && publish->seq > 0 && is_known_id (sim, disk, publish->seq))
+        sim_fail (sim, "G4", "e%llu is appended at %llu and again at %llu", (unsigned long long) n,
+                  (unsigned long long) publish->seq, (unsigned long long) seq);
     else if (publish->same_id_as > 0 && other->epoch == disk->epoch && other->seq > 0
              && is_known_id (sim, disk, other->seq))
-        sim_fail (sim, "G4", "e%llu is appended under the id of e%llu", (unsigned long long)n,
-                  (unsigned long long)publish->same_id_as);
+        sim_fail (sim, "G4", "e%llu is appended under the id of e%llu", (unsigned long long) n,
+                  (unsigned long long) publish->same_id_as);
     else if (publish->expects && publish->epoch != disk->epoch && !disk->has_damage
              && standing_at (disk, seq - 1, sim_patterns[publish->expect_topic],
                              publish->expect_key)
                     != publish->expect_seq)
         sim_fail (sim, "G4", "e%llu is appended, but its condition does not hold",
-                  (unsigned long long)n);
+                  (unsigned long long) n);
 }
 
 /*  A record has become durable. */
@@ -108,24 +107,24 @@ void sim_check_durable (sim_t *sim, sim_disk_t *disk, sim_record_t *record, uint
 {
     const tide_event_t *event = &record->event;
     if (event->flags & TIDE_EVENT_VOLATILE) {
-        sim_fail (sim, "G9", "a volatile event is logged at %llu", (unsigned long long)seq);
+        sim_fail (sim, "G9", "a volatile event is logged at %llu", (unsigned long long) seq);
         return;
     }
     if (record->is_system)
         return;
     uint64_t n = number_of_event (event);
     if (n == 0 || n >= sim->publish_count) {
-        sim_fail (sim, "G2", "nobody published what is at %llu", (unsigned long long)seq);
+        sim_fail (sim, "G2", "nobody published what is at %llu", (unsigned long long) seq);
         return;
     }
     sim_publish_t *publish = &sim->publishes[n];
     if (publish->is_volatile)
-        sim_fail (sim, "G9", "volatile e%llu is logged at %llu", (unsigned long long)n,
-                  (unsigned long long)seq);
+        sim_fail (sim, "G9", "volatile e%llu is logged at %llu", (unsigned long long) n,
+                  (unsigned long long) seq);
     else if (!tide_bytes_is (event->topic, sim_patterns[publish->topic])
              || (event->key.size > 0) != (publish->key >= 0)
              || (event->payload.size == 0) != publish->removes)
-        sim_fail (sim, "G2", "e%llu is not what was published", (unsigned long long)n);
+        sim_fail (sim, "G2", "e%llu is not what was published", (unsigned long long) n);
     else
         check_repeat (sim, disk, n, seq);
     record->n = n;
@@ -140,10 +139,10 @@ static void check_event (sim_t *sim, uint64_t epoch, tide_bytes_t bytes, const c
     const sim_record_t *record = disk ? sim_disk_record (disk, seq) : NULL;
     if (!record)
         sim_fail (sim, "G3", "%s holds %llu, which is not durable", where,
-                  (unsigned long long)seq);
+                  (unsigned long long) seq);
     else if (!tide_bytes_equal (bytes, (tide_bytes_t){record->data, record->size}))
         sim_fail (sim, "G3", "%s holds another event at %llu than the log", where,
-                  (unsigned long long)seq);
+                  (unsigned long long) seq);
 }
 
 static void check_events (sim_t *sim, uint64_t epoch, tide_list_t events, const char *where)
@@ -157,7 +156,7 @@ static void check_head (sim_t *sim, uint64_t seq, const char *where)
 {
     if (seq > sim->disk->count)
         sim_fail (sim, "G3", "%s says %llu, but the log ends at %zu", where,
-                  (unsigned long long)seq, sim->disk->count);
+                  (unsigned long long) seq, sim->disk->count);
 }
 
 /*  Nothing leaves the broker that is not durable. */
@@ -180,8 +179,7 @@ void sim_check_frame (sim_t *sim, const tide_message_t *message)
         break;
     case TIDE_MESSAGE_MARKED:
     case TIDE_MESSAGE_MARKS:
-        list = message->kind == TIDE_MESSAGE_MARKED ? message->marked.marks
-                                                    : message->marks.marks;
+        list = message->kind == TIDE_MESSAGE_MARKED ? message->marked.marks : message->marks.marks;
         while (tide_mark_next (&list, &mark))
             check_head (sim, mark.to, "a mark");
         break;
@@ -215,21 +213,21 @@ void sim_check_ack (sim_t *sim, uint64_t n, uint64_t epoch, uint64_t seq)
     sim->stats.acks++;
     if (publish->is_volatile) {
         if (seq != 0)
-            sim_fail (sim, "G9", "volatile e%llu is acknowledged at %llu", (unsigned long long)n,
-                      (unsigned long long)seq);
+            sim_fail (sim, "G9", "volatile e%llu is acknowledged at %llu", (unsigned long long) n,
+                      (unsigned long long) seq);
         return;
     }
     if (!record)
         sim_fail (sim, "G2", "e%llu is acknowledged at %016llx:%llu and not durable",
-                  (unsigned long long)n, (unsigned long long)epoch, (unsigned long long)seq);
+                  (unsigned long long) n, (unsigned long long) epoch, (unsigned long long) seq);
     else if (record->n != n)
         sim_fail (sim, record->n > 0 && record->n == publish->same_id_as ? "G4" : "G2",
-                  "e%llu is acknowledged at %llu, where e%llu is", (unsigned long long)n,
-                  (unsigned long long)seq, (unsigned long long)record->n);
+                  "e%llu is acknowledged at %llu, where e%llu is", (unsigned long long) n,
+                  (unsigned long long) seq, (unsigned long long) record->n);
     else if (publish->acked_epoch == epoch && publish->acked_seq != seq
              && is_known_id (sim, disk, publish->acked_seq < seq ? publish->acked_seq : seq))
-        sim_fail (sim, "G4", "e%llu is acknowledged at %llu and at %llu", (unsigned long long)n,
-                  (unsigned long long)publish->acked_seq, (unsigned long long)seq);
+        sim_fail (sim, "G4", "e%llu is acknowledged at %llu and at %llu", (unsigned long long) n,
+                  (unsigned long long) publish->acked_seq, (unsigned long long) seq);
     sim->stats.repeats += publish->acked_epoch == epoch;
     publish->acked_epoch = epoch;
     publish->acked_seq = seq;
@@ -266,9 +264,9 @@ void sim_check_advance (sim_t *sim, sim_client_t *client, uint64_t seq)
         else {
             sim_fail (sim, "G5",
                       "client %u is at %llu and never got e%llu (%llu) of %s, joined at %llu",
-                      client->number, (unsigned long long)seq,
-                      (unsigned long long)disk->records[missed - 1].n, (unsigned long long)missed,
-                      sim_patterns[at], (unsigned long long)topic->joined);
+                      client->number, (unsigned long long) seq,
+                      (unsigned long long) disk->records[missed - 1].n, (unsigned long long) missed,
+                      sim_patterns[at], (unsigned long long) topic->joined);
             return;
         }
     }
@@ -290,14 +288,13 @@ static void check_topic_state (sim_t *sim, const sim_disk_t *disk, int topic, co
 {
     const char *key;
     const json_t *event;
-    json_object_foreach ((json_t *)state, key, event)
-    {
+    json_object_foreach ((json_t *) state, key, event) {
         int number = key[0] == 'k' ? atoi (key + 1) : SIM_KEYS;
         if (topic < 0 || number >= SIM_KEYS) {
             sim_fail (sim, "G5", "%s has a key %s that nobody made", what, key);
             return;
         }
-        uint64_t seq = (uint64_t)json_integer_value (json_object_get (event, "seq"));
+        uint64_t seq = (uint64_t) json_integer_value (json_object_get (event, "seq"));
         uint64_t n = sim_number_of (json_string_value (json_object_get (event, "event")));
         const sim_record_t *record = sim_disk_record (disk, seq);
         if (damaged[topic][number])
@@ -305,8 +302,8 @@ static void check_topic_state (sim_t *sim, const sim_disk_t *disk, int topic, co
         if (seq != expected[topic][number] || !record || record->n != n
             || !sim_check_data (sim, n, json_object_get (event, "data"))) {
             sim_fail (sim, "G5", "%s at %llu has %s/%s from %llu; %llu stands", what,
-                      (unsigned long long)at, sim_patterns[topic], key, (unsigned long long)seq,
-                      (unsigned long long)expected[topic][number]);
+                      (unsigned long long) at, sim_patterns[topic], key, (unsigned long long) seq,
+                      (unsigned long long) expected[topic][number]);
             return;
         }
         expected[topic][number] = 0;
@@ -322,8 +319,8 @@ void sim_check_state (sim_t *sim, uint64_t epoch, unsigned pattern, uint64_t seq
     tide_bytes_t wanted = tide_bytes (sim_patterns[pattern]);
     sim->stats.snapshots++;
     if (!disk || seq > disk->count || !json_is_object (state)) {
-        sim_fail (sim, "G3", "%s is a snapshot at %016llx:%llu", what, (unsigned long long)epoch,
-                  (unsigned long long)seq);
+        sim_fail (sim, "G3", "%s is a snapshot at %016llx:%llu", what, (unsigned long long) epoch,
+                  (unsigned long long) seq);
         return;
     }
     for (uint64_t each = 1; each <= seq; each++) {
@@ -338,17 +335,17 @@ void sim_check_state (sim_t *sim, uint64_t epoch, unsigned pattern, uint64_t seq
     if (tide_pattern_is_subtree (wanted)) {
         const char *name;
         const json_t *one;
-        json_object_foreach ((json_t *)state, name, one)
+        json_object_foreach ((json_t *) state, name, one)
             check_topic_state (sim, disk, topic_number (name), one, expected, damaged, seq, what);
     }
     else
-        check_topic_state (sim, disk, (int)pattern, state, expected, damaged, seq, what);
+        check_topic_state (sim, disk, (int) pattern, state, expected, damaged, seq, what);
     for (unsigned topic = 0; topic < SIM_TOPICS; topic++)
         for (unsigned key = 0; key < SIM_KEYS; key++)
             if (expected[topic][key] > 0 && !damaged[topic][key])
                 sim_fail (sim, "G5", "%s of %s at %llu lacks %s/k%u from %llu", what,
-                          sim_patterns[pattern], (unsigned long long)seq, sim_patterns[topic], key,
-                          (unsigned long long)expected[topic][key]);
+                          sim_patterns[pattern], (unsigned long long) seq, sim_patterns[topic], key,
+                          (unsigned long long) expected[topic][key]);
 }
 
 void sim_check_history (sim_t *sim, unsigned pattern, uint64_t since, uint64_t limit,
@@ -365,15 +362,14 @@ void sim_check_history (sim_t *sim, unsigned pattern, uint64_t since, uint64_t l
         sim_fail (sim, "G8", "a history of an unknown log, or longer than asked for");
         return;
     }
-    json_array_foreach (events, index, event)
-    {
-        uint64_t seq = (uint64_t)json_integer_value (json_object_get (event, "seq"));
+    json_array_foreach (events, index, event) {
+        uint64_t seq = (uint64_t) json_integer_value (json_object_get (event, "seq"));
         uint64_t n = sim_number_of (json_string_value (json_object_get (event, "event")));
         const sim_record_t *record = sim_disk_record (disk, seq);
         if (!record || record->n != n
             || !sim_check_data (sim, n, json_object_get (event, "data"))) {
-            sim_fail (sim, "G3", "a history has e%llu at %llu", (unsigned long long)n,
-                      (unsigned long long)seq);
+            sim_fail (sim, "G3", "a history has e%llu at %llu", (unsigned long long) n,
+                      (unsigned long long) seq);
             return;
         }
         uint64_t next = sim_check_next (disk, pattern, at, seq);
@@ -381,8 +377,8 @@ void sim_check_history (sim_t *sim, unsigned pattern, uint64_t since, uint64_t l
             next = sim_check_next (disk, pattern, next, seq);
         if (next != seq) {
             sim_fail (sim, "G5", "a history of %s lacks %llu (before %llu, since %llu)",
-                      sim_patterns[pattern], (unsigned long long)next, (unsigned long long)seq,
-                      (unsigned long long)since);
+                      sim_patterns[pattern], (unsigned long long) next, (unsigned long long) seq,
+                      (unsigned long long) since);
             return;
         }
         at = seq;
@@ -400,8 +396,7 @@ static void check_lane (sim_t *sim, const sim_lane_t *lane)
     if (HASH_COUNT (hub->ops) > 4096)
         sim_fail (sim, "G6", "lane %s has %u operations under way", lane->id,
                   HASH_COUNT (hub->ops));
-    DL_FOREACH (hub->connections, connection)
-    {
+    DL_FOREACH (hub->connections, connection) {
         size_t outbox = connection->outbox.size - connection->outbox_at;
         if (outbox > SIM_OUTBOX_SIZE_MAX)
             sim_fail (sim, "G6", "a connection of lane %s has %zu bytes in its outbox", lane->id,
@@ -430,8 +425,7 @@ static bool is_settled (const sim_t *sim, const sim_client_t *client, char why[2
     }
     if (client->ask_count > 0) {
         snprintf (why, 200, "waits for %zu answers, the first to request %llu of kind %d",
-                  client->ask_count, (unsigned long long)client->asks[0].id,
-                  client->asks[0].kind);
+                  client->ask_count, (unsigned long long) client->asks[0].id, client->asks[0].kind);
         return false;
     }
     for (unsigned at = 0; at < SIM_PATTERNS; at++) {
@@ -443,8 +437,8 @@ static bool is_settled (const sim_t *sim, const sim_client_t *client, char why[2
         if (disk == sim->disk && next == 0 && !topic->owes_reset)
             continue;
         snprintf (why, 200, "has not got %llu of %s, joined at %llu, position %016llx:%llu%s",
-                  (unsigned long long)next, sim_patterns[at], (unsigned long long)topic->joined,
-                  (unsigned long long)client->epoch, (unsigned long long)client->position,
+                  (unsigned long long) next, sim_patterns[at], (unsigned long long) topic->joined,
+                  (unsigned long long) client->epoch, (unsigned long long) client->position,
                   topic->owes_reset ? ", no reset came" : "");
         return false;
     }

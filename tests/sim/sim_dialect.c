@@ -12,7 +12,7 @@
 
 void sim_position_text (char text[64], uint64_t epoch, uint64_t seq)
 {
-    snprintf (text, 64, "%016llx:%llu", (unsigned long long)epoch, (unsigned long long)seq);
+    snprintf (text, 64, "%016llx:%llu", (unsigned long long) epoch, (unsigned long long) seq);
 }
 
 static uint64_t parse_epoch (const json_t *value)
@@ -60,7 +60,7 @@ static void hello_json (sim_t *sim, sim_client_t *client)
             json_object_set_new (hello, "since", json_string (position));
         else {
             position[16] = 0;
-            json_object_set_new (hello, "since", json_integer ((json_int_t)seq));
+            json_object_set_new (hello, "since", json_integer ((json_int_t) seq));
             json_object_set_new (hello, "epoch", json_string (position));
         }
     }
@@ -111,13 +111,13 @@ void sim_say (sim_t *sim, sim_client_t *client, const char *operation, json_t *o
     if (client->is_json) {
         json_object_set_new (object, "op", json_string (operation));
         if (id > 0)
-            json_object_set_new (object, "id", json_integer ((json_int_t)id));
+            json_object_set_new (object, "id", json_integer ((json_int_t) id));
         packet = json_dumps (object, JSON_COMPACT);
     }
     else {
         text = json_dumps (object, JSON_COMPACT);
         packet = tide_alloc (strlen (text) + 80);
-        sprintf (packet, "42%llu[\"tide:%s\",%s]", (unsigned long long)id, operation, text);
+        sprintf (packet, "42%llu[\"tide:%s\",%s]", (unsigned long long) id, operation, text);
         free (text);
     }
     send_text (sim, client, packet);
@@ -130,7 +130,7 @@ void sim_say (sim_t *sim, sim_client_t *client, const char *operation, json_t *o
 static void heard_json (sim_t *sim, sim_client_t *client, json_t *object)
 {
     const char *op = json_string_value (json_object_get (object, "op"));
-    uint64_t id = (uint64_t)json_integer_value (json_object_get (object, "id"));
+    uint64_t id = (uint64_t) json_integer_value (json_object_get (object, "id"));
     if (!op)
         sim_fail (sim, "wire", "client %u: a message without op", client->number);
     else if (strcmp (op, "welcome") == 0)
@@ -138,7 +138,7 @@ static void heard_json (sim_t *sim, sim_client_t *client, json_t *object)
                         json_string_value (json_object_get (object, "session")),
                         json_is_true (json_object_get (object, "resumed")),
                         parse_epoch (json_object_get (object, "epoch")),
-                        (uint64_t)json_integer_value (json_object_get (object, "seq")),
+                        (uint64_t) json_integer_value (json_object_get (object, "seq")),
                         json_object_get (object, "topics"));
     else if (strcmp (op, "event") == 0)
         sim_heard_event (sim, client, json_string_value (json_object_get (object, "event")),
@@ -246,7 +246,7 @@ static size_t take_frame (tide_bytes_t bytes, uint8_t *head, tide_bytes_t *paylo
         size = tide_take_u16 (&reader);
     else if (size == 127)
         size = tide_take_u64 (&reader);
-    *payload = tide_take_bytes (&reader, (size_t)size);
+    *payload = tide_take_bytes (&reader, (size_t) size);
     return reader.failed ? 0 : bytes.size - reader.remaining;
 }
 
@@ -279,10 +279,10 @@ void sim_client_receive (sim_t *sim, sim_client_t *client, tide_bytes_t bytes)
     size_t at = 0, size;
     uint8_t head;
     tide_bytes_t payload;
-    while (!sim->failed && client->socket
-           && (size = take_frame ((tide_bytes_t){stream.data + at, stream.size - at}, &head,
-                                  &payload))
-                  > 0) {
+    while (
+        !sim->failed && client->socket
+        && (size = take_frame ((tide_bytes_t){stream.data + at, stream.size - at}, &head, &payload))
+               > 0) {
         heard_frame (sim, client, head, payload);
         at += size;
     }

@@ -77,7 +77,7 @@ static void add_record (sim_t *sim, sim_disk_t *self, tide_bytes_t bytes)
     }
     sim_record_t *record = &self->records[self->count];
     *record = (sim_record_t){.size = bytes.size, .segment = self->segment};
-    record->data = (uint8_t *)tide_copy (bytes.data, bytes.size);
+    record->data = (uint8_t *) tide_copy (bytes.data, bytes.size);
     if (!tide_event_decode ((tide_bytes_t){record->data, record->size}, &record->event)
         || record->event.seq != self->count + 1) {
         free (record->data);
@@ -96,7 +96,7 @@ static void note_lost (sim_disk_t *self, tide_bytes_t topic, uint64_t seq)
     size_t at = 0;
     while (at < self->lost_count
            && !tide_bytes_equal (
-               topic, (tide_bytes_t){(uint8_t *)self->lost[at].topic, self->lost[at].size}))
+               topic, (tide_bytes_t){(uint8_t *) self->lost[at].topic, self->lost[at].size}))
         at++;
     if (at == self->lost_count && seq > 0) {
         self->lost = tide_realloc (self->lost, (at + 1) * sizeof *self->lost);
@@ -123,7 +123,8 @@ static bool is_in (uint64_t seq, const uint64_t *list, size_t count)
 static void drop_segments (sim_t *sim, sim_disk_t *self, const tide_log_batch_t *batch)
 {
     uint64_t through = batch->drop_through, partial = 0;
-    if (through < self->count && self->records[through].segment == self->records[through - 1].segment)
+    if (through < self->count
+        && self->records[through].segment == self->records[through - 1].segment)
         partial = self->records[through].segment;
     for (size_t at = 0; at < self->count && at < through; at++) {
         sim_record_t *record = &self->records[at];
@@ -141,7 +142,7 @@ static void apply (sim_t *sim, sim_disk_t *self, const tide_log_batch_t *batch)
 {
     if (batch->count > 0 && batch->first != self->count + 1) {
         sim_fail (sim, "G3", "a batch begins at %llu, but the log ends at %llu",
-                  (unsigned long long)batch->first, (unsigned long long)self->count);
+                  (unsigned long long) batch->first, (unsigned long long) self->count);
         return;
     }
     if (batch->drop_through > 0)
@@ -247,8 +248,8 @@ static void answer_one (sim_disk_t *self, tide_log_fetch_t *fetch, uint64_t seq)
 {
     const sim_record_t *record = sim_disk_record (self, seq);
     if (record && record->place != SIM_RECORD_GONE && record->is_damaged) {
-        fetch->damaged = tide_realloc (fetch->damaged,
-                                       (fetch->damaged_count + 1) * sizeof *fetch->damaged);
+        fetch->damaged =
+            tide_realloc (fetch->damaged, (fetch->damaged_count + 1) * sizeof *fetch->damaged);
         fetch->damaged[fetch->damaged_count++] = seq;
     }
     else if (record && record->place != SIM_RECORD_GONE) {
@@ -256,8 +257,8 @@ static void answer_one (sim_disk_t *self, tide_log_fetch_t *fetch, uint64_t seq)
         fetch->found++;
     }
     else {
-        fetch->missing = tide_realloc (fetch->missing,
-                                       (fetch->missing_count + 1) * sizeof *fetch->missing);
+        fetch->missing =
+            tide_realloc (fetch->missing, (fetch->missing_count + 1) * sizeof *fetch->missing);
         fetch->missing[fetch->missing_count++] = seq;
     }
 }
@@ -328,7 +329,7 @@ void sim_disk_load (sim_t *sim, tide_broker_t *broker)
     sim_disk_t *self = sim->disk;
     for (size_t at = 0; at < self->lost_count; at++)
         tide_broker_load_lost (
-            broker, (tide_bytes_t){(uint8_t *)self->lost[at].topic, self->lost[at].size},
+            broker, (tide_bytes_t){(uint8_t *) self->lost[at].topic, self->lost[at].size},
             self->lost[at].seq);
     for (size_t at = 0; at < self->count; at++)
         if (self->records[at].place == SIM_RECORD_ASIDE)
@@ -350,5 +351,5 @@ void sim_disk_damage (sim_t *sim)
         return;
     record->is_damaged = self->has_damage = true;
     sim->stats.damaged++;
-    sim_note (sim, "record %llu is damaged", (unsigned long long)record->event.seq);
+    sim_note (sim, "record %llu is damaged", (unsigned long long) record->event.seq);
 }

@@ -52,12 +52,12 @@ static void wipe (sim_t *sim)
     sim->disk = fresh;
     sim->epoch_since_ms = sim->now_ms;
     sim->stats.wipes++;
-    sim_note (sim, "the log is gone: another one, %016llx", (unsigned long long)fresh->epoch);
+    sim_note (sim, "the log is gone: another one, %016llx", (unsigned long long) fresh->epoch);
 }
 
 void sim_fault (sim_t *sim)
 {
-    unsigned dice = (unsigned)sim_random (sim, 100);
+    unsigned dice = (unsigned) sim_random (sim, 100);
     if (dice < 15)
         cut_dealer (sim, &some_lane (sim)->dealer, "a lane");
     else if (dice < 20)

@@ -43,13 +43,13 @@ static void copy_events (sim_t *sim, tide_list_t list, tide_buffer_t *events)
     while (tide_event_next (&list, &event)) {
         char id[80];
         if (sim->mutation == SIM_MUTATION_LOGGED_VOLATILE)
-            event.flags &= (uint8_t)~TIDE_EVENT_VOLATILE;
+            event.flags &= (uint8_t) ~TIDE_EVENT_VOLATILE;
         else if (event.id.size > 0 && event.id.size < 40) {
             memcpy (id, event.id.data, event.id.size);
             size_t added = 0;
             for (uint64_t rest = ++sim->serial; rest > 0; rest /= 10)
-                id[event.id.size + added++] = (char)('0' + rest % 10);
-            event.id = (tide_bytes_t){(uint8_t *)id, event.id.size + added};
+                id[event.id.size + added++] = (char) ('0' + rest % 10);
+            event.id = (tide_bytes_t){(uint8_t *) id, event.id.size + added};
         }
         tide_event_append (events, &event);
     }

@@ -83,7 +83,7 @@ void sim_pipe_hold (sim_t *sim, sim_pipe_t *pipe, uint64_t delay_ms)
 void sim_dealer_open (sim_t *sim, sim_dealer_t *dealer)
 {
     dealer->is_open = true;
-    snprintf (dealer->id, sizeof dealer->id, "peer%llu", (unsigned long long)++sim->serial);
+    snprintf (dealer->id, sizeof dealer->id, "peer%llu", (unsigned long long) ++sim->serial);
 }
 
 void sim_dealer_close (sim_dealer_t *dealer)
@@ -147,7 +147,7 @@ void sim_sub_connect (sim_t *sim, sim_sub_t *sub)
         sim_pipe_hold (sim, &sub->up, sim_random (sim, 200));
     for (size_t at = 0; at < sub->wanted_count; at++)
         sim_pipe_put (sim, &sub->up, SIM_PACKET_SUBSCRIBE,
-                      (tide_bytes_t){(uint8_t *)sub->wanted[at], sub->wanted_size[at]});
+                      (tide_bytes_t){(uint8_t *) sub->wanted[at], sub->wanted_size[at]});
 }
 
 void sim_sub_free (sim_sub_t *sub)
@@ -177,7 +177,7 @@ static bool is_dropped (sim_t *sim, sim_sub_t *sub)
     if (!sim->has_faults)
         return false;
     if (sub->dropping == 0 && sim_random (sim, 1000) < sim->drop_percent)
-        sub->dropping = 1 + (unsigned)sim_random (sim, 12);
+        sub->dropping = 1 + (unsigned) sim_random (sim, 12);
     if (sub->dropping == 0)
         return false;
     sub->dropping--;

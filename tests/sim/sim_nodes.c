@@ -54,7 +54,6 @@ void sim_broker_start (sim_t *sim)
                             tide_retention_segments (&sim->config, sim->segment_events), 2);
     sim_disk_load (sim, sim->broker.core);
     sim->broker.is_dirty = true;
-    sim->restart_ms = sim->now_ms;
     for (unsigned at = 0; at < sim->lane_count; at++) {
         sim_lane_t *lane = &sim->lanes[at];
         connect_peer (sim, &lane->dealer);
@@ -64,7 +63,7 @@ void sim_broker_start (sim_t *sim)
             sim_sub_connect (sim, &lane->volatiles);
     }
     connect_peer (sim, &sim->publisher.dealer);
-    sim_note (sim, "broker up, epoch %016llx, head %zu", (unsigned long long)sim->disk->epoch,
+    sim_note (sim, "broker up, epoch %016llx, head %zu", (unsigned long long) sim->disk->epoch,
               sim->disk->count);
 }
 
@@ -120,8 +119,8 @@ static void publish (sim_t *sim, const tide_broker_action_t *action)
     }
     sim_check_frame (sim, &message);
     for (unsigned at = 0; at < sim->lane_count; at++)
-        sim_sub_publish (sim, action->is_volatile ? &sim->lanes[at].volatiles
-                                                  : &sim->lanes[at].events,
+        sim_sub_publish (sim,
+                         action->is_volatile ? &sim->lanes[at].volatiles : &sim->lanes[at].events,
                          action->bytes);
 }
 
@@ -159,7 +158,7 @@ void sim_lane_start (sim_t *sim, sim_lane_t *lane)
     static const char *const namespaces[] = {"/", NULL};
     static const char *const none[] = {NULL};
     snprintf (lane->id, sizeof lane->id, "L%u-%llu", lane->number,
-              (unsigned long long)++sim->serial);
+              (unsigned long long) ++sim->serial);
     tide_hub_config_t config = {.lane = lane->id,
                                 .engineio = {2500, 2000, 1000000},
                                 .connect_timeout_ms = 4500,
@@ -172,9 +171,8 @@ void sim_lane_start (sim_t *sim, sim_lane_t *lane)
                                 .tape_size = sim_chance (sim, 50) ? 6 << 10 : 256 << 10,
                                 .write_size_max = sim_chance (sim, 50) ? 600 : 16 << 10};
     for (size_t at = 0; at < sizeof config.secret; at++)
-        config.secret[at] = (uint8_t)sim_random (sim, 256);
+        config.secret[at] = (uint8_t) sim_random (sim, 256);
     lane->hub = tide_hub_new (&config, sim->now_ms);
-    lane->has_followed = false;
     sim_note (sim, "lane %s starts", lane->id);
     sim_lane_drain (sim, lane);
 }
@@ -186,8 +184,7 @@ void sim_lane_kill (sim_t *sim, sim_lane_t *lane)
     sim_note (sim, "lane %s killed", lane->id);
     sim->stats.lane_kills++;
     sim_socket_t *socket, *next;
-    DL_FOREACH_SAFE (sim->sockets, socket, next)
-    {
+    DL_FOREACH_SAFE (sim->sockets, socket, next) {
         if (socket->lane != lane)
             continue;
         socket->lane = NULL;
@@ -250,14 +247,12 @@ static void handle (sim_t *sim, sim_lane_t *lane, const tide_hub_action_t *actio
     case TIDE_HUB_FOLLOW:
         follow (sim, &lane->events);
         follow (sim, &lane->volatiles);
-        lane->has_followed = true;
         break;
     case TIDE_HUB_SUBSCRIBE:
         sim_sub_want (sim, action->is_volatile ? &lane->volatiles : &lane->events, action->bytes);
         break;
     case TIDE_HUB_UNSUBSCRIBE:
-        sim_sub_unwant (sim, action->is_volatile ? &lane->volatiles : &lane->events,
-                        action->bytes);
+        sim_sub_unwant (sim, action->is_volatile ? &lane->volatiles : &lane->events, action->bytes);
         break;
     case TIDE_HUB_WRITABLE:
         socket->is_writable_asked = true;
@@ -331,8 +326,8 @@ static void request_publish (sim_t *sim, sim_lane_t *lane)
             json_array_append_new (json, sim_publish_json (sim, n + at, "id"));
     }
     char *text = json_dumps (json, JSON_COMPACT);
-    sim_note (sim, "HTTP at %s publishes e%llu (%llu)", lane->id, (unsigned long long)n,
-              (unsigned long long)count);
+    sim_note (sim, "HTTP at %s publishes e%llu (%llu)", lane->id, (unsigned long long) n,
+              (unsigned long long) count);
     request (sim, lane, "POST", "/api/v1/publish", "", tide_bytes (text),
              (sim_http_t){.kind = SIM_HTTP_PUBLISH, .n = n, .count = count});
     free (text);
@@ -343,15 +338,15 @@ static void request_publish (sim_t *sim, sim_lane_t *lane)
 static void topic_query (char *query, size_t size, unsigned pattern)
 {
     const char *name = sim_patterns[pattern], *sign = strchr (name, '#');
-    snprintf (query, size, "topic=%.*s%s", (int)(sign ? sign - name : (long)strlen (name)), name,
+    snprintf (query, size, "topic=%.*s%s", (int) (sign ? sign - name : (long) strlen (name)), name,
               sign ? "%23" : "");
 }
 
 void sim_lane_request (sim_t *sim, sim_lane_t *lane)
 {
     char query[200];
-    sim_http_t wanted = {.pattern = (unsigned)sim_random (sim, SIM_PATTERNS)};
-    unsigned dice = (unsigned)sim_random (sim, 100);
+    sim_http_t wanted = {.pattern = (unsigned) sim_random (sim, SIM_PATTERNS)};
+    unsigned dice = (unsigned) sim_random (sim, 100);
     if (lane->http_count > 20)
         return;
     if (dice < 70)
@@ -368,8 +363,8 @@ void sim_lane_request (sim_t *sim, sim_lane_t *lane)
         topic_query (query, sizeof query, wanted.pattern);
         size_t used = strlen (query);
         snprintf (query + used, sizeof query - used, "&since=%016llx:%llu&limit=%llu",
-                  (unsigned long long)sim->disk->epoch, (unsigned long long)wanted.since,
-                  (unsigned long long)wanted.limit);
+                  (unsigned long long) sim->disk->epoch, (unsigned long long) wanted.since,
+                  (unsigned long long) wanted.limit);
         request (sim, lane, "GET", "/api/v1/history", query, (tide_bytes_t){0}, wanted);
     }
     else {
@@ -387,7 +382,7 @@ static uint64_t epoch_of (const json_t *answer)
 
 static uint64_t seq_of (const json_t *answer)
 {
-    return (uint64_t)json_integer_value (json_object_get (answer, "seq"));
+    return (uint64_t) json_integer_value (json_object_get (answer, "seq"));
 }
 
 static void responded (sim_t *sim, const sim_http_t *http, json_t *answer)
@@ -415,9 +410,9 @@ static void respond (sim_t *sim, sim_lane_t *lane, const tide_hub_action_t *acti
     }
     sim_http_t http = lane->http[at];
     lane->http[at] = lane->http[--lane->http_count];
-    json_t *answer = action->http_status == 200
-                         ? json_loadb ((const char *)action->bytes.data, action->bytes.size, 0, NULL)
-                         : NULL;
+    json_t *answer = action->http_status == 200 ? json_loadb ((const char *) action->bytes.data,
+                                                              action->bytes.size, 0, NULL)
+                                                : NULL;
     if (action->http_status == 200 && !answer && http.kind != SIM_HTTP_OTHER)
         sim_fail (sim, "wire", "an HTTP answer is no JSON");
     if (answer)
@@ -486,8 +481,8 @@ static void encode_payload (const sim_publish_t *publish, uint64_t n, tide_buffe
         json_string_set (pad, filling);
         free (filling);
     }
-    json_t *data = publish->is_text ? json_sprintf ("n%llu", (unsigned long long)n)
-                                    : json_pack ("{s:I,s:O}", "n", (json_int_t)n, "pad", pad);
+    json_t *data = publish->is_text ? json_sprintf ("n%llu", (unsigned long long) n)
+                                    : json_pack ("{s:I,s:O}", "n", (json_int_t) n, "pad", pad);
     json_decref (pad);
     text = json_dumps (data, JSON_COMPACT | JSON_ENCODE_ANY);
     tide_args_encode (payload, &(tide_args_t){.json = tide_bytes (text)});
@@ -500,21 +495,20 @@ static void append_event (sim_t *sim, uint64_t n, tide_buffer_t *events)
     const sim_publish_t *publish = &sim->publishes[n];
     char name[32], id[32], key[16] = "";
     tide_buffer_t payload = {0};
-    snprintf (name, sizeof name, "e%llu", (unsigned long long)n);
+    snprintf (name, sizeof name, "e%llu", (unsigned long long) n);
     uint64_t named = publish->same_id_as > 0 ? publish->same_id_as : n;
-    snprintf (id, sizeof id, "id%llu", (unsigned long long)named);
+    snprintf (id, sizeof id, "id%llu", (unsigned long long) named);
     if (publish->key >= 0)
         snprintf (key, sizeof key, "k%d", publish->key);
     if (!publish->removes)
         encode_payload (publish, n, &payload);
-    tide_event_append (events,
-                       &(tide_event_t){.flags = publish->is_volatile ? TIDE_EVENT_VOLATILE : 0,
-                                       .topic = tide_bytes (sim_patterns[publish->topic]),
-                                       .name = tide_bytes (name),
-                                       .key = tide_bytes (key),
-                                       .id = publish->is_volatile ? (tide_bytes_t){0}
-                                                                  : tide_bytes (id),
-                                       .payload = tide_buffer_bytes (&payload)});
+    tide_event_append (
+        events, &(tide_event_t){.flags = publish->is_volatile ? TIDE_EVENT_VOLATILE : 0,
+                                .topic = tide_bytes (sim_patterns[publish->topic]),
+                                .name = tide_bytes (name),
+                                .key = tide_bytes (key),
+                                .id = publish->is_volatile ? (tide_bytes_t){0} : tide_bytes (id),
+                                .payload = tide_buffer_bytes (&payload)});
     tide_buffer_free (&payload);
 }
 
@@ -522,8 +516,8 @@ static void append_event (sim_t *sim, uint64_t n, tide_buffer_t *events)
 static void choose_condition (sim_t *sim, sim_publish_t *publish)
 {
     publish->expects = true;
-    publish->expect_topic = (unsigned)sim_random (sim, SIM_TOPICS);
-    publish->expect_key = (int)sim_random (sim, SIM_KEYS);
+    publish->expect_topic = (unsigned) sim_random (sim, SIM_TOPICS);
+    publish->expect_key = (int) sim_random (sim, SIM_KEYS);
     char key[16];
     snprintf (key, sizeof key, "k%d", publish->expect_key);
     for (size_t seq = sim->disk->count; seq > 0 && sim_chance (sim, 95); seq--) {
@@ -560,7 +554,7 @@ void sim_publisher_act (sim_t *sim)
     for (uint64_t each = 0; each < count; each++)
         append_event (sim, n + each, &events);
     const sim_publish_t *publish = &sim->publishes[n];
-    message.publish.events = tide_list (&events, (uint32_t)count);
+    message.publish.events = tide_list (&events, (uint32_t) count);
     if (publish->expects) {
         char key[16];
         snprintf (key, sizeof key, "k%d", publish->expect_key);
@@ -569,7 +563,7 @@ void sim_publisher_act (sim_t *sim)
                                              tide_bytes (key), publish->expect_seq});
         message.publish.expects = tide_list (&expects, 1);
     }
-    sim_note (sim, "publisher: e%llu (%llu)%s", (unsigned long long)n, (unsigned long long)count,
+    sim_note (sim, "publisher: e%llu (%llu)%s", (unsigned long long) n, (unsigned long long) count,
               publish->expects ? ", on a condition" : "");
     self->pending[at].token = tide_link_request (self->link, sim->now_ms, &message);
     self->pending[at].n = n;

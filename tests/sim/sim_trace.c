@@ -10,7 +10,7 @@ static void print_events (tide_list_t list)
     tide_event_t event;
     printf (" [");
     while (tide_event_next (&list, &event))
-        printf (" %llu:%.*s/%.*s%s%.*s", (unsigned long long)event.seq, TIDE_PRINT (event.topic),
+        printf (" %llu:%.*s/%.*s%s%.*s", (unsigned long long) event.seq, TIDE_PRINT (event.topic),
                 TIDE_PRINT (event.name), event.key.size > 0 ? "/" : "", TIDE_PRINT (event.key));
     printf (" ]");
 }
@@ -20,7 +20,7 @@ static void print_wants (tide_list_t list)
     tide_want_t want;
     printf (" (");
     while (tide_want_next (&list, &want))
-        printf (" %.*s>%llu", TIDE_PRINT (want.topic), (unsigned long long)want.seq);
+        printf (" %.*s>%llu", TIDE_PRINT (want.topic), (unsigned long long) want.seq);
     printf (" )");
 }
 
@@ -29,12 +29,13 @@ static void print_marks (tide_list_t list)
     tide_mark_t mark;
     while (tide_mark_next (&list, &mark)) {
         tide_touched_t touched;
-        printf (" %llu-%llu", (unsigned long long)mark.from, (unsigned long long)mark.to);
+        printf (" %llu-%llu", (unsigned long long) mark.from, (unsigned long long) mark.to);
         while (tide_touched_next (&mark.topics, &touched)) {
             printf (" %.*s:", TIDE_PRINT (touched.topic));
             for (size_t at = 0; at + 4 <= touched.offsets.size; at += 4)
-                printf ("%llu,", (unsigned long long)(mark.from
-                                                      + tide_load_u32 (touched.offsets.data + at)));
+                printf (
+                    "%llu,",
+                    (unsigned long long) (mark.from + tide_load_u32 (touched.offsets.data + at)));
         }
     }
 }
@@ -44,50 +45,50 @@ static void print_message (const tide_message_t *m)
     printf (" %s", tide_message_name (m->kind));
     switch (m->kind) {
     case TIDE_MESSAGE_WELCOME:
-        printf (" head %llu", (unsigned long long)m->welcome.head);
+        printf (" head %llu", (unsigned long long) m->welcome.head);
         break;
     case TIDE_MESSAGE_PUBLISH:
-        printf (" #%llu", (unsigned long long)m->publish.request);
+        printf (" #%llu", (unsigned long long) m->publish.request);
         print_events (m->publish.events);
         break;
     case TIDE_MESSAGE_ACK:
-        printf (" #%llu %llu+%u%s", (unsigned long long)m->ack.request,
-                (unsigned long long)m->ack.first, m->ack.count,
+        printf (" #%llu %llu+%u%s", (unsigned long long) m->ack.request,
+                (unsigned long long) m->ack.first, m->ack.count,
                 m->ack.repeated ? " repeated" : "");
         break;
     case TIDE_MESSAGE_FAIL:
-        printf (" #%llu %s seq %llu: %.*s", (unsigned long long)m->fail.request,
-                tide_status_name ((tide_status_t)m->fail.code), (unsigned long long)m->fail.seq,
+        printf (" #%llu %s seq %llu: %.*s", (unsigned long long) m->fail.request,
+                tide_status_name ((tide_status_t) m->fail.code), (unsigned long long) m->fail.seq,
                 TIDE_PRINT (m->fail.message));
         break;
     case TIDE_MESSAGE_READ:
-        printf (" #%llu until %llu limit %u", (unsigned long long)m->read.request,
-                (unsigned long long)m->read.until, m->read.limit);
+        printf (" #%llu until %llu limit %u", (unsigned long long) m->read.request,
+                (unsigned long long) m->read.until, m->read.limit);
         print_wants (m->read.wants);
         break;
     case TIDE_MESSAGE_PAGE:
-        printf (" #%llu upto %llu head %llu%s", (unsigned long long)m->page.request,
-                (unsigned long long)m->page.upto, (unsigned long long)m->page.head,
+        printf (" #%llu upto %llu head %llu%s", (unsigned long long) m->page.request,
+                (unsigned long long) m->page.upto, (unsigned long long) m->page.head,
                 m->page.more ? " more" : "");
         print_wants (m->page.lost);
         print_events (m->page.events);
         break;
     case TIDE_MESSAGE_MARKS_READ:
-        printf (" #%llu since %llu", (unsigned long long)m->marks_read.request,
-                (unsigned long long)m->marks_read.since);
+        printf (" #%llu since %llu", (unsigned long long) m->marks_read.request,
+                (unsigned long long) m->marks_read.since);
         break;
     case TIDE_MESSAGE_MARKS:
-        printf (" #%llu head %llu", (unsigned long long)m->marks.request,
-                (unsigned long long)m->marks.head);
+        printf (" #%llu head %llu", (unsigned long long) m->marks.request,
+                (unsigned long long) m->marks.head);
         print_marks (m->marks.marks);
         break;
     case TIDE_MESSAGE_SNAPSHOT:
-        printf (" #%llu %.*s part %u", (unsigned long long)m->snapshot.request,
+        printf (" #%llu %.*s part %u", (unsigned long long) m->snapshot.request,
                 TIDE_PRINT (m->snapshot.topic), m->snapshot.part);
         break;
     case TIDE_MESSAGE_STANDING:
-        printf (" #%llu at %llu part %u%s", (unsigned long long)m->standing.request,
-                (unsigned long long)m->standing.seq, m->standing.part,
+        printf (" #%llu at %llu part %u%s", (unsigned long long) m->standing.request,
+                (unsigned long long) m->standing.seq, m->standing.part,
                 m->standing.more ? " more" : "");
         print_events (m->standing.events);
         break;
@@ -95,7 +96,7 @@ static void print_message (const tide_message_t *m)
         print_events (m->events.events);
         break;
     case TIDE_MESSAGE_VOLATILE:
-        printf (" behind %llu", (unsigned long long)m->volatiles.behind);
+        printf (" behind %llu", (unsigned long long) m->volatiles.behind);
         print_events (m->volatiles.events);
         break;
     case TIDE_MESSAGE_MARKED:
@@ -113,11 +114,11 @@ void sim_trace (const sim_t *sim, const char *where, tide_bytes_t bytes, bool is
     const char *why;
     if (!sim->is_verbose || (is_published && !tide_fanout_split (bytes, &prefix, &body)))
         return;
-    printf ("    %llu %llu %s", (unsigned long long)sim->step, (unsigned long long)sim->now_ms,
+    printf ("    %llu %llu %s", (unsigned long long) sim->step, (unsigned long long) sim->now_ms,
             where);
     if (tide_message_decode (body, &message, &why) == TIDE_OK)
         print_message (&message);
     else
-        printf (" %.*s", bytes.size > 400 ? 400 : (int)bytes.size, (const char *)bytes.data);
+        printf (" %.*s", bytes.size > 400 ? 400 : (int) bytes.size, (const char *) bytes.data);
     printf ("\n");
 }

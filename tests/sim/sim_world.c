@@ -41,13 +41,13 @@ static void choose_config (sim_t *sim)
     sim->config.retain_events = sim_chance (sim, 40) ? 30 + sim_random (sim, 300) : 100000;
     sim->config.retain_bytes = sim_chance (sim, 10) ? 60000 : UINT64_C (1) << 30;
     sim->config.retain_ms = sim_chance (sim, 10) ? 8000 : 7 * 86400000ull;
-    sim->config.dedupe_ids = sim_chance (sim, 30) ? 20 + sim_random (sim, 200) : 1000000;
+    sim->config.dedupe_ids = sim_chance (sim, 30) ? 20 + sim_random (sim, 200) : 100000;
     sim->resume_ms = sim_chance (sim, 25) ? 3000 : 60000;
-    sim->segment_events = sim_chance (sim, 70) ? 8 + (uint32_t)sim_random (sim, 60) : 0;
-    sim->lane_count = 1 + (unsigned)sim_random (sim, SIM_LANES_MAX);
-    sim->client_count = 1 + (unsigned)sim_random (sim, 9);
-    sim->delay_ms = 1 + (unsigned)sim_random (sim, sim_chance (sim, 20) ? 60 : 8);
-    sim->drop_percent = sim_chance (sim, 30) ? 0 : (unsigned)sim_random (sim, 60);
+    sim->segment_events = sim_chance (sim, 70) ? 8 + (uint32_t) sim_random (sim, 60) : 0;
+    sim->lane_count = 1 + (unsigned) sim_random (sim, SIM_LANES_MAX);
+    sim->client_count = 1 + (unsigned) sim_random (sim, 9);
+    sim->delay_ms = 1 + (unsigned) sim_random (sim, sim_chance (sim, 20) ? 60 : 8);
+    sim->drop_percent = sim_chance (sim, 30) ? 0 : (unsigned) sim_random (sim, 60);
     sim->may_wipe = sim_chance (sim, 35);
     sim->may_damage = sim_chance (sim, 10);
     sim->may_fill = sim_chance (sim, 30);
@@ -72,11 +72,10 @@ sim_t *sim_new (uint64_t seed, uint64_t steps, sim_mutation_t mutation, bool is_
     self->publish_capacity = 1;
     choose_config (self);
     sim_note (self, "%u lanes, %u clients, keeps %llu events, %llu bytes, %llu ms, %llu ids",
-              self->lane_count, self->client_count,
-              (unsigned long long)self->config.retain_events,
-              (unsigned long long)self->config.retain_bytes,
-              (unsigned long long)self->config.retain_ms,
-              (unsigned long long)self->config.dedupe_ids);
+              self->lane_count, self->client_count, (unsigned long long) self->config.retain_events,
+              (unsigned long long) self->config.retain_bytes,
+              (unsigned long long) self->config.retain_ms,
+              (unsigned long long) self->config.dedupe_ids);
     self->disk = sim_disk_new (self);
     sim_broker_start (self);
     for (unsigned at = 0; at < self->lane_count; at++) {
@@ -107,8 +106,7 @@ void sim_destroy (sim_t **self_p)
     *self_p = NULL;
     free_lanes (self);
     sim_socket_t *socket, *next;
-    DL_FOREACH_SAFE (self->sockets, socket, next)
-    {
+    DL_FOREACH_SAFE (self->sockets, socket, next) {
         sim_pipe_clear (&socket->up);
         sim_pipe_clear (&socket->down);
         free (socket);
@@ -283,8 +281,8 @@ static void socket_up (sim_t *sim, const choice_t *choice, const sim_packet_t *p
 
 static void trace (const sim_t *sim, const choice_t *choice, tide_bytes_t bytes)
 {
-    static const char *const ways[] = {"->broker", "<-broker", "->xpub", "<-xpub", "->lane",
-                                       "<-lane"};
+    static const char *const ways[] = {"->broker", "<-broker", "->xpub",
+                                       "<-xpub",   "->lane",   "<-lane"};
     char where[80];
     const sim_socket_t *socket = choice->what;
     bool is_client = choice->kind == SOCKET_UP || choice->kind == SOCKET_DOWN;
@@ -292,7 +290,7 @@ static void trace (const sim_t *sim, const choice_t *choice, tide_bytes_t bytes)
         return;
     snprintf (where, sizeof where, "%s %s client %d", ways[choice->kind],
               choice->lane ? choice->lane->id : "-",
-              is_client && socket->client ? (int)socket->client->number : -1);
+              is_client && socket->client ? (int) socket->client->number : -1);
     sim_trace (sim, where, bytes, choice->kind == SUB_DOWN);
 }
 
@@ -385,7 +383,7 @@ static void proceed (sim_t *sim)
 
 static void act (sim_t *sim)
 {
-    unsigned dice = (unsigned)sim_random (sim, 100);
+    unsigned dice = (unsigned) sim_random (sim, 100);
     if (dice < 65)
         sim_client_act (sim, &sim->clients[sim_random (sim, SIM_CLIENTS_MAX) % sim->client_count]);
     else if (dice < 70)
@@ -401,7 +399,7 @@ static void act (sim_t *sim)
 
 static void step (sim_t *sim)
 {
-    unsigned dice = (unsigned)sim_random (sim, 1000);
+    unsigned dice = (unsigned) sim_random (sim, 1000);
     sim->step++;
     if (sim->has_faults && dice < 6)
         sim_fault (sim);
@@ -480,8 +478,8 @@ bool sim_run (sim_t *sim)
 void sim_report (const sim_t *sim)
 {
     if (sim->failed) {
-        printf ("seed %llu failed at step %llu: %s: %s\n", (unsigned long long)sim->seed,
-                (unsigned long long)sim->step, sim->guarantee, sim->failure);
+        printf ("seed %llu failed at step %llu: %s: %s\n", (unsigned long long) sim->seed,
+                (unsigned long long) sim->step, sim->guarantee, sim->failure);
         uint64_t at = sim->action_count > SIM_ACTIONS_MAX ? sim->action_count - SIM_ACTIONS_MAX : 0;
         for (; at < sim->action_count; at++)
             printf ("    %s\n", sim->actions[at % SIM_ACTIONS_MAX]);

@@ -22,9 +22,9 @@ static int usage (const char *what)
              "mutations:\n",
              what);
     for (int at = 1; at < SIM_MUTATIONS; at++)
-        fprintf (stderr, "  %-18s %s  %s\n", sim_mutation_name ((sim_mutation_t)at),
-                 sim_mutation_guarantee ((sim_mutation_t)at),
-                 sim_mutation_rule ((sim_mutation_t)at));
+        fprintf (stderr, "  %-18s %s  %s\n", sim_mutation_name ((sim_mutation_t) at),
+                 sim_mutation_guarantee ((sim_mutation_t) at),
+                 sim_mutation_rule ((sim_mutation_t) at));
     return 2;
 }
 
@@ -32,8 +32,8 @@ static bool parse_mutation (options_t *options, const char *name)
 {
     options->all_mutations = strcmp (name, "all") == 0;
     for (int at = 1; at < SIM_MUTATIONS; at++)
-        if (strcmp (name, sim_mutation_name ((sim_mutation_t)at)) == 0)
-            options->mutation = (sim_mutation_t)at;
+        if (strcmp (name, sim_mutation_name ((sim_mutation_t) at)) == 0)
+            options->mutation = (sim_mutation_t) at;
     return options->all_mutations || options->mutation != SIM_MUTATION_NONE;
 }
 
@@ -64,8 +64,8 @@ static bool parse (options_t *options, int argc, char **argv)
 
 static void add_stats (sim_stats_t *sum, const sim_stats_t *one)
 {
-    uint64_t *to = (uint64_t *)sum;
-    const uint64_t *from = (const uint64_t *)one;
+    uint64_t *to = (uint64_t *) sum;
+    const uint64_t *from = (const uint64_t *) one;
     for (size_t at = 0; at < sizeof *sum / sizeof *to; at++)
         to[at] += from[at];
 }
@@ -90,7 +90,7 @@ static void print_stats (const sim_stats_t *s)
                {"damaged", s->damaged},       {"segments dropped", s->segments_dropped},
                {"pauses", s->pauses}};
     for (size_t at = 0; at < sizeof all / sizeof all[0]; at++)
-        printf ("  %-16s %llu\n", all[at].name, (unsigned long long)all[at].value);
+        printf ("  %-16s %llu\n", all[at].name, (unsigned long long) all[at].value);
 }
 
 static int run_seeds (const options_t *options)
@@ -106,8 +106,8 @@ static int run_seeds (const options_t *options)
             return 1;
     }
     printf ("%llu seeds from %llu, %llu steps each: all guarantees held\n",
-            (unsigned long long)options->seeds, (unsigned long long)options->first,
-            (unsigned long long)options->steps);
+            (unsigned long long) options->seeds, (unsigned long long) options->first,
+            (unsigned long long) options->steps);
     if (options->says_stats)
         print_stats (&sum);
     return 0;
@@ -127,15 +127,15 @@ static bool run_mutation (const options_t *options, sim_mutation_t mutation)
             sim_report (sim);
         if (is_found)
             printf ("%-18s found by seed %llu at step %llu, as %s: %s\n",
-                    sim_mutation_name (mutation), (unsigned long long)seed,
-                    (unsigned long long)sim->step, sim->guarantee, sim->failure);
+                    sim_mutation_name (mutation), (unsigned long long) seed,
+                    (unsigned long long) sim->step, sim->guarantee, sim->failure);
         sim_destroy (&sim);
         if (is_found || is_broken)
             return is_found;
     }
     printf ("%-18s not found in %llu seeds (it happened %llu times): %s, %s\n",
-            sim_mutation_name (mutation), (unsigned long long)options->seeds,
-            (unsigned long long)mutated, sim_mutation_guarantee (mutation),
+            sim_mutation_name (mutation), (unsigned long long) options->seeds,
+            (unsigned long long) mutated, sim_mutation_guarantee (mutation),
             sim_mutation_rule (mutation));
     return false;
 }
@@ -144,8 +144,8 @@ static int run_mutations (const options_t *options)
 {
     bool good = true;
     for (int at = 1; at < SIM_MUTATIONS; at++)
-        if (options->all_mutations || options->mutation == (sim_mutation_t)at)
-            good = run_mutation (options, (sim_mutation_t)at) && good;
+        if (options->all_mutations || options->mutation == (sim_mutation_t) at)
+            good = run_mutation (options, (sim_mutation_t) at) && good;
     return good ? 0 : 1;
 }
 

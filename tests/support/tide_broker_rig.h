@@ -60,7 +60,7 @@ static inline void rig_new (tide_rig_t *rig)
                                          .retain_events = 1000000,
                                          .retain_bytes = 1u << 30,
                                          .retain_ms = 7 * 86400000ull,
-                                         .dedupe_ids = 1000000};
+                                         .dedupe_ids = 100000};
 }
 
 static inline void rig_forget_said (tide_rig_t *rig)
