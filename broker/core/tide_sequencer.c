@@ -10,6 +10,7 @@
 #include "tide_queue.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /*  What a batch's buffer may keep between two uses. */
 enum { RECORDS_KEPT = 2 * TIDE_BATCH_SIZE_MAX };
@@ -260,7 +261,8 @@ static void gather (tide_sequencer_t *self, uint64_t time_ms, tide_bytes_t recor
 static void judge (tide_sequencer_t *self, uint64_t now_ms, tide_bytes_t peer,
                    const tide_publish_message_t *publish)
 {
-    tide_id_t ids[TIDE_PUBLISH_EVENTS_MAX] = {{{0}, 0}};
+    tide_id_t ids[TIDE_PUBLISH_EVENTS_MAX]; /* only as many are cleared as there are events */
+    memset (ids, 0, publish->events.count * sizeof ids[0]);
     uint64_t behind = 0;
     answer_t answer = {.request = publish->request, .count = publish->events.count};
     answer.verdict = judge_ids (self, publish, ids, &answer.seq, &behind);

@@ -31,7 +31,7 @@ typedef struct {
     uint64_t request;
     uint32_t segment_events, segments_max, ghosts_max; /* 0: as in life */
     tide_said_t **said;
-    size_t said_count;
+    size_t said_count, said_capacity;
     size_t appends; /* batches that the broker asked for */
     /*  A publish that is being put together: */
     tide_buffer_t events, expects;
@@ -104,7 +104,10 @@ static inline void rig_write_down (tide_rig_t *rig, const tide_broker_action_t *
         assert_true (tide_fanout_split (said->bytes, &said->prefix, &message));
     if (action->kind != TIDE_BROKER_STOP)
         assert_int_equal (tide_message_decode (message, &said->message, &why), TIDE_OK);
-    rig->said = tide_realloc (rig->said, (rig->said_count + 1) * sizeof *rig->said);
+    if (rig->said_count == rig->said_capacity) {
+        rig->said_capacity = 2 * rig->said_capacity + 16;
+        rig->said = tide_realloc (rig->said, rig->said_capacity * sizeof *rig->said);
+    }
     rig->said[rig->said_count++] = said;
 }
 
