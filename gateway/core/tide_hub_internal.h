@@ -218,7 +218,7 @@ struct tide_session {
     char pid[48];
     char topic[80];     /* $session/… of the pid */
     bool recovers;      /* has a record, or will */
-    bool owns_record;   /* the record is this session's to release */
+    bool owns_record;   /* the record is ours to release */
     bool is_registered; /* in the hub, by sid */
     bool recovered;
     bool is_record_stale;    /* it may hold topics that are not joined: to be left again */
