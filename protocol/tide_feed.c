@@ -686,7 +686,8 @@ static bool take_volatile (tide_feed_t *self, tide_feed_action_t *action)
 {
     volatiles_t *front = self->waiting;
     tide_bytes_t record = {0};
-    bool is_late = front->behind < self->watermark;
+    /*  Events behind its place may have been handed on, though C was not said there yet. */
+    bool is_late = front->behind < self->watermark || front->behind < self->handed;
     while (!is_late && front->events.count > 0) {
         tide_list_t rest = front->events;
         tide_list_next (&rest, &record);
