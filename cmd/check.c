@@ -14,7 +14,7 @@ static const tide_program_t program = {
     .program = "tidemark check",
     .arguments = "DIR",
     .about = "Verifies the log in DIR, without changing it, and reports what it holds.\n"
-             "Exit status: 0 it is sound, 1 it is damaged or there is none.",
+             "Exit status: 0 it is sound, 1 it is damaged, another version's, or there is none.",
     .table = table,
     .bit = 1,
     .arguments_min = 1,
@@ -26,6 +26,8 @@ static const char *meaning (tide_status_t status)
     switch (status) {
     case TIDE_NOT_FOUND:
         return "there is no log";
+    case TIDE_BAD_REQUEST:
+        return "another version of Tidemark made this log";
     case TIDE_FORBIDDEN:
         return "the log can't be read by this user";
     default:

@@ -18,8 +18,11 @@
 /*  Attachments (binary values) of one event; Socket.IO's own limit. */
 #define TIDE_ATTACHMENTS_MAX 10
 
-/*  One event on the wire beside its payload: seven strings and the fixed fields. */
-#define TIDE_EVENT_OVERHEAD_MAX (7 * 256 + 64)
+/*  The topics whose members do not get an event, one a line. */
+#define TIDE_EXCEPT_SIZE_MAX 4096
+
+/*  One event on the wire beside its payload: seven strings, `except` and the fixed fields. */
+#define TIDE_EVENT_OVERHEAD_MAX (7 * 256 + 64 + TIDE_EXCEPT_SIZE_MAX)
 
 /*  One ZeroMQ message. */
 #define TIDE_MESSAGE_SIZE_MAX (TIDE_PAYLOAD_SIZE_MAX + (1u << 20))

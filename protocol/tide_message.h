@@ -48,6 +48,8 @@ typedef struct {
     F (S, from, STR, 255, "the publishing session's public id; or empty")                          \
     F (S, lease, STR, 255, "the lease whose end removes the key; or empty")                        \
     F (S, linger_ms, U32, 0, "how long after the lease's end the key is removed")                  \
+    F (S, except, TEXT, TIDE_EXCEPT_SIZE_MAX,                                                      \
+       "topics whose members do not get it, one a line; empty: none")                              \
     F (S, payload, BLOB, TIDE_PAYLOAD_SIZE_MAX,                                                    \
        "the arguments (tide_args.h); empty: removes the key")
 

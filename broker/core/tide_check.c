@@ -4,6 +4,7 @@
 #include "tide_check.h"
 
 #include "tide_args.h"
+#include "tide_except.h"
 #include "tide_topic.h"
 
 #include <stdio.h>
@@ -38,7 +39,8 @@ static tide_status_t check_names (const tide_event_t *event, const char **why)
         if (!optional_name_valid (names[at].name))
             return TIDE_BAD_REQUEST;
     }
-    return TIDE_OK;
+    *why = "each line of those that an event excepts is a topic";
+    return tide_except_valid (event->except) ? TIDE_OK : TIDE_BAD_TOPIC;
 }
 
 static tide_status_t check_event (const tide_event_t *event, uint32_t payload_max, const char **why)

@@ -31,8 +31,8 @@ struct tide_ids {
 
 enum { CAPACITY_FIRST = 4 << 20 };
 
-/*  A payload that is hashed in one go with the names. */
-enum { SMALL_PAYLOAD = 512 };
+/*  A payload that is hashed in one go with the names; of what is larger its hash is. */
+enum { SMALL_PAYLOAD = 512, HASH_SIZE = crypto_shorthash_siphashx24_BYTES };
 
 /*  How far ahead the table is asked for when it is filled. */
 enum { AHEAD = 16 };
@@ -45,6 +45,9 @@ typedef struct {
     uint8_t bytes[3 * (TIDE_NAME_SIZE_MAX + 1) + SMALL_PAYLOAD];
     size_t size;
 } texts_t;
+
+_Static_assert(SMALL_PAYLOAD >= HASH_SIZE && TIDE_NAME_SIZE_MAX >= HASH_SIZE,
+               "a hash fits in where the text would have been");
 
 static void put_text (texts_t *self, tide_bytes_t text)
 {
@@ -68,6 +71,10 @@ tide_id_t tide_id (const uint64_t hash_seed[2], const tide_event_t *event)
     texts.size = 0;
     put_text (&texts, event->name);
     put_text (&texts, event->key);
+    uint8_t except[HASH_SIZE];
+    if (event->except.size > 0)
+        crypto_shorthash_siphashx24 (except, event->except.data, event->except.size, key);
+    put_text (&texts, (tide_bytes_t){except, event->except.size > 0 ? HASH_SIZE : 0});
     tide_bytes_t payload = event->payload;
     if (payload.size <= SMALL_PAYLOAD) {
         if (payload.size > 0)
@@ -76,7 +83,7 @@ tide_id_t tide_id (const uint64_t hash_seed[2], const tide_event_t *event)
     }
     else {
         crypto_shorthash_siphashx24 (texts.bytes + texts.size, payload.data, payload.size, key);
-        texts.size += crypto_shorthash_siphashx24_BYTES;
+        texts.size += HASH_SIZE;
     }
     crypto_shorthash_siphash24 ((uint8_t *) &id.content, texts.bytes, texts.size, key);
     return id;

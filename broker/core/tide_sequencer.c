@@ -357,7 +357,9 @@ void tide_sequencer_receive (tide_sequencer_t *self, uint64_t now_ms, tide_bytes
 bool tide_sequencer_remove (tide_sequencer_t *self, uint64_t now_ms, const uint32_t *keys,
                             size_t count, tide_bytes_t name)
 {
-    if (!has_room (self, count, count * TIDE_EVENT_OVERHEAD_MAX))
+    /*  A removal excepts nobody: as many as a batch may have fit into an empty one. */
+    enum { REMOVAL_SIZE_MAX = TIDE_EVENT_OVERHEAD_MAX - TIDE_EXCEPT_SIZE_MAX };
+    if (!has_room (self, count, count * REMOVAL_SIZE_MAX))
         return false;
     const tide_keys_t *all = tide_index_keys (self->core->index);
     uint64_t time_ms = rising_time (self, now_ms);

@@ -153,6 +153,8 @@ static bool check_file (const char *directory, char **why)
     if (file.st_size == 0)
         return true;
     tide_lmdb_check (directory, TIDE_LMDB_CHECK_AT_OPENING, &result);
+    if (result.foreign)
+        return refuse (why, "%s is the log of another version of Tidemark: %s", path, result.why);
     if (!result.sound)
         return refuse (why, "%s is broken: %s", path, result.why);
     /*  Pages that were never written, at the end: LMDB would write them before reading them, but

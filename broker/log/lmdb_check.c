@@ -291,9 +291,11 @@ static int read_meta (check_t *self)
         rc = tide_layout_get_number (&self->layout, self->txn, "format", &format);
     if (rc == MDB_NOTFOUND || rc == MDB_INCOMPATIBLE)
         return broken (self, "it is not a log of Tidemark's");
-    if (rc == 0 && format != TIDE_LAYOUT_FORMAT)
-        return broken (self, "its format is %" PRIu64 ", only %d is known here", format,
+    if (rc == 0 && format != TIDE_LAYOUT_FORMAT) {
+        result->foreign = true;
+        return broken (self, "its format is %" PRIu64 ", and only format %d is known here", format,
                        TIDE_LAYOUT_FORMAT);
+    }
     if (rc == 0)
         rc = tide_layout_get_number (&self->layout, self->txn, "epoch", &result->epoch);
     if (rc == 0)
@@ -455,6 +457,10 @@ tide_status_t tide_log_check (const char *directory, tide_buffer_t *report)
     if (result.sound && !result.found) {
         tide_buffer_printf (report, "result     there is no log, one was only begun\n");
         return TIDE_NOT_FOUND;
+    }
+    if (result.foreign) {
+        tide_buffer_printf (report, "result     another version's log: %s\n", result.why);
+        return TIDE_BAD_REQUEST;
     }
     if (result.sound)
         report_log (report, &result, in_use);

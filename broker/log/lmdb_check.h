@@ -23,6 +23,7 @@ typedef struct {
     bool found;    /* there is a log; otherwise it was never finished being made */
     bool sound;    /* file and pages; records may be damaged all the same */
     bool clean;    /* it was closed, not killed */
+    bool foreign;  /* of another format: not sound here, and yet not damaged */
     uint64_t epoch, first, last, events, set_aside, segments, slots, lost, size;
     uint64_t topics, standing;                 /* if walked */
     uint64_t damaged;                          /* records whose seal or form is wrong */

@@ -25,7 +25,9 @@
 
 #include <lmdb.h>
 
-#define TIDE_LAYOUT_FORMAT 1
+/*  Of the trees and of the events in them: a log of another format is refused. 2: events say whom
+ *  they except. */
+#define TIDE_LAYOUT_FORMAT 2
 #define TIDE_LAYOUT_SLOTS_MAX 4096
 #define TIDE_LAYOUT_DATA "data.mdb"
 #define TIDE_LAYOUT_LOCK "tidemark.lock"

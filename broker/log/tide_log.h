@@ -50,14 +50,15 @@ typedef struct {
 
 /*  The LMDB engine. Makes the log, or opens it; after an unclean stop it is checked first, in a
  *  child process (it must be called before the caller has threads). NULL if that is not possible
- *  or the file is broken; then *why says what and where, in a string that the caller frees. */
+ *  or the file is broken or of another format; then *why says what and where, in a string that the
+ *  caller frees. */
 tide_log_t *tide_log_open_lmdb (const tide_log_lmdb_config_t *config, char **why);
 
 /*  Verifies a log's file, pages and records without changing it, in a child process. Writes a
  *  report for people to `report` (what it holds: epoch, sequences, events, topics, standing keys,
  *  size, every damaged record by sequence). TIDE_OK: sound; TIDE_NOT_FOUND: no log there;
- *  TIDE_CONFLICT: damaged; TIDE_FORBIDDEN: it can't be read by this user. A log in use by a running
- * broker may be checked, too. */
+ *  TIDE_CONFLICT: damaged; TIDE_BAD_REQUEST: of another format; TIDE_FORBIDDEN: it can't be read by
+ *  this user. A log in use by a running broker may be checked, too. */
 tide_status_t tide_log_check (const char *directory, tide_buffer_t *report);
 
 /*  Waits for what is under way, stops the engine's threads, marks the log cleanly closed. */

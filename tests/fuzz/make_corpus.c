@@ -42,6 +42,7 @@ static tide_list_t list_of_event (void)
     event.key = tide_bytes ("k");
     event.id = tide_bytes ("o-1");
     event.from = tide_bytes ("sid");
+    event.except = tide_bytes ("@sid\nroom");
     event.payload = tide_buffer_bytes (&payload);
     tide_buffer_t *list = &records[used++ % 16];
     list->size = 0;

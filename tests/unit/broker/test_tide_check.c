@@ -85,6 +85,21 @@ static void a_topic_must_be_one (void **state)
     }
 }
 
+static void whom_an_event_excepts_are_topics (void **state)
+{
+    (void) state;
+    static const char *const bad[] = {"\n", "@sid\n", "\n@sid", "a/#", "a\n#", "a\tb", "a\n\xc3"};
+    tide_event_t event = sample ();
+    event.except = tide_bytes ("@sid\nroom/1\n$nsp");
+    assert_int_equal (check (&event), TIDE_OK);
+    event.flags = TIDE_EVENT_VOLATILE;
+    assert_int_equal (check (&event), TIDE_OK);
+    for (size_t at = 0; at < sizeof bad / sizeof bad[0]; at++) {
+        event.except = tide_bytes (bad[at]);
+        assert_int_equal (check (&event), TIDE_BAD_TOPIC);
+    }
+}
+
 static void payloads_have_a_form_and_a_limit (void **state)
 {
     (void) state;
@@ -216,6 +231,7 @@ int main (void)
         cmocka_unit_test (a_plain_event_passes),
         cmocka_unit_test (each_name_must_be_one),
         cmocka_unit_test (a_topic_must_be_one),
+        cmocka_unit_test (whom_an_event_excepts_are_topics),
         cmocka_unit_test (payloads_have_a_form_and_a_limit),
         cmocka_unit_test (removals_and_leases_need_a_key),
         cmocka_unit_test (volatile_events_are_among_themselves),

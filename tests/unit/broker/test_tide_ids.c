@@ -20,6 +20,7 @@ static tide_event_t sample (void)
                           .key = tide_bytes ("key"),
                           .id = tide_bytes ("id"),
                           .user = tide_bytes ("user"),
+                          .except = tide_bytes ("@sid"),
                           .payload = tide_bytes ("payload")};
 }
 
@@ -45,13 +46,13 @@ static void g4_an_id_is_that_of_a_user_on_a_topic (void **state)
     }
 }
 
-static void g4_the_content_is_name_key_and_payload (void **state)
+static void g4_the_content_is_name_key_except_and_payload (void **state)
 {
     (void) state;
     tide_event_t event = sample (), other = sample ();
     tide_id_t id = tide_id (seed, &event);
-    tide_bytes_t *parts[] = {&other.name, &other.key, &other.payload};
-    for (size_t at = 0; at < 3; at++) {
+    tide_bytes_t *parts[] = {&other.name, &other.key, &other.except, &other.payload};
+    for (size_t at = 0; at < 4; at++) {
         tide_bytes_t before = *parts[at];
         *parts[at] = tide_bytes ("else");
         tide_id_t changed = tide_id (seed, &other);
@@ -177,7 +178,7 @@ int main (void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test (g4_an_id_is_that_of_a_user_on_a_topic),
-        cmocka_unit_test (g4_the_content_is_name_key_and_payload),
+        cmocka_unit_test (g4_the_content_is_name_key_except_and_payload),
         cmocka_unit_test (g4_each_byte_of_a_large_payload_counts),
         cmocka_unit_test (g4_the_latest_ids_are_known_and_older_ones_are_not),
         cmocka_unit_test (g4_ids_go_with_the_history),

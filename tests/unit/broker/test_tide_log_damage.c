@@ -188,6 +188,46 @@ static void another_programs_file_is_refused (void **state)
     check_reported (*state, TIDE_CONFLICT, "not a log of Tidemark's");
 }
 
+static void set_format (const char *directory, uint64_t format)
+{
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi dbi;
+    uint8_t bytes[8];
+    MDB_val key = {6, "format"}, value = {sizeof bytes, bytes};
+    tide_store_u64 (bytes, format);
+    assert_int_equal (mdb_env_create (&env), 0);
+    assert_int_equal (mdb_env_set_maxdbs (env, 1), 0);
+    assert_int_equal (mdb_env_open (env, directory, 0, 0600), 0);
+    assert_int_equal (mdb_txn_begin (env, NULL, 0, &txn), 0);
+    assert_int_equal (mdb_dbi_open (txn, "meta", 0, &dbi), 0);
+    assert_int_equal (mdb_put (txn, dbi, &key, &value, 0), 0);
+    assert_int_equal (mdb_txn_commit (txn), 0);
+    mdb_env_close (env);
+}
+
+/*  Before any event of it is looked at: none would decode, and all would be told as lost. */
+static void a_log_of_another_format_is_refused_by_name_and_left_as_it_is (void **state)
+{
+    static const char why[] = "its format is 1, and only format 2 is known here";
+    tide_log_t *log = open_at (*state);
+    fill (log, 1, 1, 10);
+    char *unclean = copy_of (*state);
+    tide_log_close (&log);
+    set_format (*state, 1);
+    set_format (unclean, 1);
+    check_refused (*state, "the log of another version of Tidemark");
+    check_refused (*state, why);
+    check_refused (unclean, why);
+    check_reported (*state, TIDE_BAD_REQUEST, why);
+    check_reported (unclean, TIDE_BAD_REQUEST, why);
+    set_format (*state, 2);
+    log = open_at (*state);
+    assert_int_equal (fixture_count (log).count, 10);
+    tide_log_close (&log);
+    fixture_remove (&unclean);
+}
+
 static void a_log_that_was_only_begun_is_made_anew (void **state)
 {
     write_data (*state, "", 0);
@@ -292,6 +332,7 @@ int main (void)
         TEST (a_truncated_file_is_refused_by_name),
         TEST (a_file_of_garbage_is_refused),
         TEST (another_programs_file_is_refused),
+        TEST (a_log_of_another_format_is_refused_by_name_and_left_as_it_is),
         TEST (a_log_that_was_only_begun_is_made_anew),
         TEST (a_folder_that_can_not_be_made_is_refused_by_name),
         TEST (a_check_reports_what_the_log_holds),

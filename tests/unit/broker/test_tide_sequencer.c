@@ -145,6 +145,39 @@ static void g4_other_content_is_a_conflict (void **state)
     assert_int_equal (rig_acked (rig, topic), 2);
 }
 
+static uint64_t publish_except (tide_rig_t *rig, const char *id, const char *except)
+{
+    rig_add (rig, &(tide_event_t){.topic = tide_bytes ("t"),
+                                  .name = tide_bytes ("msg"),
+                                  .id = tide_bytes (id),
+                                  .except = tide_bytes (except),
+                                  .payload = rig_payload ("1")});
+    return rig_publish (rig, "a");
+}
+
+static void g4_whom_an_event_excepts_is_content (void **state)
+{
+    tide_rig_t *rig = *state;
+    uint64_t first = publish_except (rig, "id", "@one\n@two");
+    uint64_t again = publish_except (rig, "id", "@one\n@two");
+    uint64_t other = publish_except (rig, "id", "@one\n@six");
+    uint64_t nobody = publish_except (rig, "id", "");
+    rig_settle (rig);
+    assert_int_equal (rig_acked (rig, first), 1);
+    assert_int_equal (rig_answer (rig, again)->ack.repeated, 1);
+    assert_int_equal (rig_refused (rig, other), TIDE_CONFLICT);
+    assert_int_equal (rig_refused (rig, nobody), TIDE_CONFLICT);
+    /*  It is in the log, as it was published. */
+    rig_restart (rig);
+    tide_list_t events = rig_read (rig, "t", 0, 10)->events;
+    tide_event_t event;
+    assert_true (tide_event_next (&events, &event));
+    assert_true (tide_bytes_is (event.except, "@one\n@two"));
+    again = publish_except (rig, "id", "@one\n@two");
+    rig_settle (rig);
+    assert_int_equal (rig_answer (rig, again)->ack.repeated, 1);
+}
+
 static void g4_users_do_not_share_ids (void **state)
 {
     tide_rig_t *rig = *state;
@@ -398,7 +431,9 @@ static void bad_publishes_are_refused_with_what_was_wrong (void **state)
     for (unsigned at = 0; at <= TIDE_PUBLISH_EVENTS_MAX; at++)
         rig_event (rig, "t", NULL, NULL, "1");
     uint64_t many = rig_publish (rig, "a");
+    uint64_t except = publish_except (rig, "", "@sid\nt/#");
     rig_drain (rig);
+    assert_int_equal (rig_refused (rig, except), TIDE_BAD_TOPIC);
     assert_int_equal (rig_refused (rig, empty), TIDE_BAD_REQUEST);
     assert_int_equal (rig_refused (rig, topic), TIDE_BAD_TOPIC);
     assert_int_equal (rig_refused (rig, removal), TIDE_BAD_REQUEST);
@@ -418,6 +453,7 @@ int main (void)
         TEST (g4_g3_a_repetition_waits_for_the_first_one),
         TEST (g4_ids_are_known_after_a_restart),
         TEST (g4_other_content_is_a_conflict),
+        TEST (g4_whom_an_event_excepts_is_content),
         TEST (g4_users_do_not_share_ids),
         TEST (g4_a_joint_publish_is_repeated_as_a_whole_or_not_at_all),
         TEST (g4_all_events_of_a_publish_have_ids_of_their_own_or_none_has),
