@@ -106,6 +106,7 @@ static tide_index_change_t apply (tide_broker_t *self, uint64_t now_ms, uint32_t
                                   .lease = event->lease,
                                   .name = event->name,
                                   .linger_ms = event->linger_ms,
+                                  .from = event->from,
                                   .owns_topic = (event->flags & TIDE_EVENT_OWNS_TOPIC) != 0});
     return change;
 }
@@ -218,7 +219,8 @@ static bool expire_key (tide_broker_t *self, uint64_t now_ms, const tide_leases_
     }
     size_t count;
     uint32_t *list = list_removed (self, held, &count);
-    bool done = tide_sequencer_remove (self->sequencer, now_ms, list, count, held->name);
+    bool done =
+        tide_sequencer_remove (self->sequencer, now_ms, list, count, held->name, held->from);
     for (size_t at = 0; done && at < count; at++)
         tide_leases_remove (core->leases, list[at]);
     core->counters.removals += done ? count : 0;

@@ -13,6 +13,7 @@
 #include "tide_table.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct {
     uint8_t *text; /* NULL: free */
@@ -38,6 +39,7 @@ typedef enum { FREE, HELD, LINGERING, REMOVING } state_t;
 typedef struct {
     uint64_t seq;
     uint64_t due_ms;
+    uint8_t *from; /* behind its size; NULL: nobody. Seldom that of another key: not shared */
     uint32_t key, lease, name;
     uint32_t linger_ms;
     uint32_t next, previous; /* of the same lease; next also links the free ones */
@@ -76,21 +78,33 @@ static void names_free (names_t *self)
     tide_table_free (&self->by_text);
 }
 
+static tide_bytes_t names_text (const names_t *self, uint32_t handle)
+{
+    return (tide_bytes_t){self->entries[handle].text, self->entries[handle].size};
+}
+
+/*  The text's handle, or 0. */
+static uint32_t names_find (const names_t *self, uint32_t hash, tide_bytes_t text)
+{
+    uint32_t at;
+    for (uint32_t handle = tide_table_first (&self->by_text, hash, &at); handle;
+         handle = tide_table_next (&self->by_text, hash, &at))
+        if (tide_bytes_equal (names_text (self, handle), text))
+            return handle;
+    return 0;
+}
+
 /*  The text's handle, with one more reference. *is_new: it had none. */
 static uint32_t names_take (names_t *self, const uint64_t seed[2], tide_bytes_t text, bool *is_new)
 {
-    uint32_t at;
     uint32_t hash = tide_hash (seed, text);
-    *is_new = false;
-    for (uint32_t handle = tide_table_first (&self->by_text, hash, &at); handle;
-         handle = tide_table_next (&self->by_text, hash, &at)) {
-        name_t *entry = &self->entries[handle];
-        if (tide_bytes_equal ((tide_bytes_t){entry->text, entry->size}, text)) {
-            entry->refs++;
-            return handle;
-        }
+    uint32_t handle = names_find (self, hash, text);
+    *is_new = handle == 0;
+    if (handle) {
+        self->entries[handle].refs++;
+        return handle;
     }
-    uint32_t handle = self->free;
+    handle = self->free;
     if (handle)
         self->free = self->entries[handle].next_free;
     else {
@@ -105,7 +119,6 @@ static uint32_t names_take (names_t *self, const uint64_t seed[2], tide_bytes_t 
                                      .hash = hash,
                                      .refs = 1};
     tide_table_insert (&self->by_text, hash, handle);
-    *is_new = true;
     return handle;
 }
 
@@ -118,11 +131,6 @@ static void names_let (names_t *self, uint32_t handle)
     free (entry->text);
     *entry = (name_t){.next_free = self->free};
     self->free = handle;
-}
-
-static tide_bytes_t names_text (const names_t *self, uint32_t handle)
-{
-    return (tide_bytes_t){self->entries[handle].text, self->entries[handle].size};
 }
 
 /*  -- the heap -------------------------------------------------------------------------------- */
@@ -219,6 +227,8 @@ void tide_leases_destroy (tide_leases_t **self_p)
         return;
     names_free (&self->leases);
     names_free (&self->names);
+    for (uint32_t at = 1; at < self->used; at++)
+        free (self->records[at].from);
     free (self->records);
     free (self->by_key);
     free (self->heap);
@@ -252,6 +262,16 @@ uint32_t tide_leases_open (tide_leases_t *self, uint64_t now_ms, tide_bytes_t le
 void tide_leases_close (tide_leases_t *self, uint32_t lease)
 {
     names_let (&self->leases, lease);
+}
+
+uint32_t tide_leases_find (const tide_leases_t *self, tide_bytes_t lease)
+{
+    return names_find (&self->leases, tide_hash (self->hash_seed, lease), lease);
+}
+
+tide_bytes_t tide_leases_name (const tide_leases_t *self, uint32_t lease)
+{
+    return names_text (&self->leases, lease);
 }
 
 void tide_leases_renew (tide_leases_t *self, uint64_t now_ms, uint32_t handle)
@@ -341,16 +361,34 @@ static uint32_t new_record (tide_leases_t *self, uint32_t key)
     return at;
 }
 
+static uint8_t *copy_from (tide_bytes_t from)
+{
+    tide_assert (from.size <= TIDE_NAME_SIZE_MAX);
+    if (from.size == 0)
+        return NULL;
+    uint8_t *copy = tide_alloc (1 + from.size);
+    copy[0] = (uint8_t) from.size;
+    memcpy (copy + 1, from.data, from.size);
+    return copy;
+}
+
+static tide_bytes_t from_of (const record_t *record)
+{
+    return record->from ? (tide_bytes_t){record->from + 1, record->from[0]} : (tide_bytes_t){0};
+}
+
 void tide_leases_stand (tide_leases_t *self, uint64_t now_ms, const tide_leases_held_t *held)
 {
     bool is_new;
     /*  Taken before the old ones are let go, which may be the same. */
     uint32_t lease_at = take_lease (self, now_ms, held->lease);
     uint32_t name_at = names_take (&self->names, self->hash_seed, held->name, &is_new);
+    uint8_t *from = copy_from (held->from);
     tide_leases_forget (self, held->key);
     uint32_t at = new_record (self, held->key);
     name_t *lease = &self->leases.entries[lease_at];
     self->records[at] = (record_t){.seq = held->seq,
+                                   .from = from,
                                    .key = held->key,
                                    .lease = lease_at,
                                    .name = name_at,
@@ -382,6 +420,7 @@ void tide_leases_forget (tide_leases_t *self, uint32_t key)
         self->records[record->next].previous = record->previous;
     names_let (&self->leases, record->lease);
     names_let (&self->names, record->name);
+    free (record->from);
     *record = (record_t){.next = self->free, .state = FREE};
     self->free = at;
     self->by_key[key] = 0;
@@ -413,6 +452,7 @@ bool tide_leases_due (tide_leases_t *self, uint64_t now_ms, tide_leases_held_t *
                                  .seq = record->seq,
                                  .lease = names_text (&self->leases, record->lease),
                                  .name = names_text (&self->names, record->name),
+                                 .from = from_of (record),
                                  .linger_ms = record->linger_ms,
                                  .owns_topic = record->owns_topic};
     return true;

@@ -28,7 +28,8 @@ typedef struct {
     uint32_t key; /* the index's handle */
     uint64_t seq; /* that stands there */
     tide_bytes_t lease;
-    tide_bytes_t name; /* the event's: its removal has the same */
+    tide_bytes_t name; /* the event's: its removal has the same … */
+    tide_bytes_t from; /* … and the same origin */
     uint32_t linger_ms;
     bool owns_topic;
 } tide_leases_held_t;
@@ -41,6 +42,10 @@ void tide_leases_forget (tide_leases_t *self, uint32_t key);
 /*  A holder says which lease is its own: renews it. Returns its handle, to be closed. */
 uint32_t tide_leases_open (tide_leases_t *self, uint64_t now_ms, tide_bytes_t lease);
 void tide_leases_close (tide_leases_t *self, uint32_t lease);
+/*  The lease's handle, if a peer holds it or a key names it; otherwise 0. */
+uint32_t tide_leases_find (const tide_leases_t *self, tide_bytes_t lease);
+/*  The name of a lease that is open; valid until it is closed. */
+tide_bytes_t tide_leases_name (const tide_leases_t *self, uint32_t lease);
 void tide_leases_renew (tide_leases_t *self, uint64_t now_ms, uint32_t lease);
 /*  The lease is over at once. */
 void tide_leases_end (tide_leases_t *self, uint64_t now_ms, uint32_t lease);

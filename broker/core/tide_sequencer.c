@@ -355,7 +355,7 @@ void tide_sequencer_receive (tide_sequencer_t *self, uint64_t now_ms, tide_bytes
 /*  -- the broker's own ------------------------------------------------------------------------ */
 
 bool tide_sequencer_remove (tide_sequencer_t *self, uint64_t now_ms, const uint32_t *keys,
-                            size_t count, tide_bytes_t name)
+                            size_t count, tide_bytes_t name, tide_bytes_t from)
 {
     /*  A removal excepts nobody: as many as a batch may have fit into an empty one. */
     enum { REMOVAL_SIZE_MAX = TIDE_EVENT_OVERHEAD_MAX - TIDE_EXCEPT_SIZE_MAX };
@@ -369,7 +369,8 @@ bool tide_sequencer_remove (tide_sequencer_t *self, uint64_t now_ms, const uint3
         tide_event_t event = {.topic =
                                   tide_topics_name (tide_index_topics (self->core->index), topic),
                               .name = name,
-                              .key = tide_keys_name (all, keys[at])};
+                              .key = tide_keys_name (all, keys[at]),
+                              .from = from};
         list.size = 0;
         tide_event_append (&list, &event);
         gather (self, time_ms, (tide_bytes_t){list.data + 4, list.size - 4}, NULL);

@@ -22,9 +22,10 @@ void tide_sequencer_destroy (tide_sequencer_t **self_p);
 void tide_sequencer_receive (tide_sequencer_t *self, uint64_t now_ms, tide_bytes_t peer,
                              tide_bytes_t bytes, const tide_publish_message_t *publish);
 
-/*  The broker's own: removes keys that stand, all in one batch. False if there is no room now. */
+/*  The broker's own: removes keys that stand, all in one batch, by events with this name and
+ *  origin. False if there is no room now. */
 bool tide_sequencer_remove (tide_sequencer_t *self, uint64_t now_ms, const uint32_t *keys,
-                            size_t count, tide_bytes_t name);
+                            size_t count, tide_bytes_t name, tide_bytes_t from);
 /*  True if events on the key (with an empty one: on any key of the topic) are not durable yet. */
 bool tide_sequencer_touches (const tide_sequencer_t *self, tide_bytes_t topic, tide_bytes_t key);
 

@@ -210,13 +210,14 @@ static void a_leased_key_stands_while_its_holder_speaks (void **state)
     assert_int_equal (standing (rig, "t", "k"), 1);
     pass (rig, 1000, "a", NULL);
     assert_int_equal (standing (rig, "t", "k"), 0);
-    /*  The removal is an event as any other, of the same name, by nobody. */
+    /*  The removal is an event as any other, of the same name and origin, no user's. */
     const tide_page_message_t *page = rig_read (rig, "t", 1, 10);
     tide_list_t events = page->events;
     tide_event_t event;
     assert_true (tide_event_next (&events, &event));
     assert_true (tide_bytes_is (event.name, "here") && tide_bytes_is (event.key, "k"));
-    assert_int_equal (event.payload.size + event.user.size + event.from.size + event.id.size, 0);
+    assert_true (tide_bytes_is (event.from, "sid"));
+    assert_int_equal (event.payload.size + event.user.size + event.id.size + event.lease.size, 0);
     assert_int_equal (event.time_ms, rig->now_ms);
     assert_int_equal (rig->broker->core.counters.removals, 1);
 }
@@ -252,6 +253,13 @@ static void a_key_that_owns_its_topic_takes_all_others_along (void **state)
     assert_int_equal (rig->appends, appends + 1);
     assert_int_equal (standing (rig, "$session/x", "topic/b"), 0);
     assert_int_equal (standing (rig, "$session/y", "topic/b"), 4);
+    /*  Who watches can tell whose they were, by each of them. */
+    tide_list_t events = rig_read (rig, "$session/x", head, 10)->events;
+    tide_event_t event;
+    for (unsigned at = 0; at < 3; at++) {
+        assert_true (tide_event_next (&events, &event) && event.payload.size == 0);
+        assert_true (tide_bytes_is (event.name, "here") && tide_bytes_is (event.from, "sid"));
+    }
     /*  And that was all: nothing is due later. */
     bye (rig, "l");
     pass (rig, 600000, "a", NULL);
@@ -274,6 +282,18 @@ static void a_topic_with_more_keys_than_a_batch_goes_in_several (void **state)
     pass (rig, 1000, "a", NULL);
     assert_int_equal (tide_keys_count (tide_index_keys (rig->broker->core.index)), 0);
     assert_int_equal (rig->log.last, 2 * (KEYS + 1));
+}
+
+static void removals_say_whose_key_it_was_after_a_restart_too (void **state)
+{
+    tide_rig_t *rig = *state;
+    append_leased (rig, "t", "k", "lane", 0, false);
+    rig_restart (rig);
+    pass (rig, TIDE_LEASE_MS, "a", NULL);
+    tide_list_t events = rig_read (rig, "t", 1, 10)->events;
+    tide_event_t event;
+    assert_true (tide_event_next (&events, &event) && event.payload.size == 0);
+    assert_true (tide_bytes_is (event.from, "sid"));
 }
 
 static void release_counts_only_for_what_stands (void **state)
@@ -640,6 +660,7 @@ int main (void)
         TEST (a_key_that_owns_its_topic_takes_all_others_along),
         TEST (a_topic_with_more_keys_than_a_batch_goes_in_several),
         TEST (release_counts_only_for_what_stands),
+        TEST (removals_say_whose_key_it_was_after_a_restart_too),
         TEST (another_holder_keeps_a_released_key),
         TEST (a_removal_never_overtakes_a_new_holder),
         TEST (a_removal_that_found_the_disk_full_is_tried_again),

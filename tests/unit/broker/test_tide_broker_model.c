@@ -146,6 +146,7 @@ static void add_to_publish (model_t *model, const record_t *record)
                                           .name = tide_bytes ("msg"),
                                           .key = tide_bytes (key),
                                           .id = tide_bytes (id),
+                                          .from = tide_bytes (model->topics[record->topic]),
                                           .lease = tide_bytes (record->has_lease ? "lane" : ""),
                                           .linger_ms = record->content % 5000,
                                           .flags = record->owns ? TIDE_EVENT_OWNS_TOPIC : 0,
@@ -276,6 +277,7 @@ static void see_batch (model_t *model)
         uint64_t stands = model_standing (model, model->count, topic, key);
         assert_true (stands > 0 && event.payload.size == 0 && event.id.size == 0);
         assert_true (tide_bytes_is (event.name, "msg"));
+        assert_true (tide_bytes_equal (event.from, event.topic));
         push_record (model, (record_t){.topic = topic, .key = key, .removes = true, .id = -1});
     }
     model->in_batch = batch->first + batch->count - 1;

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -241,6 +242,60 @@ static void what_was_not_removed_is_held_again_if_its_lease_is_alive (void **sta
     tide_leases_destroy (&leases);
 }
 
+static void stand_from (tide_leases_t *leases, uint32_t key, const char *from)
+{
+    tide_leases_stand (leases, T0,
+                       &(tide_leases_held_t){.key = key,
+                                             .seq = key,
+                                             .lease = tide_bytes ("lane"),
+                                             .name = tide_bytes ("here"),
+                                             .from = tide_bytes (from)});
+}
+
+static void what_is_due_says_whose_it_was (void **state)
+{
+    (void) state;
+    char longest[TIDE_NAME_SIZE_MAX + 1];
+    memset (longest, 'x', sizeof longest);
+    longest[TIDE_NAME_SIZE_MAX] = 0;
+    const char *const from[] = {"", "sid-1", longest, "later"};
+    tide_leases_t *leases = tide_leases_new (seed);
+    uint32_t lane = tide_leases_open (leases, T0, tide_bytes ("lane"));
+    for (uint32_t key = 0; key < 3; key++)
+        stand_from (leases, key + 1, from[key]);
+    stand_from (leases, 4, "before");
+    stand_from (leases, 4, "later"); /* another event on the key */
+    stand_from (leases, 5, "gone");
+    tide_leases_forget (leases, 5);
+    tide_leases_end (leases, T0, lane);
+    unsigned count = 0;
+    tide_leases_held_t held;
+    for (; tide_leases_due (leases, T0, &held); count++) {
+        assert_true (tide_bytes_is (held.from, from[held.key - 1]));
+        tide_leases_remove (leases, held.key);
+    }
+    assert_int_equal (count, 4);
+    tide_leases_destroy (&leases);
+}
+
+static void leases_are_found_by_name (void **state)
+{
+    (void) state;
+    tide_leases_t *leases = tide_leases_new (seed);
+    assert_int_equal (tide_leases_find (leases, tide_bytes ("lane")), 0);
+    uint32_t lane = tide_leases_open (leases, T0, tide_bytes ("lane"));
+    assert_int_equal (tide_leases_find (leases, tide_bytes ("lane")), lane);
+    assert_int_equal (tide_leases_find (leases, tide_bytes ("lane-1")), 0);
+    assert_int_equal (tide_leases_find (leases, tide_bytes ("here")), 0);
+    assert_true (tide_bytes_is (tide_leases_name (leases, lane), "lane"));
+    stand (leases, T0, 1, 10, "lane", 0);
+    tide_leases_close (leases, lane);
+    assert_int_equal (tide_leases_find (leases, tide_bytes ("lane")), lane);
+    tide_leases_forget (leases, 1);
+    assert_int_equal (tide_leases_find (leases, tide_bytes ("lane")), 0);
+    tide_leases_destroy (&leases);
+}
+
 static void a_lease_that_nobody_names_is_forgotten (void **state)
 {
     (void) state;
@@ -311,6 +366,8 @@ int main (void)
         cmocka_unit_test (after_a_start_each_lease_gets_one_full_period),
         cmocka_unit_test (a_removal_that_was_not_appended_is_due_again),
         cmocka_unit_test (what_was_not_removed_is_held_again_if_its_lease_is_alive),
+        cmocka_unit_test (what_is_due_says_whose_it_was),
+        cmocka_unit_test (leases_are_found_by_name),
         cmocka_unit_test (a_lease_that_nobody_names_is_forgotten),
         cmocka_unit_test (keys_fall_due_in_order_whatever_happened_before),
     };
