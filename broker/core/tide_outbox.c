@@ -58,6 +58,17 @@ void tide_outbox_send (tide_outbox_t *self, tide_bytes_t peer, const tide_messag
     push (self, item);
 }
 
+void tide_outbox_send_again (tide_outbox_t *self, tide_bytes_t peer)
+{
+    tide_assert (!tide_outbox_is_empty (self));
+    tide_outbox_item_t item = self->items[self->count - 1];
+    tide_assert (item.kind == TIDE_BROKER_SEND);
+    item.peer_at = self->arena.size;
+    item.peer_size = peer.size;
+    tide_buffer_append_bytes (&self->arena, peer);
+    push (self, item);
+}
+
 tide_buffer_t *tide_outbox_begin (tide_outbox_t *self)
 {
     rewind_arena (self);

@@ -31,6 +31,9 @@ void tide_outbox_free (tide_outbox_t *self);
 /*  A message to a peer. */
 void tide_outbox_send (tide_outbox_t *self, tide_bytes_t peer, const tide_message_t *message);
 
+/*  The message that was put in last, by tide_outbox_send, to one more peer: its bytes are there. */
+void tide_outbox_send_again (tide_outbox_t *self, tide_bytes_t peer);
+
 /*  A frame to be published: begin, write it to the buffer that is returned, end. */
 tide_buffer_t *tide_outbox_begin (tide_outbox_t *self);
 void tide_outbox_end (tide_outbox_t *self, bool is_volatile);

@@ -41,6 +41,32 @@ static void actions_come_in_order_with_their_bytes (void **state)
     tide_outbox_free (&outbox);
 }
 
+static void one_message_to_several_peers_is_there_once (void **state)
+{
+    (void) state;
+    static const char *const peers[] = {"one", "another", "x"};
+    tide_outbox_t outbox = {0};
+    tide_broker_action_t action;
+    const uint8_t *bytes = NULL;
+    send_ping (&outbox, "before");
+    send_ping (&outbox, peers[0]);
+    tide_outbox_send_again (&outbox, tide_bytes (peers[1]));
+    tide_outbox_send_again (&outbox, tide_bytes (peers[2]));
+    send_ping (&outbox, "behind");
+    assert_true (tide_outbox_next (&outbox, &action) && tide_bytes_is (action.peer, "before"));
+    for (size_t at = 0; at < 3; at++) {
+        assert_true (tide_outbox_next (&outbox, &action));
+        assert_int_equal (action.kind, TIDE_BROKER_SEND);
+        assert_true (tide_bytes_is (action.peer, peers[at]));
+        assert_int_equal (action.bytes.size, 4);
+        assert_true (at == 0 || action.bytes.data == bytes);
+        bytes = action.bytes.data;
+    }
+    assert_true (tide_outbox_next (&outbox, &action) && tide_bytes_is (action.peer, "behind"));
+    assert_false (tide_outbox_next (&outbox, &action));
+    tide_outbox_free (&outbox);
+}
+
 static void memory_is_used_again_once_all_was_taken (void **state)
 {
     (void) state;
@@ -76,6 +102,7 @@ int main (void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test (actions_come_in_order_with_their_bytes),
+        cmocka_unit_test (one_message_to_several_peers_is_there_once),
         cmocka_unit_test (memory_is_used_again_once_all_was_taken),
         cmocka_unit_test (stopping_drops_what_was_waiting),
     };
