@@ -15,6 +15,7 @@ struct tide_peers {
     uint32_t used, capacity, free, max;
     uint32_t newest, oldest;
     tide_table_t by_id;
+    tide_table_t by_lease; /* the holder of each lease */
 };
 
 tide_peers_t *tide_peers_new (const uint64_t hash_seed[2], uint32_t max)
@@ -39,6 +40,7 @@ void tide_peers_destroy (tide_peers_t **self_p)
         free (self->entries[at].id);
     free (self->entries);
     tide_table_free (&self->by_id);
+    tide_table_free (&self->by_lease);
     free (self);
 }
 
@@ -118,6 +120,7 @@ void tide_peers_heard (tide_peers_t *self, uint64_t now_ms, tide_peer_t *peer)
 void tide_peers_remove (tide_peers_t *self, tide_peer_t *peer)
 {
     uint32_t handle = handle_of (self, peer);
+    tide_peers_hold (self, peer, 0);
     tide_table_remove (&self->by_id, peer->hash, handle);
     leave_order (self, peer);
     free (peer->id);
@@ -133,4 +136,65 @@ tide_peer_t *tide_peers_oldest (const tide_peers_t *self)
 uint32_t tide_peers_count (const tide_peers_t *self)
 {
     return self->by_id.count;
+}
+
+/*  -- leases ---------------------------------------------------------------------------------- */
+
+/*  A lease's handle is a small number: spread it. */
+static uint32_t hash_of (uint32_t lease)
+{
+    return lease * 0x9e3779b1u;
+}
+
+static void release (tide_peers_t *self, tide_peer_t *peer)
+{
+    if (peer->earlier)
+        self->entries[peer->earlier].later = peer->later;
+    if (peer->later)
+        self->entries[peer->later].earlier = peer->earlier;
+    else {
+        tide_table_remove (&self->by_lease, hash_of (peer->lease), handle_of (self, peer));
+        if (peer->earlier)
+            tide_table_insert (&self->by_lease, hash_of (peer->lease), peer->earlier);
+    }
+    peer->lease = peer->later = peer->earlier = 0;
+}
+
+void tide_peers_hold (tide_peers_t *self, tide_peer_t *peer, uint32_t lease)
+{
+    if (peer->lease)
+        release (self, peer);
+    if (!lease)
+        return;
+    uint32_t handle = handle_of (self, peer);
+    tide_peer_t *before = tide_peers_holder (self, lease);
+    if (before) {
+        peer->earlier = handle_of (self, before);
+        before->later = handle;
+        tide_table_remove (&self->by_lease, hash_of (lease), peer->earlier);
+    }
+    peer->lease = lease;
+    tide_table_insert (&self->by_lease, hash_of (lease), handle);
+}
+
+tide_peer_t *tide_peers_holder (const tide_peers_t *self, uint32_t lease)
+{
+    uint32_t at;
+    uint32_t hash = hash_of (lease);
+    for (uint32_t handle = tide_table_first (&self->by_lease, hash, &at); handle;
+         handle = tide_table_next (&self->by_lease, hash, &at))
+        if (self->entries[handle].lease == lease)
+            return &self->entries[handle];
+    return NULL;
+}
+
+tide_peer_t *tide_peers_next_holder (const tide_peers_t *self, uint32_t *at)
+{
+    const tide_table_t *table = &self->by_lease;
+    while (table->slots && *at <= table->mask) {
+        uint32_t handle = table->slots[(*at)++].handle;
+        if (handle)
+            return &self->entries[handle];
+    }
+    return NULL;
 }
