@@ -24,8 +24,14 @@
 /*  One event on the wire beside its payload: seven strings, `except` and the fixed fields. */
 #define TIDE_EVENT_OVERHEAD_MAX (7 * 256 + 64 + TIDE_EXCEPT_SIZE_MAX)
 
-/*  One ZeroMQ message. */
-#define TIDE_MESSAGE_SIZE_MAX (TIDE_PAYLOAD_SIZE_MAX + (1u << 20))
+/*  What one peer hands to another: a client's whole message, and what has to be said of it. */
+#define TIDE_RELAY_SIZE_MAX (TIDE_PAYLOAD_SIZE_MAX + (64u << 10))
+/*  A RELAY or a RELAYED beside that: one string and the fixed fields. */
+#define TIDE_RELAY_OVERHEAD_MAX (256 + 64)
+
+/*  One ZeroMQ message: a payload, and room for everything around it. */
+#define TIDE_MESSAGE_SPARE (1u << 20)
+#define TIDE_MESSAGE_SIZE_MAX (TIDE_PAYLOAD_SIZE_MAX + TIDE_MESSAGE_SPARE)
 
 /*  What a broker with this --max-payload reads at most: the largest publish that it may take, and
  *  enough above it for a peer to be told rather than cut. */
@@ -33,7 +39,7 @@
     (((payload_max) + 0ull + TIDE_EVENT_OVERHEAD_MAX > TIDE_BATCH_SIZE_MAX                         \
           ? (payload_max) + 0ull + TIDE_EVENT_OVERHEAD_MAX                                         \
           : TIDE_BATCH_SIZE_MAX)                                                                   \
-     + (1u << 20))
+     + TIDE_MESSAGE_SPARE)
 
 /*  Events that one publish may join, and topics that one READ may name. */
 #define TIDE_PUBLISH_EVENTS_MAX 256
@@ -76,6 +82,11 @@
 /*  A request that was not answered for this long is asked again. */
 #define TIDE_RETRY_MS 5000
 
+_Static_assert(TIDE_EVENT_OVERHEAD_MAX < TIDE_MESSAGE_SPARE,
+               "the largest event fits into a message");
+_Static_assert(TIDE_RELAY_SIZE_MAX - TIDE_PAYLOAD_SIZE_MAX + TIDE_RELAY_OVERHEAD_MAX
+                   <= TIDE_MESSAGE_SPARE,
+               "a client's message can be relayed, whatever --max-payload is");
 _Static_assert(TIDE_FANOUT_HWM >= 4 * TIDE_BATCH_EVENTS_MAX,
                "the high-water mark must hold four of the largest batches");
 _Static_assert(TIDE_LIVENESS_MS >= 3 * TIDE_HEARTBEAT_MS, "three heartbeats may be missed");

@@ -141,6 +141,7 @@ static said_t *say_copy (tide_link_t *self, tide_link_action_kind_t kind, tide_b
     return said;
 }
 
+/*  What the link says of its own accord: small. */
 static void say_message (tide_link_t *self, const tide_message_t *message)
 {
     self->scratch.size = 0;
@@ -302,10 +303,18 @@ void tide_link_cancel (tide_link_t *self, uint64_t token)
         forget (self, pending);
 }
 
-void tide_link_send (tide_link_t *self, const tide_message_t *message)
+bool tide_link_send (tide_link_t *self, const tide_message_t *message)
 {
-    if (self->state == LINK_UP)
-        say_message (self, message);
+    if (self->state != LINK_UP)
+        return false;
+    self->scratch.size = 0;
+    tide_message_encode (&self->scratch, message);
+    if (self->scratch.size > self->size_max) {
+        self->counters.refused++;
+        return false;
+    }
+    say (self, TIDE_LINK_SEND, tide_buffer_bytes (&self->scratch));
+    return true;
 }
 
 void tide_link_make_id (tide_link_t *self, char id[64])
@@ -454,6 +463,12 @@ void tide_link_receive (tide_link_t *self, uint64_t now_ms, tide_bytes_t bytes)
     case TIDE_MESSAGE_STATS:
         answer (self, &message, message.stats.request, bytes);
         break;
+    case TIDE_MESSAGE_RELAYED:
+        say_copy (self, TIDE_LINK_RELAYED, bytes)->token = message.relayed.token;
+        break;
+    case TIDE_MESSAGE_TOLD:
+        say_copy (self, TIDE_LINK_RELAYED, bytes)->token = message.told.token;
+        break;
     default:
         self->counters.malformed++;
     }
@@ -547,7 +562,8 @@ bool tide_link_next_action (tide_link_t *self, tide_link_action_t *action)
             if (action->bytes.size == 0)
                 continue;
         }
-        if (said->kind == TIDE_LINK_UP || said->kind == TIDE_LINK_ANSWER)
+        if (said->kind == TIDE_LINK_UP || said->kind == TIDE_LINK_ANSWER
+            || said->kind == TIDE_LINK_RELAYED)
             action->message = &said->message;
         return true;
     }

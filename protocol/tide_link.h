@@ -23,7 +23,9 @@ typedef enum {
     TIDE_LINK_SEND,    /* send bytes on the DEALER; what cannot be sent may be dropped */
     TIDE_LINK_UP,      /* message is WELCOME: the conversation is up, for the first time or again */
     TIDE_LINK_AWAY,    /* the broker fell silent; requests stay pending and are asked again */
-    TIDE_LINK_ANSWER   /* message answers token: ACK, FAIL, PAGE, MARKS, STANDING, TOPICS, STATS */
+    TIDE_LINK_ANSWER,  /* message answers token: ACK, FAIL, PAGE, MARKS, STANDING, TOPICS, STATS */
+    TIDE_LINK_RELAYED  /* message came from another peer (RELAYED) or says what became of one of
+                          ours (TOLD); token is the message's own */
 } tide_link_action_kind_t;
 
 typedef struct {
@@ -53,8 +55,10 @@ uint64_t tide_link_request (tide_link_t *self, uint64_t now_ms, tide_message_t *
 /*  Forgets a request: its answer, if one comes, is dropped. */
 void tide_link_cancel (tide_link_t *self, uint64_t token);
 
-/*  Sends a message that has no answer (RELEASE, BYE); dropped while the broker is away. */
-void tide_link_send (tide_link_t *self, const tide_message_t *message);
+/*  Sends a message that has no answer (RELEASE, RELAY, BYE), once: it may be lost on the way and is
+ *  not repeated. False if it was dropped here: the broker is away (see tide_link_is_up), or reads
+ *  nothing as large. The message is copied. */
+bool tide_link_send (tide_link_t *self, const tide_message_t *message);
 
 /*  Writes a fresh event id, NUL-terminated. */
 void tide_link_make_id (tide_link_t *self, char id[64]);

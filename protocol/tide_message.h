@@ -188,6 +188,18 @@ typedef struct {
        "the sequence behind which the events belong: a feed past it drops them")                   \
     F (S, events, LIST, event, "volatile events of one topic")
 
+#define TIDE_RELAY_FIELDS(F, S)                                                                    \
+    F (S, token, U64, 0, "the sender's own: comes back in TOLD, and reaches the receiver")         \
+    F (S, to, STR, 255, "the lease whose holder is meant; empty: every other lease's holder")      \
+    F (S, payload, BLOB, TIDE_RELAY_SIZE_MAX, "what is handed on: the broker does not look at it")
+#define TIDE_RELAYED_FIELDS(F, S)                                                                  \
+    F (S, token, U64, 0, "the sender's own")                                                       \
+    F (S, from, STR, 255, "the sender's lease")                                                    \
+    F (S, payload, BLOB, TIDE_RELAY_SIZE_MAX, "as it was sent")
+#define TIDE_TOLD_FIELDS(F, S)                                                                     \
+    F (S, token, U64, 0, "the RELAY's")                                                            \
+    F (S, count, U32, 0, "to how many peers it went")
+
 /*  M (member, NAME, number on the wire, who sends it, what it is for and what answers it) */
 #define TIDE_MESSAGES(M)                                                                           \
     M (hello, HELLO, 1, "peer", "the first message of a conversation; answered by WELCOME")        \
@@ -212,7 +224,11 @@ typedef struct {
     M (stats, STATS, 19, "broker", "the broker's counters")                                        \
     M (events, EVENTS, 20, "broker", "published: events of one topic in a batch")                  \
     M (marked, MARKED, 21, "broker", "published behind a batch's events, and each second")         \
-    M (volatiles, VOLATILE, 22, "broker", "published on a socket of its own, dropped first")
+    M (volatiles, VOLATILE, 22, "broker", "published on a socket of its own, dropped first")       \
+    M (relay, RELAY, 23, "peer",                                                                   \
+       "hands bytes to whoever holds a lease; not answered, but TOLD if it went nowhere")          \
+    M (relayed, RELAYED, 24, "broker", "bytes from another peer")                                  \
+    M (told, TOLD, 25, "broker", "to how many peers a RELAY to all went, or that nobody was there")
 
 #define TIDE_C_U8 uint8_t
 #define TIDE_C_U16 uint16_t

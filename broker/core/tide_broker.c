@@ -6,6 +6,7 @@
 #include "tide_alloc.h"
 #include "tide_broker_parts.h"
 #include "tide_marks.h"
+#include "tide_relay.h"
 #include "tide_topic.h"
 
 #include <stdlib.h>
@@ -105,8 +106,8 @@ static tide_index_change_t apply (tide_broker_t *self, uint64_t now_ms, uint32_t
                                   .seq = event->seq,
                                   .lease = event->lease,
                                   .name = event->name,
-                                  .linger_ms = event->linger_ms,
                                   .from = event->from,
+                                  .linger_ms = event->linger_ms,
                                   .owns_topic = (event->flags & TIDE_EVENT_OWNS_TOPIC) != 0});
     return change;
 }
@@ -429,8 +430,9 @@ static void receive_hello (tide_broker_t *self, uint64_t now_ms, tide_bytes_t pe
         return;
     }
     uint32_t before = entry->lease;
-    entry->lease =
+    uint32_t lease =
         hello->lease.size > 0 ? tide_leases_open (core->leases, now_ms, hello->lease) : 0;
+    tide_peers_hold (self->peers, entry, lease);
     if (before)
         tide_leases_close (core->leases, before);
     tide_message_t welcome = {.kind = TIDE_MESSAGE_WELCOME,
@@ -498,6 +500,9 @@ static void dispatch (tide_broker_t *self, uint64_t now_ms, tide_bytes_t peer, t
         return;
     case TIDE_MESSAGE_RELEASE:
         receive_release (self, now_ms, &message->release);
+        return;
+    case TIDE_MESSAGE_RELAY:
+        tide_relay_receive (core, self->peers, entry, &message->relay);
         return;
     case TIDE_MESSAGE_STATS_READ:
         tide_broker_send_stats (self, peer, message->stats_read.request);

@@ -60,6 +60,9 @@
     X (snapshots_again, "snapshots begun again because events had gone meanwhile")                 \
     X (topics_reads, "pages of topics given")                                                      \
     X (lost_events, "events that the log could not give")                                          \
+    X (relayed, "messages handed on from one peer to another, each that got one counted")          \
+    X (relays_nowhere, "relays that reached nobody")                                               \
+    X (relays_refused, "relays of peers that hold no lease")                                       \
     X (releases, "keys released by their holders")                                                 \
     X (removals, "keys removed because their lease was over")                                      \
     X (segments, "segments begun")                                                                 \

@@ -604,6 +604,8 @@ static bool handle_link (tide_hub_t *self, const tide_link_action_t *from,
         if (op)
             tide_op_answer (self, op, from->message);
         return false;
+    case TIDE_LINK_RELAYED: /* no lane has anything to say to another yet */
+        return false;
     }
     return false;
 }

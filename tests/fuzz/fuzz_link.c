@@ -27,9 +27,19 @@ static void take_actions (tide_link_t *link)
     tide_link_action_t action;
     tide_message_t message;
     const char *why;
-    while (tide_link_next_action (link, &action))
+    while (tide_link_next_action (link, &action)) {
         if (action.kind == TIDE_LINK_SEND)
             tide_assert (tide_message_decode (action.bytes, &message, &why) == TIDE_OK);
+        else if (action.kind == TIDE_LINK_RELAYED)
+            tide_assert (action.message->kind == TIDE_MESSAGE_RELAYED
+                         || action.message->kind == TIDE_MESSAGE_TOLD);
+    }
+}
+
+static void relay (tide_link_t *link, uint8_t which)
+{
+    tide_message_t message = {.kind = TIDE_MESSAGE_RELAY, .relay = {.token = which}};
+    tide_assert (tide_link_send (link, &message) == tide_link_is_up (link));
 }
 
 int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
@@ -42,16 +52,18 @@ int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
     while (reader.remaining > 0 && !reader.failed) {
         uint8_t what = tide_take_u8 (&reader);
         uint8_t which = tide_take_u8 (&reader);
-        if (what % 5 == 0)
+        if (what % 6 == 0)
             tide_link_receive (link, now_ms, tide_take_bytes (&reader, tide_take_u16 (&reader)));
-        else if (what % 5 == 1)
+        else if (what % 6 == 1)
             request (link, now_ms, which);
-        else if (what % 5 == 2)
+        else if (what % 6 == 2)
             tide_link_cancel (link, which);
-        else if (what % 5 == 3)
+        else if (what % 6 == 3)
             tide_link_tick (link, now_ms += which * 20u);
-        else
+        else if (what % 6 == 4)
             take_actions (link);
+        else
+            relay (link, which);
         tide_assert (tide_link_deadline_ms (link) < UINT64_MAX);
     }
     take_actions (link);

@@ -474,6 +474,7 @@ static void counters_count (void **state)
     assert_int_equal (stat (rig, "tidemark_broker_pages_total"), 1);
     assert_int_equal (stat (rig, "tidemark_broker_page_events_total"), 2);
     assert_int_equal (stat (rig, "tidemark_broker_peers"), 1);
+    assert_int_equal (stat (rig, "tidemark_broker_relayed_total"), 0);
 }
 
 static void a_clean_stop_finishes_what_was_taken (void **state)
@@ -659,8 +660,8 @@ int main (void)
         TEST (leaving_removes_after_the_linger),
         TEST (a_key_that_owns_its_topic_takes_all_others_along),
         TEST (a_topic_with_more_keys_than_a_batch_goes_in_several),
-        TEST (release_counts_only_for_what_stands),
         TEST (removals_say_whose_key_it_was_after_a_restart_too),
+        TEST (release_counts_only_for_what_stands),
         TEST (another_holder_keeps_a_released_key),
         TEST (a_removal_never_overtakes_a_new_holder),
         TEST (a_removal_that_found_the_disk_full_is_tried_again),

@@ -440,14 +440,76 @@ static void what_has_no_answer_is_dropped_while_the_broker_is_away (void **state
 {
     (void) state;
     tide_message_t bye = {.kind = TIDE_MESSAGE_BYE};
+    tide_message_t relay = {.kind = TIDE_MESSAGE_RELAY, .relay = {.to = tide_bytes ("lane-2")}};
     tide_link_t *link = tide_link_new (&config);
-    tide_link_send (link, &bye);
+    assert_false (tide_link_send (link, &bye));
     tide_link_start (link, 0);
-    tide_link_send (link, &bye);
+    assert_false (tide_link_send (link, &bye));
+    assert_false (tide_link_send (link, &relay));
     assert_string_equal (actions (link), "C HELLO ");
     welcome (link, 0);
-    tide_link_send (link, &bye);
-    assert_string_equal (actions (link), "U42 BYE ");
+    assert_true (tide_link_send (link, &relay));
+    assert_true (tide_link_send (link, &bye));
+    assert_string_equal (actions (link), "U42 RELAY BYE ");
+    /*  Once: it awaits nothing, and a new conversation does not repeat it. */
+    assert_true (tide_link_send (link, &relay));
+    actions (link);
+    assert_int_equal (tide_link_pending (link), 0);
+    fail_conversation (link, 1000, "say hello first");
+    welcome (link, 1010);
+    assert_string_equal (actions (link), "HELLO U42 ");
+    tide_link_destroy (&link);
+}
+
+/*  A broker cuts a peer that sends it more than it reads. */
+static void a_relay_that_the_broker_would_not_read_is_dropped_here (void **state)
+{
+    (void) state;
+    tide_link_t *link = link_that_is_up ();
+    size_t size = TIDE_MESSAGE_SIZE_READ (0u);
+    tide_buffer_t payload = {0};
+    memset (tide_buffer_reserve (&payload, size), 0, size);
+    payload.size = size - TIDE_RELAY_OVERHEAD_MAX;
+    tide_message_t relay = {.kind = TIDE_MESSAGE_RELAY,
+                            .relay = {1, tide_bytes ("lane-2"), tide_buffer_bytes (&payload)}};
+    assert_true (tide_link_send (link, &relay));
+    assert_string_equal (actions (link), "RELAY ");
+    relay.relay.payload.size = size;
+    assert_false (tide_link_send (link, &relay));
+    assert_string_equal (actions (link), "");
+    assert_true (tide_link_counters (link).refused == 1);
+    tide_buffer_free (&payload);
+    tide_link_destroy (&link);
+}
+
+static void what_other_peers_say_is_handed_on_and_answers_nothing (void **state)
+{
+    (void) state;
+    tide_link_t *link = link_that_is_up ();
+    /*  Their tokens are not the link's, even where they are the same numbers. */
+    assert_true (publish (link, 0) == 1);
+    actions (link);
+    tide_message_t relayed = {.kind = TIDE_MESSAGE_RELAYED,
+                              .relayed = {1, tide_bytes ("lane-2"), tide_bytes ("bytes")}};
+    tide_message_t told = {.kind = TIDE_MESSAGE_TOLD, .told = {UINT64_MAX, 3}};
+    receive (link, 1, &relayed);
+    receive (link, 1, &told);
+    tide_link_action_t action;
+    assert_true (tide_link_next_action (link, &action));
+    assert_int_equal (action.kind, TIDE_LINK_RELAYED);
+    assert_int_equal (action.message->kind, TIDE_MESSAGE_RELAYED);
+    assert_true (action.token == 1 && action.message->relayed.token == 1);
+    assert_true (tide_bytes_is (action.message->relayed.from, "lane-2"));
+    assert_true (tide_bytes_is (action.message->relayed.payload, "bytes"));
+    assert_true (tide_link_next_action (link, &action));
+    assert_int_equal (action.kind, TIDE_LINK_RELAYED);
+    assert_int_equal (action.message->kind, TIDE_MESSAGE_TOLD);
+    assert_true (action.token == UINT64_MAX && action.message->told.token == UINT64_MAX);
+    assert_int_equal (action.message->told.count, 3);
+    assert_false (tide_link_next_action (link, &action));
+    assert_int_equal (tide_link_pending (link), 1);
+    tide_link_counters_t counters = tide_link_counters (link);
+    assert_true (counters.stray + counters.malformed + counters.answers == 0);
     tide_link_destroy (&link);
 }
 
@@ -494,6 +556,8 @@ int main (void)
         cmocka_unit_test (a_snapshot_goes_on_under_its_first_number),
         cmocka_unit_test (requests_are_bounded),
         cmocka_unit_test (what_has_no_answer_is_dropped_while_the_broker_is_away),
+        cmocka_unit_test (a_relay_that_the_broker_would_not_read_is_dropped_here),
+        cmocka_unit_test (what_other_peers_say_is_handed_on_and_answers_nothing),
         cmocka_unit_test (what_is_malformed_is_counted_and_ignored),
         cmocka_unit_test (made_ids_differ_and_carry_the_origin),
     };

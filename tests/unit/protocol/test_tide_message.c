@@ -281,6 +281,48 @@ static void a_size_above_its_limit_is_too_large (void **state)
     tide_buffer_free (&out);
 }
 
+static void what_an_event_excepts_has_a_limit (void **state)
+{
+    (void) state;
+    static uint8_t bytes[TIDE_EXCEPT_SIZE_MAX + 1];
+    tide_message_t message = {.kind = TIDE_MESSAGE_PUBLISH};
+    tide_event_t event = {.topic = tide_bytes ("t"), .name = tide_bytes ("n")}, got;
+    tide_buffer_t events = {0}, out = {0};
+    const char *why;
+    event.except = (tide_bytes_t){bytes, TIDE_EXCEPT_SIZE_MAX};
+    event.payload = (tide_bytes_t){bytes, 1};
+    tide_event_append (&events, &event);
+    assert_true (events.size <= TIDE_EVENT_OVERHEAD_MAX + 1);
+    message.publish.events = tide_list (&events, 1);
+    tide_message_encode (&out, &message);
+    assert_int_equal (tide_message_decode (tide_buffer_bytes (&out), &message, &why), TIDE_OK);
+    assert_true (tide_event_next (&message.publish.events, &got));
+    assert_int_equal (got.except.size, TIDE_EXCEPT_SIZE_MAX);
+    events.size = out.size = 0;
+    event.except.size++;
+    tide_event_append (&events, &event);
+    message.publish = (tide_publish_message_t){.events = tide_list (&events, 1)};
+    tide_message_encode (&out, &message);
+    assert_int_equal (tide_message_decode (tide_buffer_bytes (&out), &message, &why),
+                      TIDE_TOO_LARGE);
+    tide_buffer_free (&events);
+    tide_buffer_free (&out);
+}
+
+static void a_relay_carries_more_than_a_payload_and_no_more_than_fits (void **state)
+{
+    (void) state;
+    tide_message_t message = {.kind = TIDE_MESSAGE_RELAY, .relay = {.to = tide_bytes ("lane")}};
+    tide_buffer_t out = {0};
+    const char *why;
+    tide_message_encode (&out, &message);
+    tide_store_u32 (out.data + out.size - 4, TIDE_RELAY_SIZE_MAX + 1);
+    assert_int_equal (tide_message_decode (tide_buffer_bytes (&out), &message, &why),
+                      TIDE_TOO_LARGE);
+    assert_string_equal (why, "oversized RELAY");
+    tide_buffer_free (&out);
+}
+
 static void a_flag_above_its_largest_value_is_refused (void **state)
 {
     (void) state;
@@ -396,6 +438,8 @@ int main (void)
         cmocka_unit_test (an_unknown_kind_is_named),
         cmocka_unit_test (what_is_no_message_is_refused),
         cmocka_unit_test (a_size_above_its_limit_is_too_large),
+        cmocka_unit_test (what_an_event_excepts_has_a_limit),
+        cmocka_unit_test (a_relay_carries_more_than_a_payload_and_no_more_than_fits),
         cmocka_unit_test (a_flag_above_its_largest_value_is_refused),
         cmocka_unit_test (lists_are_stepped_through_record_by_record),
         cmocka_unit_test (an_events_sequence_time_and_flags_stand_at_fixed_places),
