@@ -191,12 +191,14 @@ static char *url_of (const char *host, uint16_t port)
 /*  -- its life -------------------------------------------------------------------------------- */
 
 static bool start_lanes (tide_gateway_t *self, const tide_config_t *config,
-                         tide_lane_config_t *lane, char **why)
+                         const struct tide_application *application, tide_lane_config_t *lane,
+                         char **why)
 {
     for (unsigned at = 0; at < self->lanes; at++) {
         lane[at].index = at;
         lane[at].config = config;
         lane[at].broker = self->broker;
+        lane[at].application = application;
         lane[at].zmq = self->zmq;
         lane[at].files = self->files;
         self->lane[at] = tide_lane_new (&lane[at], why);
@@ -214,7 +216,7 @@ static bool start_lanes (tide_gateway_t *self, const tide_config_t *config,
 }
 
 tide_gateway_t *tide_gateway_start (const tide_config_t *config, const char *broker_endpoint,
-                                    char **why)
+                                    const struct tide_application *application, char **why)
 {
     *why = NULL;
     if (sodium_init () < 0) {
@@ -243,7 +245,7 @@ tide_gateway_t *tide_gateway_start (const tide_config_t *config, const char *bro
                         "reason=\"no share folder: neither the page nor the client is served\"");
         free (share);
         self->url = url_of (config->listen_host, port);
-        is_started = start_lanes (self, config, lane, why);
+        is_started = start_lanes (self, config, application, lane, why);
     }
     for (unsigned at = 0; at < self->lanes; at++)
         while (lane[at].listeners > 0)

@@ -268,6 +268,9 @@ static bool act (tide_lane_t *self)
         case TIDE_HUB_RESUME:
             tide_socket_pause (action.handle, action.kind == TIDE_HUB_PAUSE);
             break;
+        case TIDE_HUB_UPGRADED:
+            ((tide_lane_client_t *) action.handle)->connection = action.connection;
+            break;
         case TIDE_HUB_RESPOND:
             tide_web_respond (self, &action);
             break;
@@ -433,6 +436,7 @@ static void add_stats (tide_lane_t *self)
         REQUESTS (api),
         REQUESTS (health),
         REQUESTS (metrics),
+        REQUESTS (polling),
         LANE ("requests_abandoned_total", requests_abandoned),
         ANSWERS (2xx),
         ANSWERS (3xx),
@@ -487,6 +491,7 @@ static void make_hub (tide_lane_t *self)
         .no_recovery = (const char *const *) config->no_recovery,
         .may_read = config->anonymous != TIDE_ANONYMOUS_NONE,
         .may_publish = config->anonymous == TIDE_ANONYMOUS_ALL,
+        .application = self->config.application,
         .write_size_max = WRITE_SIZE_MAX,
     };
     randombytes_buf (hub.secret, sizeof hub.secret);

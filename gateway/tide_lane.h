@@ -22,6 +22,7 @@ typedef struct {
     const char *broker; /* the endpoint of the broker's ROUTER */
     void *zmq;          /* a ZeroMQ context */
     const tide_files_t *files;
+    const struct tide_application *application; /* NULL: none */
     int listener[TIDE_LISTENERS_MAX]; /* listening sockets, this lane's own; it takes them over */
     unsigned listeners;
 } tide_lane_config_t;

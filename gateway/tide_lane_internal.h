@@ -36,6 +36,7 @@ struct tide_lane_client {
     struct lws *wsi;
     tide_client_kind_t kind;
     tide_connection_t *connection; /* the hub's; NULL: not (or no more) a WebSocket */
+    tide_buffer_t engine_sid;      /* the session of Engine.IO that its handshake names */
     tide_buffer_t message;         /* fragments of a message that is not whole yet */
     bool is_text;
     bool is_paused;
@@ -59,7 +60,8 @@ typedef struct {
     uint64_t accepted, accept_errors;
     uint64_t refused_origin, refused_handshake, refused_path, refused_method, refused_length,
         refused_size, refused_stopping;
-    uint64_t requests_file, requests_api, requests_health, requests_metrics, requests_abandoned;
+    uint64_t requests_file, requests_api, requests_health, requests_metrics, requests_polling,
+        requests_abandoned;
     uint64_t answers_2xx, answers_3xx, answers_4xx, answers_5xx;
     uint64_t messages, message_bytes, messages_too_large, messages_not_utf8;
     uint64_t writes, write_bytes, partial_writes, answer_bytes, flushes, gathered;
@@ -116,8 +118,6 @@ bool tide_lane_client_has_left (int fd);
 
 /*  What is wrong with a handshake, or NULL. */
 const char *tide_socket_fault (const tide_request_t *request, bool is_socketio);
-/*  -1, or Engine.IO's code for what is wrong with it. */
-int tide_socket_engineio_check (const tide_request_t *request);
 /*  Makes a WebSocket of the client, whose kind is set; key is that of its handshake, early what it
  *  sent behind it. May be its end. */
 void tide_socket_adopt (tide_lane_client_t *client, int fd, const char *key, bool has_protocol,

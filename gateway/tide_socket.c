@@ -4,7 +4,6 @@
 #include "tide_lane_internal.h"
 
 #include "tide_alloc.h"
-#include "tide_http.h"
 #include "tide_topic.h"
 #include "tide_wsframe.h"
 
@@ -15,30 +14,6 @@
 enum { CLOSE_NOT_UTF8 = 1007, CLOSE_TOO_LARGE = 1009 };
 
 /*  -- handshake ------------------------------------------------------------------------------- */
-
-/*  The query's value for a name into a buffer of its own; empty where it says nothing. */
-static tide_bytes_t parameter (tide_bytes_t query, const char *name, tide_buffer_t *value)
-{
-    tide_query_get (query, name, 0, value);
-    return tide_buffer_bytes (value);
-}
-
-int tide_socket_engineio_check (const tide_request_t *request)
-{
-    tide_buffer_t transport = {0}, eio = {0}, sid = {0};
-    tide_engineio_request_t asked = {
-        .method = request->method,
-        .transport = parameter (request->query, "transport", &transport),
-        .eio = parameter (request->query, "EIO", &eio),
-        .sid = parameter (request->query, "sid", &sid),
-        .is_websocket = request->is_websocket,
-    };
-    int code = tide_engineio_check (&asked);
-    tide_buffer_free (&transport);
-    tide_buffer_free (&eio);
-    tide_buffer_free (&sid);
-    return code;
-}
 
 static bool is_key (tide_bytes_t key)
 {
@@ -91,7 +66,9 @@ int tide_socket_established (tide_lane_client_t *client)
 {
     tide_lane_t *lane = client->lane;
     lane->counters.websockets++;
-    client->connection = tide_hub_open (lane->hub, tide_lane_now (lane), client->kind, client);
+    client->connection = tide_hub_open (lane->hub, tide_lane_now (lane), client->kind,
+                                        tide_buffer_bytes (&client->engine_sid), client);
+    tide_buffer_free (&client->engine_sid);
     return 0;
 }
 
@@ -229,6 +206,7 @@ void tide_socket_gone (tide_lane_client_t *client)
 {
     tide_socket_forget_writable (client);
     tide_buffer_free (&client->message);
+    tide_buffer_free (&client->engine_sid);
     if (!client->connection)
         return;
     tide_lane_t *lane = client->lane;

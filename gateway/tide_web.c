@@ -31,6 +31,8 @@
 #define ANSWER_MS 30000
 #define DISCARD_MS 2000
 
+#define PREFLIGHT_HEADERS_MAX 1024
+
 /*  What a callback is to do with the connection. */
 typedef enum { GO_ON, CLOSE, GONE } outcome_t;
 
@@ -54,7 +56,7 @@ struct tide_web {
 
     /*  The request under way. */
     web_kind_t kind;
-    uint64_t ticket; /* WEB_HELD: the hub's */
+    uint64_t ticket; /* the hub's, if it has the request: WEB_HELD, or the body is for it; else 0 */
     UT_hash_handle hh;
     bool is_read, is_head_only;
     bool is_http10, is_kept;
@@ -108,7 +110,7 @@ static void web_destroy (tide_lane_client_t *client)
 {
     tide_web_t *web = client->web;
     tide_lane_t *lane = client->lane;
-    if (web->state == WEB_HELD) {
+    if (web->ticket != 0) {
         HASH_DEL (lane->held, web);
         lane->counters.requests_abandoned++;
         tide_hub_abandon (lane->hub, web->ticket);
@@ -139,9 +141,10 @@ bool tide_web_is_busy (const tide_lane_client_t *client)
 
 void tide_web_sweep (tide_lane_client_t *client, bool is_due)
 {
-    /*  While it is busy nothing is read that would tell. */
+    /*  While nothing is read from it, nothing would tell. */
     if (is_due
-        || (tide_web_is_busy (client) && tide_lane_client_has_left (client->web->readable.fd)))
+        || (tide_web_is_busy (client) && !ev_is_active (&client->web->readable)
+            && tide_lane_client_has_left (client->web->readable.fd)))
         tide_web_close (client);
 }
 
@@ -328,13 +331,28 @@ static outcome_t serve_file (tide_lane_client_t *client, const tide_file_t *file
     return answer (client, 200, file->type, extra);
 }
 
-static outcome_t preflight (tide_lane_client_t *client)
+/*  Which headers a page may send is for the server that looks at them to say; we look at three, and
+ *  let pages send the others as well, as the reference does. */
+static outcome_t preflight (tide_lane_client_t *client, const tide_request_t *request)
 {
-    return answer (client, 204, NULL,
-                   "Allow: GET, HEAD, POST, OPTIONS\r\n"
-                   "Access-Control-Allow-Methods: GET, HEAD, POST, OPTIONS\r\n"
-                   "Access-Control-Allow-Headers: Authorization, Content-Type, Last-Event-ID\r\n"
-                   "Access-Control-Max-Age: 600\r\n");
+    tide_bytes_t asked = request->preflight_headers;
+    if (asked.size == 0 || asked.size > PREFLIGHT_HEADERS_MAX)
+        asked = tide_bytes ("Authorization, Content-Type, Last-Event-ID");
+    char headers[PREFLIGHT_HEADERS_MAX + 256];
+    snprintf (headers, sizeof headers,
+              "Allow: GET, HEAD, POST, OPTIONS\r\n"
+              "Access-Control-Allow-Methods: GET, HEAD, POST, OPTIONS\r\n"
+              "Access-Control-Allow-Headers: %.*s\r\n"
+              "Access-Control-Max-Age: 600\r\n",
+              TIDE_PRINT (asked));
+    return answer (client, 204, NULL, headers);
+}
+
+static void give_to_hub (tide_lane_client_t *client, uint64_t ticket)
+{
+    tide_web_t *web = client->web;
+    web->ticket = ticket;
+    HASH_ADD (hh, client->lane->held, ticket, sizeof web->ticket, web);
 }
 
 /*  The whole request is here: the hub has it. */
@@ -349,11 +367,13 @@ static outcome_t dispatch (tide_lane_client_t *client)
         .body = tide_buffer_bytes (&web->body),
     };
     web->has_rest = false;
+    web->state = WEB_HELD;
     ev_io_stop (lane->loop, &web->readable);
     tide_lane_client_watch (client, 0);
-    web->ticket = tide_hub_request (lane->hub, tide_lane_now (lane), &asked);
-    web->state = WEB_HELD;
-    HASH_ADD (hh, lane->held, ticket, sizeof web->ticket, web);
+    if (web->ticket != 0)
+        tide_hub_body (lane->hub, tide_lane_now (lane), web->ticket, asked.body);
+    else
+        give_to_hub (client, tide_hub_request (lane->hub, tide_lane_now (lane), &asked));
     return GO_ON;
 }
 
@@ -371,6 +391,25 @@ static outcome_t await_body (tide_lane_client_t *client, const tide_request_t *r
     return GO_ON;
 }
 
+/*  Refuses a body that says not how long it is, or is too long. GONE: it may come. */
+static outcome_t check_body (tide_lane_client_t *client, const tide_request_t *request)
+{
+    tide_web_t *web = client->web;
+    tide_lane_counters_t *counters = &client->lane->counters;
+    if (tide_bytes_is (request->method, "POST") && !request->has_length) {
+        counters->refused_length++;
+        web->has_rest = true;
+        return refuse (client, 411, "a body needs a Content-Length", "");
+    }
+    if (request->length <= client->lane->config.config->payload_max)
+        return GONE;
+    counters->refused_size++;
+    char message[96];
+    snprintf (message, sizeof message, "the body is above the limit of %llu bytes",
+              (unsigned long long) client->lane->config.config->payload_max);
+    return refuse (client, 413, message, "");
+}
+
 /*  Refuses what the hub need not see; KIND_API, KIND_HEALTH and KIND_METRICS. */
 static outcome_t ask_hub (tide_lane_client_t *client, const tide_request_t *request)
 {
@@ -384,18 +423,9 @@ static outcome_t ask_hub (tide_lane_client_t *client, const tide_request_t *requ
                                      : refuse (client, 405, "this is only to be read",
                                                "Allow: GET, HEAD, OPTIONS\r\n");
     }
-    if (is_post && !request->has_length) {
-        counters->refused_length++;
-        web->has_rest = true;
-        return refuse (client, 411, "a body needs a Content-Length", "");
-    }
-    if (request->length > client->lane->config.config->payload_max) {
-        counters->refused_size++;
-        char message[96];
-        snprintf (message, sizeof message, "the body is above the limit of %llu bytes",
-                  (unsigned long long) client->lane->config.config->payload_max);
-        return refuse (client, 413, message, "");
-    }
+    outcome_t outcome = check_body (client, request);
+    if (outcome != GONE)
+        return outcome;
     if (web->kind == KIND_API)
         counters->requests_api++;
     else if (web->kind == KIND_HEALTH)
@@ -403,6 +433,36 @@ static outcome_t ask_hub (tide_lane_client_t *client, const tide_request_t *requ
     else
         counters->requests_metrics++;
     return request->length > 0 ? await_body (client, request) : dispatch (client);
+}
+
+static tide_http_request_t engineio_request (const tide_request_t *request)
+{
+    return (tide_http_request_t){
+        .method = request->method,
+        .query = request->query,
+        .is_binary = tide_bytes_is (request->content_type, "application/octet-stream"),
+        .is_websocket = request->is_websocket};
+}
+
+/*  Long-polling. The hub hears of a request when its head is there: of two at once one is wrong,
+ *  whenever their bodies come. */
+static outcome_t ask_engineio (tide_lane_client_t *client, const tide_request_t *request)
+{
+    tide_web_t *web = client->web;
+    tide_lane_t *lane = client->lane;
+    outcome_t outcome = check_body (client, request);
+    if (outcome != GONE)
+        return outcome;
+    lane->counters.requests_polling++;
+    tide_http_request_t asked = engineio_request (request);
+    give_to_hub (client, tide_hub_engineio (lane->hub, tide_lane_now (lane), &asked));
+    if (request->length > 0)
+        return await_body (client, request);
+    if (!tide_bytes_is (request->method, "GET"))
+        return dispatch (client);
+    web->state = WEB_HELD; /* and goes on watching: a client that leaves is missed at once */
+    tide_lane_client_watch (client, 0);
+    return GO_ON;
 }
 
 static outcome_t refuse_engineio (tide_lane_client_t *client, int code)
@@ -421,7 +481,8 @@ static outcome_t upgrade (tide_lane_client_t *client, const tide_request_t *requ
     tide_web_t *web = client->web;
     tide_lane_counters_t *counters = &client->lane->counters;
     bool is_socketio = web->kind == KIND_SOCKETIO;
-    int code = is_socketio ? tide_socket_engineio_check (request) : -1;
+    tide_http_request_t asked = engineio_request (request);
+    int code = is_socketio ? tide_hub_check_handshake (client->lane->hub, &asked) : -1;
     if (code >= 0)
         return refuse_engineio (client, code);
     if (!request->is_websocket) {
@@ -447,6 +508,8 @@ static outcome_t upgrade (tide_lane_client_t *client, const tide_request_t *requ
     int fd = web->readable.fd;
     web_destroy (client);
     client->kind = is_socketio ? TIDE_CLIENT_SOCKETIO : TIDE_CLIENT_JSON;
+    if (is_socketio)
+        tide_query_get (request->query, "sid", 0, &client->engine_sid);
     tide_socket_adopt (client, fd, key, has_protocol, tide_buffer_bytes (&early));
     tide_buffer_free (&early);
     return GONE;
@@ -498,7 +561,9 @@ static outcome_t route (tide_lane_client_t *client, const tide_request_t *reques
                    : refuse (client, 403, "pages of this origin are not allowed", "");
     }
     if (tide_bytes_is (request->method, "OPTIONS"))
-        return preflight (client);
+        return preflight (client, request);
+    if (web->kind == KIND_SOCKETIO && !request->is_websocket)
+        return ask_engineio (client, request);
     if (web->kind == KIND_SOCKETIO || web->kind == KIND_WS)
         return upgrade (client, request);
     return ask_hub (client, request);
@@ -613,13 +678,30 @@ static bool receive (tide_web_t *web)
     return true;
 }
 
+/*  A client that waits for its answer either leaves, or sends what we do not look at yet. */
+static outcome_t look (tide_lane_client_t *client)
+{
+    uint8_t byte;
+    ev_io *readable = &client->web->readable;
+    ssize_t got = recv (readable->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (got > 0)
+        ev_io_stop (client->lane->loop, readable);
+    bool is_there =
+        got > 0 || (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR));
+    return is_there ? GO_ON : CLOSE;
+}
+
 static void on_readable (struct ev_loop *loop, ev_io *io, int events)
 {
     (void) loop;
     (void) events;
     tide_lane_client_t *client = io->data;
     tide_web_t *web = client->web;
-    outcome_t outcome = receive (web) ? GO_ON : CLOSE;
+    outcome_t outcome;
+    if (web->state == WEB_HELD)
+        outcome = look (client);
+    else
+        outcome = receive (web) ? GO_ON : CLOSE;
     if (outcome == GO_ON && web->state == WEB_BODY && web->body.size == web->length)
         outcome = dispatch (client);
     else if (outcome == GO_ON)
@@ -647,6 +729,8 @@ void tide_web_respond (tide_lane_t *lane, const tide_hub_action_t *action)
     if (!web) /* abandoned */
         return;
     HASH_DEL (lane->held, web);
+    web->ticket = 0;
+    web->has_rest = web->state == WEB_BODY; /* refused by its head */
     tide_lane_client_t *client = web->client;
     tide_buffer_append_bytes (&web->own_content, action->bytes);
     web->content = tide_buffer_bytes (&web->own_content);

@@ -8,24 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void respond_text (tide_hub_t *hub, uint64_t ticket, unsigned status, const char *type,
-                          tide_bytes_t body)
-{
-    tide_hub_action_t *action = tide_hub_queue (hub, TIDE_HUB_RESPOND, body);
-    action->ticket = ticket;
-    action->http_status = status;
-    action->type = type;
-}
-
-static void respond_error (tide_hub_t *hub, uint64_t ticket, unsigned status, tide_status_t code,
-                           const char *message)
-{
-    tide_buffer_t text = {0};
-    tide_json_error (&text, code, message);
-    respond_text (hub, ticket, status, "application/json", tide_buffer_bytes (&text));
-    tide_buffer_free (&text);
-}
-
 /*  -- the API --------------------------------------------------------------------------------- */
 
 static void api_publish (tide_hub_t *hub, const tide_http_request_t *request, tide_reply_t *reply)
@@ -139,6 +121,9 @@ static void append_hub_metrics (tide_hub_t *hub, tide_buffer_t *out)
         {"tidemark_gateway_publish_failures_total", c->publish_failures},
         {"tidemark_gateway_errors_told_total", c->requests},
         {"tidemark_gateway_protocol_errors_total", c->parse_errors},
+        {"tidemark_gateway_upgrades_total", c->upgrades},
+        {"tidemark_gateway_polls_held", HASH_COUNT (hub->held)},
+        {"tidemark_gateway_polls_refused_total", c->refused_requests},
         {"tidemark_gateway_ping_timeouts_total", c->ping_timeouts},
         {"tidemark_gateway_connect_timeouts_total", c->connect_timeouts},
         {"tidemark_gateway_request_timeouts_total", c->timeouts},
@@ -205,7 +190,7 @@ static void metrics_came (tide_hub_t *hub, tide_op_t *op, const tide_message_t *
             tide_buffer_printf (&text, "%.*s %llu\n", TIDE_PRINT (stat.name),
                                 (unsigned long long) stat.value);
     }
-    respond_text (hub, op->reply.ticket, 200, "text/plain; version=0.0.4; charset=utf-8",
+    tide_hub_respond (hub, op->reply.ticket, 200, "text/plain; version=0.0.4; charset=utf-8",
                   tide_buffer_bytes (&text));
     tide_buffer_free (&text);
 }
@@ -242,7 +227,7 @@ static void route (tide_hub_t *hub, const tide_http_request_t *request, uint64_t
             continue;
         tide_reply_t reply = {.kind = TIDE_REPLY_HTTP, .ticket = ticket};
         if (!tide_bytes_is (request->method, routes[at].method))
-            respond_error (hub, ticket, 405, TIDE_BAD_REQUEST, "this method is not served here");
+            tide_hub_respond_error (hub, ticket, 405, TIDE_BAD_REQUEST, "this method is not served here");
         else if (!tide_query_is_valid (request->query))
             tide_reply_fail (hub, &reply, TIDE_BAD_REQUEST, "the query has a malformed % escape");
         else
@@ -250,7 +235,7 @@ static void route (tide_hub_t *hub, const tide_http_request_t *request, uint64_t
         tide_reply_free (&reply);
         return;
     }
-    respond_error (hub, ticket, 404, TIDE_NOT_FOUND, "there is nothing at this path");
+    tide_hub_respond_error (hub, ticket, 404, TIDE_NOT_FOUND, "there is nothing at this path");
 }
 
 uint64_t tide_hub_request (tide_hub_t *self, uint64_t now_ms, const tide_http_request_t *request)
@@ -258,12 +243,12 @@ uint64_t tide_hub_request (tide_hub_t *self, uint64_t now_ms, const tide_http_re
     self->now_ms = now_ms;
     uint64_t ticket = ++self->ticket;
     if (tide_bytes_is (request->path, "/healthz"))
-        respond_text (self, ticket, 200, "text/plain; charset=utf-8", tide_bytes ("ok\n"));
+        tide_hub_respond (self, ticket, 200, "text/plain; charset=utf-8", tide_bytes ("ok\n"));
     else if (tide_bytes_is (request->path, "/readyz")) {
         if (tide_hub_is_ready (self))
-            respond_text (self, ticket, 200, "text/plain; charset=utf-8", tide_bytes ("ready\n"));
+            tide_hub_respond (self, ticket, 200, "text/plain; charset=utf-8", tide_bytes ("ready\n"));
         else
-            respond_error (self, ticket, 503,
+            tide_hub_respond_error (self, ticket, 503,
                            self->is_stopping ? TIDE_SHUTTING_DOWN : TIDE_BROKER_AWAY, NULL);
     }
     else if (tide_bytes_is (request->path, "/metrics"))
@@ -275,6 +260,8 @@ uint64_t tide_hub_request (tide_hub_t *self, uint64_t now_ms, const tide_http_re
 
 void tide_hub_abandon (tide_hub_t *self, uint64_t ticket)
 {
+    if (tide_engine_abandon (self, ticket))
+        return;
     tide_op_t *op, *next;
     HASH_ITER (hh, self->ops, op, next)
         if (op->reply.ticket == ticket)

@@ -131,7 +131,9 @@ void tide_channel_event (tide_hub_t *hub, const tide_feed_action_t *action, bool
     if (!channel && hub->subtrees == 0)
         return;
     tide_item_t item = {0, is_volatile ? action->seq : action->event.seq};
-    item.number = tide_tape_append (hub->tape, action->record, item.seq, is_volatile, hub->now_ms);
+    unsigned flags = (is_volatile ? TIDE_TAPE_VOLATILE : 0)
+                     | (action->event.except.size > 0 ? TIDE_TAPE_EXCEPT : 0);
+    item.number = tide_tape_append (hub->tape, action->record, item.seq, flags, hub->now_ms);
     hub->tape_number = item.number;
     hub->counters.tape_events++;
     if (channel)

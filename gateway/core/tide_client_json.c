@@ -36,6 +36,8 @@ void tide_client_json_opened (tide_hub_t *hub, tide_session_t *session)
     const char *comma = "";
     tide_member_t *member;
     DL_FOREACH2 (session->members, member, own_next) {
+        if (tide_topic_is_system (tide_channel_pattern (member->channel)))
+            continue; /* not joined by the client */
         tide_buffer_append_text (&text, comma);
         tide_json_string (&text, tide_channel_pattern (member->channel));
         comma = ",";
@@ -62,8 +64,14 @@ static void do_hello (tide_hub_t *hub, tide_connection_t *connection, json_t *ob
         tide_reply_fail (hub, reply, TIDE_BAD_REQUEST, "since is a sequence or epoch:seq");
     else {
         connection->wants_welcome = true;
-        tide_session_open (hub, connection, "/", "", true, bytes_of (pid),
-                           position.kind == TIDE_SINCE_SEQ, position.epoch, position.seq);
+        tide_session_open (hub, connection,
+                           &(tide_opening_t){.nsp = "/",
+                                             .user = "",
+                                             .recovers = true,
+                                             .pid = bytes_of (pid),
+                                             .has_position = position.kind == TIDE_SINCE_SEQ,
+                                             .epoch = position.epoch,
+                                             .seq = position.seq});
     }
 }
 
@@ -106,10 +114,9 @@ static void perform (tide_hub_t *hub, tide_connection_t *connection, const char 
         return;
     }
     /*  Without a hello: a session that nobody can resume, and so without a record. */
+    if (!connection->sessions)
+        tide_session_open (hub, connection, &(tide_opening_t){.nsp = "/", .user = ""});
     tide_session_t *session = connection->sessions;
-    if (!session)
-        session =
-            tide_session_open (hub, connection, "/", "", false, (tide_bytes_t){0}, false, 0, 0);
     if (strcmp (op, "sub") == 0)
         do_sub (hub, session, object, reply);
     else if (strcmp (op, "unsub") == 0)

@@ -11,20 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-void tide_client_socketio_open (tide_hub_t *hub, tide_connection_t *connection)
-{
-    char sid[40];
-    tide_hub_random (hub, "eio", sid, sizeof sid);
-    tide_buffer_t packet = {0};
-    tide_engineio_open (&connection->engineio, &hub->config.engineio, hub->now_ms, tide_bytes (sid),
-                        &packet);
-    tide_hub_send_text (hub, connection, tide_buffer_bytes (&packet));
-    tide_buffer_free (&packet);
-}
-
 static void violation (tide_hub_t *hub, tide_connection_t *connection)
 {
     hub->counters.parse_errors++;
+    connection->reason = "parse error";
     tide_hub_close (hub, connection, 0);
 }
 
@@ -92,11 +82,17 @@ static void connect_namespace (tide_hub_t *hub, tide_connection_t *connection,
     char name[TIDE_NAME_SIZE_MAX + 1];
     snprintf (name, sizeof name, "%.*s", TIDE_PRINT (nsp));
     tide_hub_settled (hub, connection);
-    tide_session_open (
-        hub, connection, name, "", !is_listed (hub->config.no_recovery, nsp),
-        good ? (tide_bytes_t){(const uint8_t *) json_string_value (pid), json_string_length (pid)}
-             : (tide_bytes_t){0},
-        has_position, epoch, seq);
+    tide_opening_t opening = {.nsp = name,
+                              .user = "",
+                              .recovers = !is_listed (hub->config.no_recovery, nsp),
+                              .has_position = has_position,
+                              .epoch = epoch,
+                              .seq = seq,
+                              .auth = packet->data};
+    if (good)
+        opening.pid =
+            (tide_bytes_t){(const uint8_t *) json_string_value (pid), json_string_length (pid)};
+    tide_session_open (hub, connection, &opening);
 }
 
 static void socketio_opened (tide_hub_t *hub, tide_session_t *session)
@@ -172,7 +168,7 @@ static void own_event (tide_hub_t *hub, tide_session_t *session, const char *nam
 }
 
 static void receive_event (tide_hub_t *hub, tide_session_t *session,
-                           const tide_socketio_packet_t *packet)
+                           tide_socketio_packet_t *packet)
 {
     const char *name = json_string_value (json_array_get (packet->data, 0));
     tide_reply_t reply = {0};
@@ -186,6 +182,8 @@ static void receive_event (tide_hub_t *hub, tide_session_t *session,
     if (name && strncmp (name, "tide:", 5) == 0) {
         own_event (hub, session, name, packet, &reply);
     }
+    else if (tide_app_event (hub, session, packet, &reply)) {
+    }
     else if (packet->has_ack)
         tide_reply_fail (hub, &reply, TIDE_NO_WORKER, NULL);
     else
@@ -196,7 +194,7 @@ static void receive_event (tide_hub_t *hub, tide_session_t *session,
 /*  -- packets --------------------------------------------------------------------------------- */
 
 static void receive_packet (tide_hub_t *hub, tide_connection_t *connection,
-                            const tide_socketio_packet_t *packet)
+                            tide_socketio_packet_t *packet)
 {
     if (packet->type == TIDE_SOCKETIO_CONNECT) {
         connect_namespace (hub, connection, packet);
@@ -209,9 +207,12 @@ static void receive_packet (tide_hub_t *hub, tide_connection_t *connection,
     }
     if (packet->type == TIDE_SOCKETIO_EVENT)
         receive_event (hub, session, packet);
-    else if (packet->type == TIDE_SOCKETIO_DISCONNECT)
+    else if (packet->type == TIDE_SOCKETIO_DISCONNECT) {
+        session->reason = "client namespace disconnect";
         tide_session_end (hub, &session, true);
-    /*  An ACK answers nothing that we asked: ignored, as the reference does. */
+    }
+    else if (!tide_app_answer (hub, session, packet))
+        hub->counters.stray_answers++; /* ignored, as the reference does */
 }
 
 void tide_client_socketio_frame (tide_hub_t *hub, tide_connection_t *connection, tide_bytes_t bytes,

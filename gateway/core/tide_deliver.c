@@ -117,7 +117,11 @@ static bool is_due (tide_hub_t *hub, tide_session_t *session, const tide_member_
     if (item.number <= session->last_number)
         return false;
     tide_tape_entry_t entry = tide_tape_entry (hub->tape, item.number);
-    if (!entry.is_volatile)
+    tide_event_t event;
+    if ((entry.flags & TIDE_TAPE_EXCEPT) && tide_event_decode (entry.record, &event)
+        && tide_session_is_excluded (session, &event))
+        return false;
+    if (!(entry.flags & TIDE_TAPE_VOLATILE))
         return item.seq > session->cursor && item.seq > member->joined;
     bool late = entry.time_ms + TIDE_VOLATILE_KEEP_MS < hub->now_ms;
     hub->counters.volatile_dropped += late;
@@ -337,7 +341,7 @@ static bool deliver_page (tide_hub_t *hub, tide_session_t *session, tide_buffer_
         if (event.seq <= session->cursor)
             continue;
         tide_member_t *member = member_for (session, &event);
-        if (member) {
+        if (member && !tide_session_is_excluded (session, &event)) {
             tide_form_t form = tide_form_of (session, member->meta);
             tide_form_encode (hub, &form, &event, event.seq, out);
             hub->counters.deliveries++;

@@ -93,6 +93,9 @@ void tide_hub_destroy (tide_hub_t **self_p)
     tide_op_t *op, *op_next;
     HASH_ITER (hh, self->ops, op, op_next)
         tide_op_cancel (self, op);
+    tide_ask_t *ask, *ask_next;
+    HASH_ITER (hh, self->asks, ask, ask_next)
+        tide_ask_free (self, ask);
     free_rest (self);
     tide_link_destroy (&self->link);
     tide_feed_destroy (&self->feed);
@@ -173,13 +176,31 @@ tide_hub_action_t *tide_hub_queue (tide_hub_t *hub, tide_hub_action_kind_t kind,
     return &queued->action;
 }
 
-static void queue_for (tide_hub_t *hub, tide_hub_action_kind_t kind, tide_connection_t *connection,
-                       uint16_t code)
+void tide_hub_queue_for (tide_hub_t *hub, tide_hub_action_kind_t kind,
+                         tide_connection_t *connection, uint16_t code)
 {
     tide_hub_action_t *action = tide_hub_queue (hub, kind, (tide_bytes_t){0});
     action->connection = connection;
     action->handle = connection->handle;
     action->close_code = code;
+}
+
+void tide_hub_respond (tide_hub_t *hub, uint64_t ticket, unsigned status, const char *type,
+                       tide_bytes_t body)
+{
+    tide_hub_action_t *action = tide_hub_queue (hub, TIDE_HUB_RESPOND, body);
+    action->ticket = ticket;
+    action->http_status = status;
+    action->type = type;
+}
+
+void tide_hub_respond_error (tide_hub_t *hub, uint64_t ticket, unsigned status, tide_status_t code,
+                             const char *message)
+{
+    tide_buffer_t text = {0};
+    tide_json_error (&text, code, message);
+    tide_hub_respond (hub, ticket, status, "application/json", tide_buffer_bytes (&text));
+    tide_buffer_free (&text);
 }
 
 void tide_hub_ask_writable (tide_hub_t *hub, tide_connection_t *connection)
@@ -188,29 +209,6 @@ void tide_hub_ask_writable (tide_hub_t *hub, tide_connection_t *connection)
         return;
     connection->is_writable_asked = true;
     DL_APPEND2 (hub->asked, connection, asked_prev, asked_next);
-}
-
-static void forget_timer (tide_hub_t *hub, tide_connection_t *connection)
-{
-    if (connection->timer == TIDE_TIMER_PING)
-        DL_DELETE2 (hub->pings, connection, timer_prev, timer_next);
-    else if (connection->timer == TIDE_TIMER_PONG)
-        DL_DELETE2 (hub->pongs, connection, timer_prev, timer_next);
-    connection->timer = TIDE_TIMER_NONE;
-}
-
-/*  Ping intervals and time-outs are the same for all, so the lists stay sorted by appending. */
-static void set_timer (tide_hub_t *hub, tide_connection_t *connection)
-{
-    forget_timer (hub, connection);
-    if (connection->engineio.ping_at_ms != 0) {
-        connection->timer = TIDE_TIMER_PING;
-        DL_APPEND2 (hub->pings, connection, timer_prev, timer_next);
-    }
-    else {
-        connection->timer = TIDE_TIMER_PONG;
-        DL_APPEND2 (hub->pongs, connection, timer_prev, timer_next);
-    }
 }
 
 void tide_hub_settled (tide_hub_t *hub, tide_connection_t *connection)
@@ -225,9 +223,22 @@ void tide_hub_close (tide_hub_t *hub, tide_connection_t *connection, uint16_t co
     if (connection->is_closing)
         return;
     connection->is_closing = true;
-    forget_timer (hub, connection);
     tide_hub_settled (hub, connection);
-    queue_for (hub, TIDE_HUB_CLOSE, connection, code);
+    if (tide_engine_polls (connection)) {
+        connection->ending = TIDE_ENDING_ORDERLY;
+        DL_APPEND2 (hub->ending, connection, ending_prev, ending_next);
+    }
+    else
+        tide_hub_queue_for (hub, TIDE_HUB_CLOSE, connection, code);
+}
+
+void tide_hub_drop (tide_hub_t *hub, tide_connection_t *connection, const char *farewell)
+{
+    tide_hub_close (hub, connection, 0);
+    if (connection->ending != TIDE_ENDING_NONE) {
+        connection->ending = TIDE_ENDING_AT_ONCE;
+        connection->farewell = farewell;
+    }
 }
 
 void tide_hub_pace (tide_hub_t *hub, tide_connection_t *connection)
@@ -242,7 +253,12 @@ void tide_hub_pace (tide_hub_t *hub, tide_connection_t *connection)
         return;
     connection->is_paused = !connection->is_paused;
     hub->counters.paused += connection->is_paused;
-    queue_for (hub, connection->is_paused ? TIDE_HUB_PAUSE : TIDE_HUB_RESUME, connection, 0);
+    if (tide_engine_polls (connection)) {
+        if (!connection->is_paused)
+            tide_engine_resume (hub, connection);
+        return;
+    }
+    tide_hub_queue_for (hub, connection->is_paused ? TIDE_HUB_PAUSE : TIDE_HUB_RESUME, connection, 0);
 }
 
 static void send_frame (tide_hub_t *hub, tide_connection_t *connection, uint8_t opcode,
@@ -268,7 +284,7 @@ void tide_hub_send_binary (tide_hub_t *hub, tide_connection_t *connection, tide_
 /*  -- clients --------------------------------------------------------------------------------- */
 
 tide_connection_t *tide_hub_open (tide_hub_t *self, uint64_t now_ms, tide_client_kind_t kind,
-                                  void *handle)
+                                  tide_bytes_t sid, void *handle)
 {
     self->now_ms = now_ms;
     tide_connection_t *connection = tide_alloc (sizeof *connection);
@@ -276,46 +292,14 @@ tide_connection_t *tide_hub_open (tide_hub_t *self, uint64_t now_ms, tide_client
     connection->handle = handle;
     DL_APPEND (self->connections, connection);
     self->counters.connections++;
-    if (kind == TIDE_CLIENT_SOCKETIO) {
-        connection->decoder = tide_socketio_decoder_new (self->config.payload_max);
-        connection->connect_by_ms = now_ms + self->config.connect_timeout_ms;
-        DL_APPEND2 (self->connecting, connection, connect_prev, connect_next);
-        tide_client_socketio_open (self, connection);
-        set_timer (self, connection);
-    }
+    if (kind == TIDE_CLIENT_SOCKETIO && sid.size > 0)
+        tide_engine_open_probe (self, connection, sid);
+    else if (kind == TIDE_CLIENT_SOCKETIO)
+        tide_engine_open (self, connection,
+                          handle ? TIDE_ENGINEIO_WEBSOCKET : TIDE_ENGINEIO_POLLING);
     if (self->is_stopping)
         tide_hub_close (self, connection, 1001);
     return connection;
-}
-
-static void receive_socketio (tide_hub_t *self, tide_connection_t *connection, tide_bytes_t bytes,
-                              bool is_text)
-{
-    tide_bytes_t body;
-    uint64_t ping_at_ms = connection->engineio.ping_at_ms;
-    tide_buffer_t binary = {0};
-    if (is_text && tide_engineio_base64 (bytes, &binary)) {
-        bytes = tide_buffer_bytes (&binary);
-        is_text = false;
-    }
-    switch (tide_engineio_receive (&connection->engineio, &self->config.engineio, self->now_ms,
-                                   bytes, is_text, &body)) {
-    case TIDE_ENGINEIO_MESSAGE:
-        tide_client_socketio_frame (self, connection, body, is_text);
-        break;
-    case TIDE_ENGINEIO_NOTHING:
-        if (connection->engineio.ping_at_ms != ping_at_ms)
-            set_timer (self, connection);
-        break;
-    case TIDE_ENGINEIO_CLOSE:
-        tide_hub_close (self, connection, 0);
-        break;
-    case TIDE_ENGINEIO_ERROR:
-        self->counters.parse_errors++;
-        tide_hub_close (self, connection, 0);
-        break;
-    }
-    tide_buffer_free (&binary);
 }
 
 /*  True while the JSON dialect's one session is not decided, so that what follows must wait. */
@@ -342,12 +326,14 @@ void tide_hub_frame (tide_hub_t *self, uint64_t now_ms, tide_connection_t *conne
                      tide_bytes_t bytes, bool is_text)
 {
     self->now_ms = now_ms;
+    if (connection->has_taken)
+        connection = connection->target;
     if (connection->is_closing)
         return;
     if (bytes.size > self->config.payload_max)
         tide_hub_close (self, connection, 1009);
     else if (connection->kind == TIDE_CLIENT_SOCKETIO)
-        receive_socketio (self, connection, bytes, is_text);
+        tide_engine_frame (self, connection, bytes, is_text);
     else if (must_wait (connection) || connection->inbox.size > 0)
         keep_frame (self, connection, bytes, is_text);
     else
@@ -376,18 +362,25 @@ static void say_bye (tide_hub_t *self)
     tide_link_send (self->link, &(tide_message_t){.kind = TIDE_MESSAGE_BYE});
 }
 
-void tide_hub_closed (tide_hub_t *self, uint64_t now_ms, tide_connection_t **connection_p)
+void tide_hub_leave (tide_hub_t *hub, tide_connection_t *connection)
 {
-    tide_connection_t *connection = *connection_p;
-    *connection_p = NULL;
-    self->now_ms = now_ms;
-    connection->is_closing = true;
     while (connection->sessions) {
         tide_session_t *session = connection->sessions;
-        tide_session_end (self, &session, false);
+        tide_session_end (hub, &session, false);
     }
-    tide_op_drop_all (self, connection);
-    forget_timer (self, connection);
+    tide_op_drop_all (hub, connection);
+}
+
+void tide_hub_closed (tide_hub_t *self, uint64_t now_ms, tide_connection_t **connection_p)
+{
+    tide_connection_t *connection = *connection_p, *taken = NULL;
+    *connection_p = NULL;
+    self->now_ms = now_ms;
+    if (connection->has_taken)
+        taken = connection->target;
+    connection->is_closing = true;
+    tide_hub_leave (self, connection);
+    tide_engine_closed (self, connection);
     tide_hub_settled (self, connection);
     if (connection->is_writable_asked)
         DL_DELETE2 (self->asked, connection, asked_prev, asked_next);
@@ -403,34 +396,26 @@ void tide_hub_closed (tide_hub_t *self, uint64_t now_ms, tide_connection_t **con
     tide_buffer_free (&connection->outbox);
     tide_buffer_free (&connection->inbox);
     free (connection);
-    if (self->is_stopping && !self->connections)
+    if (taken)
+        tide_hub_closed (self, now_ms, &taken);
+    else if (self->is_stopping && !self->connections)
         say_bye (self);
-}
-
-/*  Size of the frame at the front of bytes that tide_wsframe_append made. */
-static size_t frame_size (tide_bytes_t bytes)
-{
-    tide_reader_t reader = tide_reader (bytes);
-    tide_take_u8 (&reader);
-    uint64_t size = tide_take_u8 (&reader);
-    if (size == 126)
-        size = tide_take_u16 (&reader);
-    else if (size == 127)
-        size = tide_take_u64 (&reader);
-    tide_take_bytes (&reader, (size_t) size);
-    return reader.failed ? 0 : bytes.size - reader.remaining;
 }
 
 /*  Moves whole frames from the outbox, so that the library's own control frames fit between. */
 static void take_outbox (tide_hub_t *self, tide_connection_t *connection)
 {
     tide_buffer_t *outbox = &connection->outbox;
-    while (connection->outbox_at < outbox->size && self->write.size < self->config.write_size_max) {
-        size_t size = frame_size ((tide_bytes_t){outbox->data + connection->outbox_at,
-                                                 outbox->size - connection->outbox_at});
-        tide_assert (size > 0);
-        tide_buffer_append (&self->write, outbox->data + connection->outbox_at, size);
-        connection->outbox_at += size;
+    bool is_whole = true; /* a poll is answered by whole messages */
+    while (connection->outbox_at < outbox->size
+           && (self->write.size < self->config.write_size_max || !is_whole)) {
+        tide_bytes_t rest = {outbox->data + connection->outbox_at,
+                             outbox->size - connection->outbox_at};
+        tide_wsframe_t frame;
+        tide_wsframe_next (&rest, &frame);
+        is_whole = frame.is_final || !tide_engine_polls (connection);
+        tide_buffer_append (&self->write, outbox->data + connection->outbox_at, frame.size);
+        connection->outbox_at += frame.size;
     }
     if (connection->outbox_at == outbox->size) {
         outbox->size = connection->outbox_at = 0;
@@ -457,6 +442,8 @@ tide_bytes_t tide_hub_write (tide_hub_t *self, uint64_t now_ms, tide_connection_
         if (session->state < TIDE_SESSION_OPEN)
             continue;
         more = tide_deliver (self, session, &self->write, self->config.write_size_max);
+        if (!more)
+            tide_ask_deliver (self, session, &self->write);
         tide_join_drained (self, session);
     }
     if (more || connection->outbox.size > 0)
@@ -599,6 +586,8 @@ static bool handle_link (tide_hub_t *self, const tide_link_action_t *from,
     case TIDE_LINK_AWAY:
         self->is_welcome = false;
         return false;
+    case TIDE_LINK_RELAYED:
+        return false;
     case TIDE_LINK_ANSWER:
         HASH_FIND (hh, self->ops, &from->token, sizeof from->token, op);
         if (op)
@@ -610,18 +599,35 @@ static bool handle_link (tide_hub_t *self, const tide_link_action_t *from,
     return false;
 }
 
+/*  The WebSocket that took over is its session's from now on. */
+static tide_connection_t *replace_probe (tide_hub_t *self, tide_connection_t *probe)
+{
+    tide_connection_t *target = probe->target;
+    target->probe = NULL;
+    probe->target = NULL;
+    probe->has_taken = false;
+    tide_hub_closed (self, self->now_ms, &probe);
+    return target;
+}
+
 static bool take_queued (tide_hub_t *self, tide_hub_action_t *action)
 {
-    if (self->queue) {
-        self->handed_out = self->queue;
-        DL_DELETE (self->queue, self->handed_out);
-        *action = self->handed_out->action;
-        return true;
-    }
-    if (self->asked) {
+    while (self->queue || self->asked) {
+        if (self->queue) {
+            self->handed_out = self->queue;
+            DL_DELETE (self->queue, self->handed_out);
+            *action = self->handed_out->action;
+            if (action->kind == TIDE_HUB_UPGRADED)
+                action->connection = replace_probe (self, action->connection);
+            return true;
+        }
         tide_connection_t *connection = self->asked;
         DL_DELETE2 (self->asked, connection, asked_prev, asked_next);
         connection->is_writable_asked = false;
+        if (tide_engine_polls (connection)) {
+            tide_engine_writable (self, connection);
+            continue;
+        }
         *action = (tide_hub_action_t){
             .kind = TIDE_HUB_WRITABLE, .connection = connection, .handle = connection->handle};
         return true;
@@ -634,6 +640,8 @@ bool tide_hub_next_action (tide_hub_t *self, tide_hub_action_t *action)
     free_queued (&self->handed_out);
     for (;;) {
         tide_join_sweep (self);
+        tide_session_sweep (self);
+        tide_engine_sweep (self);
         tide_link_action_t from_link;
         tide_feed_action_t from_feed;
         if (tide_link_next_action (self->link, &from_link)) {
@@ -649,28 +657,6 @@ bool tide_hub_next_action (tide_hub_t *self, tide_hub_action_t *action)
 
 /*  -- time ------------------------------------------------------------------------------------ */
 
-static void tick_heartbeats (tide_hub_t *self)
-{
-    while (self->pongs && self->pongs->engineio.pong_by_ms <= self->now_ms) {
-        tide_connection_t *connection = self->pongs;
-        if (connection->is_paused) {
-            /*  Its pong may lie unread, because we do not read: it is given the time anew. */
-            connection->engineio.pong_by_ms = self->now_ms + self->config.engineio.ping_timeout_ms;
-            set_timer (self, connection);
-            continue;
-        }
-        self->counters.ping_timeouts++;
-        tide_hub_close (self, connection, 0);
-    }
-    while (self->pings && self->pings->engineio.ping_at_ms <= self->now_ms) {
-        tide_connection_t *connection = self->pings;
-        if (tide_engineio_tick (&connection->engineio, &self->config.engineio, self->now_ms)
-            == TIDE_ENGINEIO_PING)
-            tide_hub_send_text (self, connection, tide_bytes ("2"));
-        set_timer (self, connection);
-    }
-}
-
 static void tick_connecting (tide_hub_t *self)
 {
     while (self->connecting && self->connecting->connect_by_ms <= self->now_ms) {
@@ -683,9 +669,10 @@ void tide_hub_tick (tide_hub_t *self, uint64_t now_ms)
 {
     self->now_ms = now_ms;
     tide_link_tick (self->link, now_ms);
-    tick_heartbeats (self);
+    tide_engine_tick (self);
     tick_connecting (self);
     tide_op_tick (self);
+    tide_ask_tick (self);
     tide_deliver_tick (self);
     tide_released_tick (self);
 }
@@ -698,10 +685,8 @@ static uint64_t sooner (uint64_t one, uint64_t other)
 uint64_t tide_hub_deadline_ms (const tide_hub_t *self)
 {
     uint64_t deadline = sooner (self->now_ms + 1000, tide_link_deadline_ms (self->link));
-    if (self->pings)
-        deadline = sooner (deadline, self->pings->engineio.ping_at_ms);
-    if (self->pongs)
-        deadline = sooner (deadline, self->pongs->engineio.pong_by_ms);
+    deadline = sooner (deadline, tide_engine_deadline_ms (self));
+    deadline = sooner (deadline, tide_ask_deadline_ms (self));
     if (self->ops_due)
         deadline = sooner (deadline, self->ops_due->due_ms);
     if (self->connecting)
@@ -714,8 +699,10 @@ void tide_hub_stop (tide_hub_t *self, uint64_t now_ms)
     self->now_ms = now_ms;
     self->is_stopping = true;
     tide_connection_t *connection;
-    DL_FOREACH (self->connections, connection)
+    DL_FOREACH (self->connections, connection) {
+        connection->reason = "server shutting down";
         tide_hub_close (self, connection, connection->kind == TIDE_CLIENT_JSON ? 1001 : 0);
+    }
     if (!self->connections)
         say_bye (self);
 }

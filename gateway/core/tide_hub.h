@@ -19,6 +19,9 @@
 typedef struct tide_hub tide_hub_t;
 typedef struct tide_connection tide_connection_t;
 
+/*  What stands behind Socket.IO, or instead of it (tide_application.h). */
+typedef struct tide_application tide_application_t;
+
 typedef struct {
     const char *lane;   /* this lane's id, unique among all lanes of all gateways and
                            their restarts: it names its lease and begins its sids */
@@ -30,6 +33,7 @@ typedef struct {
     const char *const *namespaces;  /* --namespace, NULL-terminated; a `*` matches any rest */
     const char *const *no_recovery; /* --no-recovery, NULL-terminated */
     bool may_read, may_publish;     /* --anonymous: none, read, all */
+    const tide_application_t *application; /* NULL: nobody; outlives the hub */
     size_t tape_size;               /* bytes of the tape's arena; 0: 16 MiB */
     size_t write_size_max;          /* bytes of one gathered write; 0: 64 KiB */
 } tide_hub_config_t;
@@ -50,6 +54,8 @@ typedef enum {
     TIDE_HUB_CLOSE,    /* close it with the WebSocket code (0: none), then tide_hub_closed */
     TIDE_HUB_PAUSE,    /* read nothing more from it for now */
     TIDE_HUB_RESUME,   /* read from it again */
+    TIDE_HUB_UPGRADED, /* the WebSocket `handle` is `connection` from now on: the one that it was
+                          opened as is no longer valid */
     TIDE_HUB_RESPOND   /* answer the HTTP request `ticket` with http_status, type and bytes */
 } tide_hub_action_kind_t;
 
@@ -78,9 +84,10 @@ void tide_hub_published (tide_hub_t *self, uint64_t now_ms, tide_bytes_t frame);
 
 /*  -- towards clients ------------------------------------------------------------------------- */
 
-/*  A WebSocket was opened. handle is the shell's and comes back in actions. Never NULL. */
+/*  A WebSocket was opened. handle is the shell's and comes back in actions. sid is the Engine.IO
+ *  session that the handshake names, which is to be upgraded; empty: none. Never NULL. */
 tide_connection_t *tide_hub_open (tide_hub_t *self, uint64_t now_ms, tide_client_kind_t kind,
-                                  void *handle);
+                                  tide_bytes_t sid, void *handle);
 /*  A whole message from the client. */
 void tide_hub_frame (tide_hub_t *self, uint64_t now_ms, tide_connection_t *connection,
                      tide_bytes_t bytes, bool is_text);
@@ -98,7 +105,18 @@ typedef struct {
     tide_bytes_t path;  /* without the query */
     tide_bytes_t query; /* raw, without the `?`; percent-decoded here */
     tide_bytes_t body;
+    bool is_binary;    /* Content-Type: application/octet-stream */
+    bool is_websocket; /* asks for an upgrade to WebSocket */
 } tide_http_request_t;
+
+/*  A request for the path of Socket.IO whose head is there; the body of a POST is given by
+ *  tide_hub_body, once. Answered by one RESPOND with the ticket returned: at once, later, or, where
+ *  the head alone is refused, before the body has come. */
+uint64_t tide_hub_engineio (tide_hub_t *self, uint64_t now_ms, const tide_http_request_t *request);
+void tide_hub_body (tide_hub_t *self, uint64_t now_ms, uint64_t ticket, tide_bytes_t body);
+/*  -1 if the handshake of a WebSocket at the path of Socket.IO may go on to tide_hub_open, or
+ *  Engine.IO's code for what is wrong with it. */
+int tide_hub_check_handshake (tide_hub_t *self, const tide_http_request_t *request);
 
 /*  A request for /api/…, /healthz, /readyz or /metrics. Answered by one RESPOND with the ticket
  *  returned, maybe later; tide_hub_abandon says that nobody waits any more. */

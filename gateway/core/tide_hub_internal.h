@@ -10,7 +10,9 @@
 #define TIDE_HUB_INTERNAL_H
 
 #include "tide_alloc.h"
+#include "tide_application.h"
 #include "tide_dialect_json.h"
+#include "tide_except.h"
 #include "tide_feed.h"
 #include "tide_hub.h"
 #include "tide_link.h"
@@ -78,13 +80,48 @@ typedef struct {
 
 /*  To whom an answer goes, and how. Copies share the json. */
 typedef struct {
-    enum { TIDE_REPLY_NONE, TIDE_REPLY_ACK, TIDE_REPLY_JSON, TIDE_REPLY_HTTP } kind;
+    enum {
+        TIDE_REPLY_NONE,
+        TIDE_REPLY_ACK,
+        TIDE_REPLY_JSON,
+        TIDE_REPLY_HTTP,
+        TIDE_REPLY_DONE
+    } kind;
     tide_connection_t *connection;
     char *nsp;       /* ACK */
     uint64_t ack;    /* ACK: its id */
     json_t *id;      /* JSON: the client's id, or NULL */
     uint64_t ticket; /* HTTP */
+    tide_app_done_fn *done; /* DONE */
+    void *argument;
 } tide_reply_t;
+
+/*  An event that the application has in hand, and whose acknowledgement is wanted. */
+typedef struct tide_call {
+    uint64_t number;
+    tide_session_t *session;
+    tide_reply_t reply;
+    UT_hash_handle hh;
+    struct tide_call *prev, *next; /* in the session */
+} tide_call_t;
+
+/*  An acknowledgement that is wanted of clients: which, and what they answered. */
+typedef struct {
+    char sid[40];
+    bool has_answered;
+    tide_buffer_t payload;
+} tide_asked_t;
+
+typedef struct tide_ask {
+    uint64_t number; /* the id that clients see */
+    uint64_t due_ms;
+    tide_buffer_t record;
+    tide_asked_t *asked;
+    size_t count, missing;
+    tide_app_answers_fn *done;
+    void *argument;
+    UT_hash_handle hh;
+} tide_ask_t;
 
 /*  -- requests to the broker ------------------------------------------------------------------ */
 
@@ -200,6 +237,7 @@ struct tide_page {
 /*  -- sessions and connections ---------------------------------------------------------------- */
 
 typedef enum {
+    TIDE_SESSION_ADMITTING, /* the application is asked whether it may come in */
     TIDE_SESSION_READING,  /* a pid was given: its record is being read */
     TIDE_SESSION_CHECKING, /* … its history */
     TIDE_SESSION_TAKING,   /* … it is being taken over */
@@ -217,6 +255,18 @@ struct tide_session {
     char sid[40];
     char pid[48];
     char topic[80];     /* $session/… of the pid */
+    json_t *auth;       /* what it sent to come in, until it is in */
+    uint64_t admission; /* number under which the application is asked; 0: it is not */
+    bool is_admitted;   /* as this sid */
+    UT_hash_handle admission_hh;
+    char *taken_from;       /* while it is asked: the lane to take the record from, or NULL */
+    unsigned take_attempt;  /* … and how often that was tried */
+    const char *reason;     /* why it ends, if not for its connection's reason */
+    bool is_kicked;         /* the application wants it gone */
+    bool has_rooms;         /* it is in its own topic and in its namespace's */
+    tide_call_t *calls;     /* that the application has in hand */
+    uint64_t *asks;         /* questions that wait until all before them is out */
+    unsigned ask_count;
     bool recovers;      /* has a record, or will */
     bool owns_record;   /* the record is ours to release */
     bool is_registered; /* in the hub, by sid */
@@ -246,14 +296,45 @@ struct tide_session {
     tide_session_t *page_prev, *page_next;   /* among the readers of its page */
 };
 
+/*  A request of HTTP that was not answered yet, and whose end concerns a connection. */
+typedef struct {
+    uint64_t ticket;
+    tide_connection_t *connection;
+    bool has_body; /* of a POST: it was taken, and only the answer is held back */
+    UT_hash_handle hh;
+} tide_held_t;
+
 struct tide_connection {
     tide_client_kind_t kind;
-    void *handle;
+    void *handle; /* the shell's; NULL: it polls */
+
+    /*  Engine.IO */
     tide_engineio_t engineio;
+    char *engine_sid;         /* NULL: it has none, or is forgotten */
+    UT_hash_handle engine_hh; /* in the hub, by engine_sid */
+    tide_connection_t *probe; /* the WebSocket that asks to take it over */
+    enum {
+        TIDE_ENDING_NONE,
+        TIDE_ENDING_ORDERLY, /* the client is told by its next poll */
+        TIDE_ENDING_AT_ONCE
+    } ending;             /* while it polls: what the hub is about to do */
+    const char *farewell; /* the packet that the held poll gets */
+    tide_connection_t *ending_prev, *ending_next;
+    uint64_t farewell_by_ms;
+    tide_connection_t *farewell_prev, *farewell_next; /* in the hub's farewells, by time */
+
+    /*  A WebSocket that asks to take over a session that polls. */
+    bool is_probe;
+    bool has_taken;            /* … and has: the shell is about to be told */
+    tide_connection_t *target; /* NULL: it cannot */
+    uint64_t probe_by_ms;
+    tide_connection_t *probe_prev, *probe_next; /* in the hub's probes, by time */
+
     tide_socketio_decoder_t *decoder;
     tide_session_t *sessions;
     unsigned session_count;
     bool is_closing;
+    const char *reason; /* why, in Socket.IO's words; NULL: "transport close" */
     bool is_paused;
     bool is_writable_asked;
     bool wants_welcome;   /* JSON: a hello awaits its answer */
@@ -296,7 +377,7 @@ typedef struct {
     uint64_t publishes, publish_failures, requests, parse_errors, ping_timeouts, connect_timeouts;
     uint64_t ignored_events, volatile_dropped, paused, timeouts, tape_events, forms_made,
         page_waits;
-    uint64_t releases_dropped;
+    uint64_t releases_dropped, upgrades, refused_requests, stray_answers;
 } tide_hub_counters_t;
 
 struct tide_hub {
@@ -322,6 +403,14 @@ struct tide_hub {
     tide_connection_t *asked;
     tide_connection_t *pings, *pongs; /* by time */
     tide_connection_t *connecting;    /* Socket.IO clients without a namespace, by time */
+    tide_connection_t *engines;       /* by Engine.IO's sid */
+    tide_connection_t *probes, *ending, *farewells;
+    tide_held_t *held;          /* by ticket */
+    tide_session_t *admissions; /* by number */
+    bool has_kicked;            /* some session is to be ended */
+    tide_call_t *calls;         /* by number */
+    tide_ask_t *asks;           /* by number */
+    uint64_t ask_number;
     tide_op_t *ops;                   /* by token */
     tide_op_t *ops_due;               /* by time */
     size_t ops_size;
@@ -375,8 +464,20 @@ void tide_reply_free (tide_reply_t *reply);
 
 tide_hub_action_t *tide_hub_queue (tide_hub_t *hub, tide_hub_action_kind_t kind,
                                    tide_bytes_t bytes);
+/*  For the connection's handle. */
+void tide_hub_queue_for (tide_hub_t *hub, tide_hub_action_kind_t kind,
+                         tide_connection_t *connection, uint16_t code);
 void tide_hub_ask_writable (tide_hub_t *hub, tide_connection_t *connection);
 void tide_hub_close (tide_hub_t *hub, tide_connection_t *connection, uint16_t code);
+/*  Ends it without grace; a poll that is held is answered by the packet. */
+void tide_hub_drop (tide_hub_t *hub, tide_connection_t *connection, const char *farewell);
+/*  Ends what the connection has: its sessions, and what it asked for. */
+void tide_hub_leave (tide_hub_t *hub, tide_connection_t *connection);
+/*  Answers a request of HTTP. */
+void tide_hub_respond (tide_hub_t *hub, uint64_t ticket, unsigned status, const char *type,
+                       tide_bytes_t body);
+void tide_hub_respond_error (tide_hub_t *hub, uint64_t ticket, unsigned status, tide_status_t code,
+                             const char *message);
 /*  The client has joined a namespace, or never will: the connect time-out is over. */
 void tide_hub_settled (tide_hub_t *hub, tide_connection_t *connection);
 void tide_hub_send_text (tide_hub_t *hub, tide_connection_t *connection, tide_bytes_t text);
@@ -388,6 +489,32 @@ unsigned tide_hub_form (tide_hub_t *hub, const tide_form_t *form);
 void tide_hub_pace (tide_hub_t *hub, tide_connection_t *connection);
 /*  Frames that waited for the session are handled now. */
 void tide_hub_drain_inbox (tide_hub_t *hub, tide_connection_t *connection);
+
+/*  -- tide_client_engineio.c: clients of Engine.IO, whatever carries them ------------------------
+ */
+
+void tide_engine_open (tide_hub_t *hub, tide_connection_t *connection,
+                       tide_engineio_transport_t transport);
+/*  A WebSocket that names a session: it asks to take that over. */
+void tide_engine_open_probe (tide_hub_t *hub, tide_connection_t *connection, tide_bytes_t sid);
+void tide_engine_frame (tide_hub_t *hub, tide_connection_t *connection, tide_bytes_t bytes,
+                        bool is_text);
+/*  The connection ends: nothing of Engine.IO leads to it any more. */
+void tide_engine_closed (tide_hub_t *hub, tide_connection_t *connection);
+/*  It polls and may be answered: gives a held poll what there is to say. */
+void tide_engine_writable (tide_hub_t *hub, tide_connection_t *connection);
+/*  It polls and may be read from again. */
+void tide_engine_resume (tide_hub_t *hub, tide_connection_t *connection);
+/*  Ends those that poll and are to end. */
+void tide_engine_sweep (tide_hub_t *hub);
+bool tide_engine_abandon (tide_hub_t *hub, uint64_t ticket);
+void tide_engine_tick (tide_hub_t *hub);
+uint64_t tide_engine_deadline_ms (const tide_hub_t *hub);
+static inline bool tide_engine_polls (const tide_connection_t *connection)
+{
+    return connection->kind == TIDE_CLIENT_SOCKETIO && !connection->is_probe
+           && connection->engineio.transport == TIDE_ENGINEIO_POLLING;
+}
 
 /*  -- tide_reply.c: answers and wire forms ---------------------------------------------------- */
 
@@ -429,11 +556,27 @@ void tide_channel_lost (tide_hub_t *hub, tide_bytes_t pattern, uint64_t seq);
 
 /*  -- tide_session.c: what a session is and how it comes and goes ------------------------------ */
 
-/*  Opens a session on a connection: a new one, or pid's (empty: none). A position of seq 0 with
- *  epoch 0 is none. Ends in tide_client_opened, or tide_client_refused. */
-tide_session_t *tide_session_open (tide_hub_t *hub, tide_connection_t *connection, const char *nsp,
-                                   const char *user, bool recovers, tide_bytes_t pid,
-                                   bool has_position, uint64_t epoch, uint64_t seq);
+/*  What a client says to get a session. */
+typedef struct {
+    const char *nsp;
+    const char *user;
+    bool recovers;    /* it is to have a record */
+    tide_bytes_t pid; /* of the session that it was; empty: none */
+    bool has_position;
+    uint64_t epoch, seq; /* the position; epoch 0: not said */
+    json_t *auth;        /* for the application; borrowed, may be NULL */
+} tide_opening_t;
+
+/*  Opens a session on a connection: a new one, or pid's. Ends in tide_client_opened, or
+ *  tide_client_refused, or the application refuses it. The session may be gone on return. */
+void tide_session_open (tide_hub_t *hub, tide_connection_t *connection,
+                        const tide_opening_t *opening);
+/*  The application lets it in. */
+void tide_session_admitted (tide_hub_t *hub, tide_session_t *session);
+/*  Ends those that the application wants gone. */
+void tide_session_sweep (tide_hub_t *hub);
+/*  True if the session does not get the event: it is a member of a topic in its `except`. */
+bool tide_session_is_excluded (tide_session_t *session, const tide_event_t *event);
 /*  Ends it: for good where the client left, or to be resumed. */
 void tide_session_end (tide_hub_t *hub, tide_session_t **session_p, bool for_good);
 /*  Another gateway or connection has taken the session over. */
@@ -447,6 +590,29 @@ void tide_released_resend (tide_hub_t *hub);
 void tide_released_tick (tide_hub_t *hub);
 /*  The cursor may not pass this: the lowest pin of its joins. */
 uint64_t tide_session_limit (const tide_session_t *session);
+
+/*  -- tide_application.c ----------------------------------------------------------------------- */
+
+/*  False if nobody is to be asked; else the answer comes by tide_session_admitted, or the session
+ *  ends, maybe before this returns. */
+bool tide_app_asks_admission (tide_hub_t *hub, tide_session_t *session);
+void tide_app_forget_admission (tide_hub_t *hub, tide_session_t *session);
+void tide_app_connected (tide_hub_t *hub, tide_session_t *session);
+void tide_app_disconnected (tide_hub_t *hub, const tide_session_t *session, const char *reason);
+/*  Hands an event to the application, whose packet is used up; false if there is none. */
+bool tide_app_event (tide_hub_t *hub, tide_session_t *session, tide_socketio_packet_t *packet,
+                     tide_reply_t *reply);
+void tide_app_forget_calls (tide_hub_t *hub, tide_session_t *session);
+/*  A client's acknowledgement; false if nobody has asked it for that. */
+bool tide_app_answer (tide_hub_t *hub, tide_session_t *session,
+                      const tide_socketio_packet_t *packet);
+/*  Appends the questions that wait for the session, if all before them was appended. */
+bool tide_ask_deliver (tide_hub_t *hub, tide_session_t *session, tide_buffer_t *out);
+void tide_ask_free (tide_hub_t *hub, tide_ask_t *ask);
+void tide_ask_tick (tide_hub_t *hub);
+uint64_t tide_ask_deadline_ms (const tide_hub_t *hub);
+/*  The topic of all that are in a namespace, appended. */
+void tide_namespace_topic (tide_buffer_t *out, tide_bytes_t nsp);
 
 /*  -- tide_join.c: joining, leaving, resetting a topic ------------------------------------------
  */
@@ -515,7 +681,6 @@ tide_status_t tide_may_read (tide_hub_t *hub, tide_bytes_t pattern, const char *
 /*  -- the dialects --------------------------------------------------------------------------------
  */
 
-void tide_client_socketio_open (tide_hub_t *hub, tide_connection_t *connection);
 void tide_client_socketio_frame (tide_hub_t *hub, tide_connection_t *connection, tide_bytes_t bytes,
                                  bool is_text);
 void tide_client_json_frame (tide_hub_t *hub, tide_connection_t *connection, tide_bytes_t bytes,

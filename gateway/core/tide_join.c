@@ -435,7 +435,7 @@ static void bring_up (tide_hub_t *hub, tide_join_t *join, tide_list_t events)
     while (tide_event_next (&events, &event)) {
         if (is_snapshot (join))
             tide_state_put (join->state, &event);
-        else
+        else if (!tide_session_is_excluded (session, &event))
             tide_form_encode (hub, &form, &event, session->cursor, outbox);
     }
     if (outbox->size > 0)

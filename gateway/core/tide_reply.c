@@ -59,14 +59,6 @@ static unsigned http_status (tide_status_t status)
     }
 }
 
-static void respond (tide_hub_t *hub, const tide_reply_t *reply, unsigned status, tide_bytes_t body)
-{
-    tide_hub_action_t *action = tide_hub_queue (hub, TIDE_HUB_RESPOND, body);
-    action->ticket = reply->ticket;
-    action->http_status = status;
-    action->type = "application/json";
-}
-
 /*  Sends a JSON object to whoever waits; head is its beginning, members what follows a comma. */
 static void send_object (tide_hub_t *hub, const tide_reply_t *reply, const char *head,
                          tide_bytes_t members)
@@ -91,6 +83,12 @@ static void send_object (tide_hub_t *hub, const tide_reply_t *reply, const char 
     tide_buffer_free (&packet);
 }
 
+static void tell (tide_hub_t *hub, const tide_reply_t *reply, tide_status_t status)
+{
+    if (reply->done)
+        reply->done (reply->argument, hub, status);
+}
+
 void tide_reply_ok (tide_hub_t *hub, tide_reply_t *reply, tide_bytes_t members)
 {
     if (reply->kind == TIDE_REPLY_ACK)
@@ -102,9 +100,11 @@ void tide_reply_ok (tide_hub_t *hub, tide_reply_t *reply, tide_bytes_t members)
         tide_buffer_append (&body, "{", 1);
         tide_buffer_append_bytes (&body, members);
         tide_buffer_append (&body, "}\n", 2);
-        respond (hub, reply, 200, tide_buffer_bytes (&body));
+        tide_hub_respond (hub, reply->ticket, 200, "application/json", tide_buffer_bytes (&body));
         tide_buffer_free (&body);
     }
+    else if (reply->kind == TIDE_REPLY_DONE)
+        tell (hub, reply, TIDE_OK);
     tide_reply_free (reply);
 }
 
@@ -117,8 +117,11 @@ void tide_reply_fail (tide_hub_t *hub, tide_reply_t *reply, tide_status_t status
     hub->counters.requests++;
     if (reply->kind == TIDE_REPLY_HTTP) {
         tide_json_error (&text, status, message);
-        respond (hub, reply, http_status (status), tide_buffer_bytes (&text));
+        tide_hub_respond (hub, reply->ticket, http_status (status), "application/json",
+                          tide_buffer_bytes (&text));
     }
+    else if (reply->kind == TIDE_REPLY_DONE)
+        tell (hub, reply, status);
     else if (reply->kind != TIDE_REPLY_NONE) {
         tide_buffer_printf (&text, "\"code\":\"%s\",\"message\":", tide_status_name (status));
         tide_json_string (&text, tide_bytes (message));

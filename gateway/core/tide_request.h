@@ -29,7 +29,8 @@ typedef struct {
     bool is_websocket; /* … to WebSocket */
 
     /*  Header values, trimmed; empty where there is none. */
-    tide_bytes_t host, origin, if_none_match;
+    tide_bytes_t host, origin, if_none_match, content_type, last_event_id;
+    tide_bytes_t preflight_headers; /* Access-Control-Request-Headers */
     tide_bytes_t websocket_key, websocket_version, websocket_protocol;
 } tide_request_t;
 

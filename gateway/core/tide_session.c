@@ -21,6 +21,8 @@ enum { TAKE_ATTEMPTS = 4 };
 enum { RELEASE_MARGIN_MS = 60000 };
 
 static void make_session (tide_hub_t *hub, tide_session_t *session);
+static void take_over (tide_hub_t *hub, tide_session_t *session, const char *old_lane,
+                       unsigned attempt);
 static void read_record (tide_hub_t *hub, tide_session_t *session, unsigned attempt);
 static void read_again (tide_hub_t *hub, tide_session_t *session);
 
@@ -75,7 +77,8 @@ static void record_session (tide_hub_t *hub, tide_session_t *session, tide_buffe
     tide_json_string (&text, tide_bytes (session->nsp));
     tide_buffer_append_text (&text, ",\"lane\":");
     tide_json_string (&text, tide_bytes (hub->config.lane));
-    tide_buffer_printf (&text, ",\"base\":%llu}", (unsigned long long) session->base);
+    tide_buffer_printf (&text, ",\"rooms\":%s,\"base\":%llu}",
+                        session->has_rooms ? "true" : "false", (unsigned long long) session->base);
     tide_args_encode (&payload, &(tide_args_t){.json = tide_buffer_bytes (&text)});
     char id[64];
     tide_link_make_id (hub->link, id);
@@ -84,6 +87,7 @@ static void record_session (tide_hub_t *hub, tide_session_t *session, tide_buffe
                                                 .name = tide_bytes ("session"),
                                                 .key = tide_bytes (TIDE_SESSION_KEY),
                                                 .id = tide_bytes (id),
+                                                .from = tide_bytes (session->sid),
                                                 .lease = tide_bytes (hub->config.lane),
                                                 .linger_ms = hub->config.resume_ms,
                                                 .payload = tide_buffer_bytes (&payload)});
@@ -211,9 +215,32 @@ void tide_released_tick (tide_hub_t *hub)
 
 /*  -- opening --------------------------------------------------------------------------------- */
 
+static void add_room (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic)
+{
+    if (!tide_member_find (session, topic))
+        tide_member_add (hub, session, tide_channel_use (hub, topic), session->base, false);
+}
+
+/*  A client of Socket.IO is in its namespace's topic and in its own from where it began: not by a
+ *  wish of its own, so no permission is asked. */
+static void add_rooms (tide_hub_t *hub, tide_session_t *session)
+{
+    if (!session->has_rooms)
+        return;
+    tide_buffer_t topic = {0};
+    tide_namespace_topic (&topic, tide_bytes (session->nsp));
+    if (tide_topic_valid (tide_buffer_bytes (&topic)))
+        add_room (hub, session, tide_buffer_bytes (&topic));
+    topic.size = 0;
+    tide_buffer_printf (&topic, "@%s", session->sid);
+    add_room (hub, session, tide_buffer_bytes (&topic));
+    tide_buffer_free (&topic);
+}
+
 static void open_now (tide_hub_t *hub, tide_session_t *session)
 {
     register_session (hub, session);
+    add_rooms (hub, session);
     session->state = TIDE_SESSION_OPEN;
     hub->counters.sessions++;
     hub->counters.opened++;
@@ -221,7 +248,40 @@ static void open_now (tide_hub_t *hub, tide_session_t *session)
     tide_client_opened (hub, session);
     tide_deliver_settle (hub, session);
     tide_join_session_ready (hub, session);
+    tide_app_connected (hub, session);
     tide_hub_drain_inbox (hub, session->connection);
+}
+
+/*  The application is asked, unless it has let it in already. False: it is being asked. */
+static bool is_admitted (tide_hub_t *hub, tide_session_t *session, const char *taken_from,
+                         unsigned attempt)
+{
+    if (session->is_admitted)
+        return true;
+    free (session->taken_from);
+    session->taken_from = taken_from ? tide_copy (taken_from, strlen (taken_from)) : NULL;
+    session->take_attempt = attempt;
+    session->state = TIDE_SESSION_ADMITTING;
+    return !tide_app_asks_admission (hub, session);
+}
+
+static void open_without_record (tide_hub_t *hub, tide_session_t *session)
+{
+    session->cursor = session->base = tide_feed_watermark (hub->feed);
+    open_now (hub, session);
+}
+
+static void write_record (tide_hub_t *hub, tide_session_t *session);
+
+void tide_session_admitted (tide_hub_t *hub, tide_session_t *session)
+{
+    session->is_admitted = true;
+    if (!session->recovers)
+        open_without_record (hub, session);
+    else if (session->taken_from)
+        take_over (hub, session, session->taken_from, session->take_attempt);
+    else
+        write_record (hub, session);
 }
 
 static void made (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
@@ -251,12 +311,19 @@ static void made (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
 static void make_session (tide_hub_t *hub, tide_session_t *session)
 {
     forget_members (hub, session);
-    session->state = TIDE_SESSION_MAKING;
-    session->recovered = false;
+    session->recovered = session->is_admitted = false;
+    session->has_rooms = session->connection->kind == TIDE_CLIENT_SOCKETIO;
     session->base = session->record_seq = session->cursor = 0;
     tide_hub_random (hub, "sid", session->sid, sizeof session->sid);
     tide_hub_random (hub, "pid", session->pid, sizeof session->pid);
     set_topic (session, tide_bytes (session->pid));
+    if (is_admitted (hub, session, NULL, 0))
+        write_record (hub, session);
+}
+
+static void write_record (tide_hub_t *hub, tide_session_t *session)
+{
+    session->state = TIDE_SESSION_MAKING;
     tide_buffer_t records = {0};
     record_session (hub, session, &records);
     if (!publish_record (hub, session, &records, 1, 0, made))
@@ -344,10 +411,13 @@ static void checked (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answe
     while (tide_want_next (&lost, &want))
         if (!tide_bytes_is (want.topic, session->topic))
             complete = false;
-    if (complete)
-        take_over (hub, session, op->topic, (unsigned) op->number);
-    else
+    if (!complete) {
         refuse_resume (hub, session);
+        return;
+    }
+    session->recovered = true;
+    if (is_admitted (hub, session, op->topic, (unsigned) op->number))
+        take_over (hub, session, op->topic, (unsigned) op->number);
 }
 
 static void check_history (tide_hub_t *hub, tide_session_t *session, const char *old_lane,
@@ -401,6 +471,7 @@ static bool take_record (tide_hub_t *hub, tide_session_t *session, const tide_ev
             session->record_seq = event->seq;
             session->taken_ms = event->time_ms;
             session->base = base > 0 ? base : event->seq;
+            session->has_rooms = json_is_true (json_object_get (json, "rooms"));
         }
     }
     else if (good && tide_pattern_valid (event->key)) {
@@ -431,7 +502,10 @@ static bool take_records (tide_hub_t *hub, tide_session_t *session, tide_op_t *o
     session->record_seq = 0;
     while (good && tide_event_next (&events, &event))
         good = take_record (hub, session, &event, lane);
-    return good && session->record_seq > 0;
+    good = good && session->record_seq > 0;
+    if (good)
+        add_rooms (hub, session);
+    return good;
 }
 
 static void record_read (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
@@ -522,24 +596,26 @@ static void read_record (tide_hub_t *hub, tide_session_t *session, unsigned atte
         tide_client_refused (hub, session);
 }
 
-tide_session_t *tide_session_open (tide_hub_t *hub, tide_connection_t *connection, const char *nsp,
-                                   const char *user, bool recovers, tide_bytes_t pid,
-                                   bool has_position, uint64_t epoch, uint64_t seq)
+void tide_session_open (tide_hub_t *hub, tide_connection_t *connection,
+                        const tide_opening_t *opening)
 {
+    tide_bytes_t pid = opening->pid;
     tide_session_t *session = tide_alloc (sizeof *session);
     session->connection = connection;
-    session->nsp = tide_copy (nsp, strlen (nsp));
-    session->user = tide_copy (user, strlen (user));
-    session->recovers = recovers;
-    session->has_position = has_position;
-    session->position_epoch = has_position ? epoch : 0;
-    session->cursor = seq;
+    session->nsp = tide_copy (opening->nsp, strlen (opening->nsp));
+    session->user = tide_copy (opening->user, strlen (opening->user));
+    session->auth = json_incref (opening->auth);
+    session->recovers = opening->recovers;
+    session->has_position = opening->has_position;
+    session->position_epoch = opening->has_position ? opening->epoch : 0;
+    session->cursor = opening->seq;
     DL_APPEND (connection->sessions, session);
     connection->session_count++;
-    if (!recovers) {
+    if (!session->recovers) {
+        session->has_rooms = connection->kind == TIDE_CLIENT_SOCKETIO;
         tide_hub_random (hub, "sid", session->sid, sizeof session->sid);
-        session->cursor = session->base = tide_feed_watermark (hub->feed);
-        open_now (hub, session);
+        if (is_admitted (hub, session, NULL, 0))
+            open_without_record (hub, session);
     }
     else if (pid.size > 0 && pid.size < sizeof session->pid && hub->config.may_read) {
         snprintf (session->pid, sizeof session->pid, "%.*s", TIDE_PRINT (pid));
@@ -550,7 +626,6 @@ tide_session_t *tide_session_open (tide_hub_t *hub, tide_connection_t *connectio
         hub->counters.refused_resumes += pid.size > 0;
         make_session (hub, session);
     }
-    return session;
 }
 
 /*  -- ending ---------------------------------------------------------------------------------- */
@@ -570,6 +645,8 @@ static bool remove_record (tide_hub_t *hub, tide_session_t *session)
     uint32_t count = 0;
     tide_member_t *member;
     DL_FOREACH2 (session->members, member, own_next) {
+        if (tide_topic_is_system (tide_channel_pattern (member->channel)))
+            continue; /* not in the record */
         record_topic (hub, session, tide_channel_pattern (member->channel), 0, false, false,
                       &records);
         if (++count == TIDE_PUBLISH_EVENTS_MAX - 1) {
@@ -606,6 +683,12 @@ void tide_session_end (tide_hub_t *hub, tide_session_t **session_p, bool for_goo
 {
     tide_session_t *session = *session_p;
     *session_p = NULL;
+    if (session->state >= TIDE_SESSION_OPEN) {
+        const char *reason = session->reason ? session->reason : session->connection->reason;
+        tide_app_disconnected (hub, session, reason ? reason : "transport close");
+    }
+    tide_app_forget_admission (hub, session);
+    tide_app_forget_calls (hub, session);
     while (session->joins) {
         tide_join_t *join = session->joins;
         tide_join_abandon (hub, &join);
@@ -622,10 +705,41 @@ void tide_session_end (tide_hub_t *hub, tide_session_t **session_p, bool for_goo
     forget_members (hub, session);
     DL_DELETE (session->connection->sessions, session);
     session->connection->session_count--;
+    json_decref (session->auth);
+    free (session->taken_from);
+    free (session->asks);
     free (session->pending);
     free (session->nsp);
     free (session->user);
     free (session);
+}
+
+void tide_session_sweep (tide_hub_t *hub)
+{
+    while (hub->has_kicked) {
+        hub->has_kicked = false;
+        tide_session_t *session, *next;
+        HASH_ITER (hh, hub->sessions, session, next)
+            if (session->is_kicked) {
+                session->reason = "server namespace disconnect";
+                hub->has_kicked = true; /* the application is told, and may do anything */
+                tide_session_end (hub, &session, true);
+                break;
+            }
+    }
+}
+
+bool tide_session_is_excluded (tide_session_t *session, const tide_event_t *event)
+{
+    if (event->except.size == 0)
+        return false;
+    /*  Of a logged event it is known from where on the session was there. */
+    const tide_member_t *member;
+    DL_FOREACH2 (session->members, member, own_next)
+        if ((event->seq == 0 || member->joined < event->seq)
+            && tide_event_excludes (event, tide_channel_pattern (member->channel)))
+            return true;
+    return false;
 }
 
 void tide_session_taken (tide_hub_t *hub, tide_session_t *session)
@@ -660,8 +774,14 @@ static void reset_all (tide_hub_t *hub, tide_session_t *session)
     session->state = TIDE_SESSION_OPEN;
     tide_join_session_ready (hub, session);
     tide_member_t *member, *next;
-    DL_FOREACH_SAFE2 (session->members, member, next, own_next)
-        tide_join_reset (hub, member, TIDE_EPOCH_CHANGED);
+    DL_FOREACH_SAFE2 (session->members, member, next, own_next) {
+        if (tide_topic_is_system (tide_channel_pattern (member->channel))) {
+            member->joined = session->base; /* there is nothing that it could have missed */
+            member->is_suspended = false;
+        }
+        else
+            tide_join_reset (hub, member, TIDE_EPOCH_CHANGED);
+    }
     tide_session_whole (hub, session);
     tide_deliver_settle (hub, session);
 }
@@ -701,6 +821,16 @@ static void remade (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer
     reset_all (hub, op->session);
 }
 
+/*  Topics that the client joined itself. */
+static bool has_own_topics (const tide_session_t *session)
+{
+    const tide_member_t *member;
+    DL_FOREACH2 (session->members, member, own_next)
+        if (!tide_topic_is_system (tide_channel_pattern (member->channel)))
+            return true;
+    return false;
+}
+
 void tide_session_epoch (tide_hub_t *hub, tide_session_t *session)
 {
     tide_deliver_forget_page (hub, session);
@@ -724,7 +854,7 @@ void tide_session_epoch (tide_hub_t *hub, tide_session_t *session)
         return;
     }
     session->state = TIDE_SESSION_REMAKING;
-    session->is_remaking = session->members != NULL;
+    session->is_remaking = has_own_topics (session);
     tide_buffer_t records = {0};
     record_session (hub, session, &records);
     if (session->is_remaking)

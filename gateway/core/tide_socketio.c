@@ -374,6 +374,17 @@ void tide_socketio_event (tide_buffer_t *out, tide_bytes_t nsp, tide_bytes_t nam
     tide_put_u8 (out, ']');
 }
 
+void tide_socketio_ask (tide_buffer_t *out, tide_bytes_t nsp, uint64_t ack, tide_bytes_t name,
+                        const tide_args_t *args)
+{
+    begin_packet (out, args->attachments > 0 ? TIDE_SOCKETIO_BINARY_EVENT : TIDE_SOCKETIO_EVENT,
+                  args->attachments, nsp);
+    tide_buffer_printf (out, "%" PRIu64 "[", ack);
+    tide_json_string (out, name);
+    append_argument (out, tide_socketio_arguments (args));
+    tide_put_u8 (out, ']');
+}
+
 void tide_socketio_ack (tide_buffer_t *out, tide_bytes_t nsp, uint64_t ack, tide_bytes_t json,
                         unsigned attachments)
 {

@@ -81,6 +81,9 @@ void tide_socketio_disconnect (tide_buffer_t *out, tide_bytes_t nsp);
 void tide_socketio_event (tide_buffer_t *out, tide_bytes_t nsp, tide_bytes_t name,
                           const tide_args_t *args, const tide_bytes_t *trailing,
                           unsigned trailing_count);
+/*  "42/nsp,ID["name",args…]": an event that asks the client for an acknowledgement. */
+void tide_socketio_ask (tide_buffer_t *out, tide_bytes_t nsp, uint64_t ack, tide_bytes_t name,
+                        const tide_args_t *args);
 /*  "43/nsp,ID[json]": json is the arguments' JSON text without brackets; "46N-…" with attachments.
  */
 void tide_socketio_ack (tide_buffer_t *out, tide_bytes_t nsp, uint64_t ack, tide_bytes_t json,

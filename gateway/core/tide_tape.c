@@ -31,7 +31,7 @@ typedef struct {
     piece_t record;
     piece_t forms[FORMS];
     uint8_t form_count;
-    bool is_volatile;
+    uint8_t flags;
 } entry_t;
 
 struct tide_tape {
@@ -104,14 +104,14 @@ static piece_t lay (tide_tape_t *self, tide_bytes_t bytes, unsigned form)
     return piece;
 }
 
-uint64_t tide_tape_append (tide_tape_t *self, tide_bytes_t record, uint64_t seq, bool is_volatile,
+uint64_t tide_tape_append (tide_tape_t *self, tide_bytes_t record, uint64_t seq, unsigned flags,
                            uint64_t now_ms)
 {
     if (self->next - self->first == ENTRIES)
         self->first++;
     uint64_t number = self->next;
     entry_t *entry = entry_at (self, number);
-    *entry = (entry_t){.seq = seq, .time_ms = now_ms, .is_volatile = is_volatile};
+    *entry = (entry_t){.seq = seq, .time_ms = now_ms, .flags = (uint8_t) flags};
     if (record.size <= self->size / 4) {
         entry->record = lay (self, record, 0);
         self->next++;
@@ -138,7 +138,7 @@ tide_tape_entry_t tide_tape_entry (const tide_tape_t *self, uint64_t number)
 {
     tide_assert (tide_tape_has (self, number));
     const entry_t *entry = entry_at (self, number);
-    return (tide_tape_entry_t){entry->seq, entry->time_ms, entry->is_volatile,
+    return (tide_tape_entry_t){entry->seq, entry->time_ms, entry->flags,
                                piece_bytes (self, &entry->record)};
 }
 

@@ -19,9 +19,15 @@ typedef struct tide_tape tide_tape_t;
 tide_tape_t *tide_tape_new (size_t size);
 void tide_tape_destroy (tide_tape_t **self_p);
 
+/*  What an entry is. */
+enum {
+    TIDE_TAPE_VOLATILE = 1,
+    TIDE_TAPE_EXCEPT = 2 /* not everybody gets it: the record says who does not */
+};
+
 /*  Lays an encoded event on the tape; returns its number. An event too large for the arena gets a
  *  number too, but is not there: it is read from the broker like one that gave way. */
-uint64_t tide_tape_append (tide_tape_t *self, tide_bytes_t record, uint64_t seq, bool is_volatile,
+uint64_t tide_tape_append (tide_tape_t *self, tide_bytes_t record, uint64_t seq, unsigned flags,
                            uint64_t now_ms);
 
 /*  The oldest number that may still be there; numbers below are gone. */
@@ -33,7 +39,7 @@ bool tide_tape_has (const tide_tape_t *self, uint64_t number);
 typedef struct {
     uint64_t seq;     /* of a volatile event: the sequence behind which it belongs */
     uint64_t time_ms; /* when it was laid on */
-    bool is_volatile;
+    unsigned flags;   /* TIDE_TAPE_… */
     tide_bytes_t record; /* valid until the next append or keep */
 } tide_tape_entry_t;
 

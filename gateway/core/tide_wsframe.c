@@ -95,6 +95,24 @@ void tide_wsframe_finish (tide_buffer_t *out, size_t mark, uint8_t opcode)
     out->size = mark + whole * stride + header_size (last_size) + last_size;
 }
 
+bool tide_wsframe_next (tide_bytes_t *frames, tide_wsframe_t *frame)
+{
+    if (frames->size == 0)
+        return false;
+    tide_reader_t reader = tide_reader (*frames);
+    uint8_t flags = tide_take_u8 (&reader);
+    size_t size = tide_take_u8 (&reader);
+    if (size == SIZE_16)
+        size = tide_take_u16 (&reader);
+    frame->opcode = flags & 0x0f;
+    frame->is_final = (flags & FIN) != 0;
+    frame->payload = tide_take_bytes (&reader, size);
+    tide_assert (!reader.failed && size <= TIDE_WSFRAME_FRAGMENT_MAX);
+    frame->size = frames->size - reader.remaining;
+    *frames = (tide_bytes_t){reader.data, reader.remaining};
+    return true;
+}
+
 void tide_wsframe_close (tide_buffer_t *out, uint16_t code, const char *reason)
 {
     uint8_t payload[TIDE_WSFRAME_CONTROL_MAX];

@@ -34,6 +34,17 @@ void tide_wsframe_append (tide_buffer_t *out, uint8_t opcode, tide_bytes_t paylo
 size_t tide_wsframe_begin (tide_buffer_t *out);
 void tide_wsframe_finish (tide_buffer_t *out, size_t mark, uint8_t opcode);
 
+/*  A frame as it was appended. */
+typedef struct {
+    uint8_t opcode; /* TIDE_WSFRAME_CONTINUATION for all but the first fragment of a message */
+    bool is_final;
+    tide_bytes_t payload;
+    size_t size; /* header included */
+} tide_wsframe_t;
+
+/*  Takes the next frame off frames that tide_wsframe_append made; false at their end. */
+bool tide_wsframe_next (tide_bytes_t *frames, tide_wsframe_t *frame);
+
 /*  Appends a close frame: the code, unless it is 0, and as much of the reason as fits. */
 void tide_wsframe_close (tide_buffer_t *out, uint16_t code, const char *reason);
 

@@ -270,6 +270,9 @@ static void handle (sim_t *sim, sim_lane_t *lane, const tide_hub_action_t *actio
     case TIDE_HUB_RESUME:
         socket->is_paused = false;
         break;
+    case TIDE_HUB_UPGRADED:
+        socket->connection = action->connection;
+        break;
     case TIDE_HUB_RESPOND:
         respond (sim, lane, action);
         break;
@@ -583,7 +586,8 @@ sim_socket_t *sim_socket_open (sim_t *sim, sim_client_t *client, sim_lane_t *lan
     socket->opened_ms = sim->now_ms;
     DL_APPEND (sim->sockets, socket);
     socket->connection = tide_hub_open (
-        lane->hub, sim->now_ms, client->is_json ? TIDE_CLIENT_JSON : TIDE_CLIENT_SOCKETIO, socket);
+        lane->hub, sim->now_ms, client->is_json ? TIDE_CLIENT_JSON : TIDE_CLIENT_SOCKETIO,
+        (tide_bytes_t){0}, socket);
     sim_lane_drain (sim, lane);
     return socket;
 }

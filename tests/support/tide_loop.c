@@ -265,6 +265,9 @@ static void do_hub (tide_loop_t *self, unsigned hub, const tide_hub_action_t *ac
     case TIDE_HUB_RESUME:
         client_of (self, action->connection)->is_paused = action->kind == TIDE_HUB_PAUSE;
         break;
+    case TIDE_HUB_UPGRADED:
+        ((tide_loop_client_t *) action->handle)->connection = action->connection;
+        break;
     case TIDE_HUB_FOLLOW:
         break;
     }
@@ -331,7 +334,7 @@ tide_loop_client_t *tide_loop_open (tide_loop_t *self, unsigned hub, tide_client
     client->loop = self;
     client->hub = hub;
     self->clients[self->client_count++] = client;
-    client->connection = tide_hub_open (self->hubs[hub], self->now_ms, kind, client);
+    client->connection = tide_hub_open (self->hubs[hub], self->now_ms, kind, (tide_bytes_t){0}, client);
     tide_loop_run (self);
     return client;
 }

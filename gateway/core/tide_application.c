@@ -1,0 +1,502 @@
+/*  tide_application.c - what an application behind Socket.IO can do.
+ *  SPDX-License-Identifier: MIT
+ */
+#include "tide_application.h"
+
+#include "tide_hub_internal.h"
+
+#include "tide_http.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/*  A client that is asked while it has still older things to take; and what may wait for it then. */
+#define ASKS_PER_SESSION_MAX 64
+
+static tide_session_t *find_session (tide_hub_t *hub, const char *sid)
+{
+    tide_session_t *session;
+    HASH_FIND (hh, hub->sessions, sid, strlen (sid), session);
+    return session;
+}
+
+/*  -- coming in ------------------------------------------------------------------------------- */
+
+static tide_app_client_t client_of (const tide_session_t *session)
+{
+    return (tide_app_client_t){session->nsp, session->sid, session->recovered};
+}
+
+bool tide_app_asks_admission (tide_hub_t *hub, tide_session_t *session)
+{
+    const tide_application_t *app = hub->config.application;
+    if (!app || !app->connect || session->connection->kind != TIDE_CLIENT_SOCKETIO)
+        return false;
+    session->admission = ++hub->serial;
+    HASH_ADD (admission_hh, hub->admissions, admission, sizeof session->admission, session);
+    tide_app_client_t client = client_of (session);
+    app->connect (app->argument, hub, &client, session->auth, session->admission);
+    return true;
+}
+
+void tide_app_forget_admission (tide_hub_t *hub, tide_session_t *session)
+{
+    if (session->admission == 0)
+        return;
+    HASH_DELETE (admission_hh, hub->admissions, session);
+    session->admission = 0;
+}
+
+static tide_session_t *take_admission (tide_hub_t *hub, uint64_t admission)
+{
+    tide_session_t *session;
+    HASH_FIND (admission_hh, hub->admissions, &admission, sizeof admission, session);
+    if (session)
+        tide_app_forget_admission (hub, session);
+    return session;
+}
+
+void tide_app_admit (tide_hub_t *hub, uint64_t admission)
+{
+    tide_session_t *session = take_admission (hub, admission);
+    if (session)
+        tide_session_admitted (hub, session);
+}
+
+void tide_app_refuse (tide_hub_t *hub, uint64_t admission, const char *message, const char *data)
+{
+    tide_session_t *session = take_admission (hub, admission);
+    if (!session)
+        return;
+    tide_buffer_t packet = {0};
+    tide_socketio_connect_error (&packet, tide_bytes (session->nsp), message, data);
+    tide_hub_send_text (hub, session->connection, tide_buffer_bytes (&packet));
+    tide_buffer_free (&packet);
+    tide_session_end (hub, &session, false);
+}
+
+void tide_app_connected (tide_hub_t *hub, tide_session_t *session)
+{
+    const tide_application_t *app = hub->config.application;
+    if (app && app->connected && session->connection->kind == TIDE_CLIENT_SOCKETIO) {
+        tide_app_client_t client = client_of (session);
+        app->connected (app->argument, hub, &client, session->auth);
+    }
+    json_decref (session->auth);
+    session->auth = NULL;
+}
+
+void tide_app_disconnected (tide_hub_t *hub, const tide_session_t *session, const char *reason)
+{
+    const tide_application_t *app = hub->config.application;
+    if (!app || !app->disconnected || session->connection->kind != TIDE_CLIENT_SOCKETIO)
+        return;
+    tide_app_client_t client = client_of (session);
+    app->disconnected (app->argument, hub, &client, reason);
+}
+
+/*  -- calls ----------------------------------------------------------------------------------- */
+
+bool tide_app_event (tide_hub_t *hub, tide_session_t *session, tide_socketio_packet_t *packet,
+                     tide_reply_t *reply)
+{
+    const tide_application_t *app = hub->config.application;
+    if (!app || !app->event)
+        return false;
+    json_t *first = json_array_get (packet->data, 0);
+    tide_buffer_t name = {0}, payload = {0};
+    if (json_is_string (first))
+        tide_buffer_append (&name, json_string_value (first), json_string_length (first));
+    else
+        tide_json_value (&name, first);
+    json_array_remove (packet->data, 0);
+    const char *why;
+    tide_args_t args;
+    tide_status_t status = tide_json_payload_attached (&payload, packet->data, true,
+                                                       packet->attachment, packet->attachments,
+                                                       hub->config.payload_max, &why);
+    if (status == TIDE_OK)
+        status = tide_args_decode (tide_buffer_bytes (&payload), &args);
+    if (status == TIDE_OK) {
+        uint64_t number = 0;
+        if (reply->kind == TIDE_REPLY_ACK) {
+            tide_call_t *call = tide_alloc (sizeof *call);
+            call->number = number = ++hub->serial;
+            call->reply = tide_reply_take (reply);
+            HASH_ADD (hh, hub->calls, number, sizeof call->number, call);
+            DL_APPEND (session->calls, call);
+            call->session = session;
+        }
+        tide_app_client_t client = client_of (session);
+        app->event (app->argument, hub, &client, tide_buffer_bytes (&name), &args, number);
+    }
+    else
+        tide_reply_fail (hub, reply, status, why);
+    tide_buffer_free (&name);
+    tide_buffer_free (&payload);
+    return true;
+}
+
+static void forget_call (tide_hub_t *hub, tide_call_t *call)
+{
+    HASH_DEL (hub->calls, call);
+    DL_DELETE (call->session->calls, call);
+    tide_reply_free (&call->reply);
+    free (call);
+}
+
+void tide_app_forget_calls (tide_hub_t *hub, tide_session_t *session)
+{
+    while (session->calls)
+        forget_call (hub, session->calls);
+}
+
+static tide_call_t *find_call (tide_hub_t *hub, uint64_t number)
+{
+    tide_call_t *call;
+    HASH_FIND (hh, hub->calls, &number, sizeof number, call);
+    return call;
+}
+
+void tide_app_acknowledge (tide_hub_t *hub, uint64_t number, const tide_args_t *args)
+{
+    tide_call_t *call = find_call (hub, number);
+    if (!call)
+        return;
+    tide_connection_t *connection = call->session->connection;
+    tide_buffer_t packet = {0};
+    tide_socketio_ack (&packet, tide_bytes (call->reply.nsp), call->reply.ack,
+                       tide_socketio_arguments (args), args->attachments);
+    tide_hub_send_text (hub, connection, tide_buffer_bytes (&packet));
+    for (unsigned at = 0; at < args->attachments; at++)
+        tide_hub_send_binary (hub, connection, args->attachment[at]);
+    tide_buffer_free (&packet);
+    forget_call (hub, call);
+}
+
+void tide_app_fail (tide_hub_t *hub, uint64_t number, tide_status_t status, const char *message)
+{
+    tide_call_t *call = find_call (hub, number);
+    if (!call)
+        return;
+    tide_reply_fail (hub, &call->reply, status, message);
+    forget_call (hub, call);
+}
+
+/*  -- topics ---------------------------------------------------------------------------------- */
+
+/*  The namespace's name without its leading slash, so far as a topic can have it. */
+static tide_bytes_t inner_name (tide_bytes_t nsp)
+{
+    return nsp.size > 0 && nsp.data[0] == '/' ? (tide_bytes_t){nsp.data + 1, nsp.size - 1} : nsp;
+}
+
+void tide_namespace_topic (tide_buffer_t *out, tide_bytes_t nsp)
+{
+    tide_bytes_t name = inner_name (nsp);
+    tide_buffer_append_text (out, "$nsp");
+    if (name.size == 0)
+        return;
+    tide_put_u8 (out, '/');
+    tide_buffer_append_bytes (out, name);
+}
+
+/*  What a level of a topic cannot hold, and the percent sign itself. */
+static bool is_plain (uint8_t byte, bool is_first)
+{
+    bool is_marked = is_first && (byte == '$' || byte == '@');
+    return byte >= ' ' && byte != 0x7f && byte != '/' && byte != '#' && byte != '%' && !is_marked;
+}
+
+void tide_app_topic (tide_hub_t *hub, tide_buffer_t *out, tide_bytes_t nsp, tide_bytes_t room)
+{
+    if (room.size == 0) {
+        tide_namespace_topic (out, nsp);
+        return;
+    }
+    tide_session_t *session;
+    HASH_FIND (hh, hub->sessions, room.data, room.size, session);
+    if (session) {
+        tide_put_u8 (out, '@');
+        tide_buffer_append_bytes (out, room);
+        return;
+    }
+    tide_bytes_t name = inner_name (nsp);
+    tide_buffer_append_bytes (out, name);
+    if (name.size > 0)
+        tide_put_u8 (out, '/');
+    for (size_t at = 0; at < room.size; at++) {
+        if (is_plain (room.data[at], at == 0 && name.size == 0))
+            tide_put_u8 (out, room.data[at]);
+        else
+            tide_percent_encode (out, (tide_bytes_t){room.data + at, 1});
+    }
+}
+
+/*  -- emitting -------------------------------------------------------------------------------- */
+
+static void append_event (tide_hub_t *hub, const tide_app_emit_t *emit, tide_buffer_t *records)
+{
+    tide_buffer_t payload = {0};
+    tide_args_encode (&payload, &emit->args);
+    char id[64] = "";
+    if (!emit->is_volatile)
+        tide_link_make_id (hub->link, id);
+    tide_event_append (records, &(tide_event_t){.flags = emit->is_volatile ? TIDE_EVENT_VOLATILE : 0,
+                                                .topic = emit->topic,
+                                                .name = emit->name,
+                                                .id = tide_bytes (id),
+                                                .except = emit->except,
+                                                .payload = tide_buffer_bytes (&payload)});
+    tide_buffer_free (&payload);
+}
+
+static void tell (tide_hub_t *hub, tide_app_done_fn *done, void *argument, tide_status_t status)
+{
+    if (done)
+        done (argument, hub, status);
+}
+
+static void emitted (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
+{
+    tide_status_t status = !answer                                ? TIDE_TIMEOUT
+                           : answer->kind == TIDE_MESSAGE_ACK     ? TIDE_OK
+                           : answer->kind == TIDE_MESSAGE_FAIL    ? (tide_status_t) answer->fail.code
+                                                                  : TIDE_BAD_REQUEST;
+    tell (hub, op->reply.done, op->reply.argument, status);
+}
+
+void tide_app_emit (tide_hub_t *hub, const tide_app_emit_t *emit, tide_app_done_fn *done,
+                    void *argument)
+{
+    if (!tide_topic_valid (emit->topic) || !tide_name_valid (emit->name) || emit->name.size == 0
+        || emit->name.size > TIDE_NAME_SIZE_MAX) {
+        tell (hub, done, argument, TIDE_BAD_TOPIC);
+        return;
+    }
+    tide_buffer_t records = {0};
+    append_event (hub, emit, &records);
+    tide_message_t message = {.kind = TIDE_MESSAGE_PUBLISH};
+    message.publish.events = tide_list (&records, 1);
+    tide_op_t *op = tide_op_send (hub, &message, emitted, NULL);
+    tide_buffer_free (&records);
+    if (op) {
+        op->survives = true;
+        op->reply.done = done;
+        op->reply.argument = argument;
+    }
+    else
+        tell (hub, done, argument, TIDE_TOO_MANY);
+}
+
+/*  -- asking ---------------------------------------------------------------------------------- */
+
+static tide_asked_t *add_asked (tide_ask_t *ask, const char *sid)
+{
+    ask->asked = tide_realloc (ask->asked, (ask->count + 1) * sizeof *ask->asked);
+    tide_asked_t *asked = &ask->asked[ask->count++];
+    *asked = (tide_asked_t){0};
+    snprintf (asked->sid, sizeof asked->sid, "%s", sid);
+    ask->missing++;
+    return asked;
+}
+
+static tide_asked_t *find_asked (tide_ask_t *ask, const char *sid)
+{
+    for (size_t at = 0; at < ask->count; at++)
+        if (strcmp (ask->asked[at].sid, sid) == 0)
+            return &ask->asked[at];
+    return NULL;
+}
+
+static tide_ask_t *find_ask (tide_hub_t *hub, uint64_t number)
+{
+    tide_ask_t *ask;
+    HASH_FIND (hh, hub->asks, &number, sizeof number, ask);
+    return ask;
+}
+
+void tide_ask_free (tide_hub_t *hub, tide_ask_t *ask)
+{
+    HASH_DEL (hub->asks, ask);
+    for (size_t at = 0; at < ask->count; at++)
+        tide_buffer_free (&ask->asked[at].payload);
+    free (ask->asked);
+    tide_buffer_free (&ask->record);
+    free (ask);
+}
+
+/*  Everybody has answered, or the time is up. */
+static void conclude (tide_hub_t *hub, tide_ask_t *ask)
+{
+    tide_app_answer_t *answers = tide_alloc ((ask->count + 1) * sizeof *answers);
+    for (size_t at = 0; at < ask->count; at++) {
+        tide_asked_t *asked = &ask->asked[at];
+        answers[at].sid = asked->sid;
+        answers[at].answered =
+            asked->has_answered
+            && tide_args_decode (tide_buffer_bytes (&asked->payload), &answers[at].args) == TIDE_OK;
+    }
+    ask->done (ask->argument, hub, answers, ask->count);
+    free (answers);
+    tide_ask_free (hub, ask);
+}
+
+/*  The question goes out when all that was before it has. */
+bool tide_ask_deliver (tide_hub_t *hub, tide_session_t *session, tide_buffer_t *out)
+{
+    if (session->ask_count == 0 || !session->is_live || session->pending_count > 0)
+        return false;
+    for (unsigned at = 0; at < session->ask_count; at++) {
+        tide_ask_t *ask = find_ask (hub, session->asks[at]);
+        tide_event_t event;
+        tide_args_t args;
+        if (!ask || !tide_event_decode (tide_buffer_bytes (&ask->record), &event)
+            || tide_args_decode (event.payload, &args) != TIDE_OK)
+            continue;
+        tide_buffer_t packet = {0};
+        tide_socketio_ask (&packet, tide_bytes (session->nsp), ask->number, event.name, &args);
+        tide_wsframe_append (out, TIDE_WSFRAME_TEXT, tide_buffer_bytes (&packet));
+        for (unsigned part = 0; part < args.attachments; part++)
+            tide_wsframe_append (out, TIDE_WSFRAME_BINARY, args.attachment[part]);
+        tide_buffer_free (&packet);
+    }
+    session->ask_count = 0;
+    return true;
+}
+
+static void ask_session (tide_hub_t *hub, tide_ask_t *ask, tide_session_t *session)
+{
+    if (session->state < TIDE_SESSION_OPEN || session->connection->kind != TIDE_CLIENT_SOCKETIO
+        || find_asked (ask, session->sid))
+        return;
+    add_asked (ask, session->sid);
+    if (session->ask_count == ASKS_PER_SESSION_MAX)
+        return; /* it takes nothing: it will be missing */
+    session->asks =
+        tide_realloc (session->asks, (session->ask_count + 1) * sizeof *session->asks);
+    session->asks[session->ask_count++] = ask->number;
+    tide_hub_ask_writable (hub, session->connection);
+}
+
+void tide_app_ask (tide_hub_t *hub, const tide_app_emit_t *emit, uint32_t timeout_ms,
+                   tide_app_answers_fn *done, void *argument)
+{
+    tide_ask_t *ask = tide_alloc (sizeof *ask);
+    ask->number = ++hub->ask_number;
+    ask->due_ms = hub->now_ms + timeout_ms;
+    ask->done = done;
+    ask->argument = argument;
+    tide_app_emit_t volatile_emit = *emit;
+    volatile_emit.is_volatile = true;
+    tide_buffer_t records = {0};
+    append_event (hub, &volatile_emit, &records);
+    tide_list_t list = tide_list (&records, 1);
+    tide_bytes_t record;
+    tide_list_next (&list, &record);
+    tide_buffer_append_bytes (&ask->record, record);
+    tide_buffer_free (&records);
+    HASH_ADD (hh, hub->asks, number, sizeof ask->number, ask);
+    tide_event_t event;
+    tide_event_decode (tide_buffer_bytes (&ask->record), &event);
+    tide_channel_t *channel = tide_channel_find (hub, emit->topic);
+    tide_member_t *member;
+    if (channel)
+        DL_FOREACH2 (channel->members, member, next_member)
+            if (!tide_session_is_excluded (member->session, &event))
+                ask_session (hub, ask, member->session);
+    if (ask->missing == 0)
+        ask->due_ms = hub->now_ms;
+}
+
+bool tide_app_answer (tide_hub_t *hub, tide_session_t *session,
+                      const tide_socketio_packet_t *packet)
+{
+    tide_ask_t *ask = find_ask (hub, packet->ack);
+    tide_asked_t *asked = ask ? find_asked (ask, session->sid) : NULL;
+    const char *why;
+    if (!asked || asked->has_answered)
+        return false;
+    if (tide_json_payload_attached (&asked->payload, packet->data, true, packet->attachment,
+                                    packet->attachments, hub->config.payload_max, &why)
+        != TIDE_OK)
+        return false;
+    asked->has_answered = true;
+    if (--ask->missing == 0)
+        ask->due_ms = hub->now_ms;
+    return true;
+}
+
+/*  Not from within a packet, or the call that asked: whoever is told may do anything. */
+void tide_ask_tick (tide_hub_t *hub)
+{
+    tide_ask_t *ask, *next;
+    HASH_ITER (hh, hub->asks, ask, next)
+        if (ask->due_ms <= hub->now_ms)
+            conclude (hub, ask);
+}
+
+uint64_t tide_ask_deadline_ms (const tide_hub_t *hub)
+{
+    uint64_t deadline = UINT64_MAX;
+    const tide_ask_t *ask;
+    for (ask = hub->asks; ask; ask = ask->hh.next)
+        if (ask->due_ms < deadline)
+            deadline = ask->due_ms;
+    return deadline;
+}
+
+/*  -- what is done to clients ----------------------------------------------------------------- */
+
+void tide_app_join (tide_hub_t *hub, const char *sid, tide_bytes_t topic, tide_app_done_fn *done,
+                    void *argument)
+{
+    tide_session_t *session = find_session (hub, sid);
+    tide_reply_t reply = {.kind = TIDE_REPLY_DONE, .done = done, .argument = argument};
+    if (session)
+        tide_join_begin (hub, session, topic, (tide_since_t){.kind = TIDE_SINCE_LIVE}, false,
+                         &reply);
+    else
+        tide_reply_fail (hub, &reply, TIDE_NOT_FOUND, NULL);
+}
+
+void tide_app_leave (tide_hub_t *hub, const char *sid, tide_bytes_t topic, tide_app_done_fn *done,
+                     void *argument)
+{
+    tide_session_t *session = find_session (hub, sid);
+    tide_reply_t reply = {.kind = TIDE_REPLY_DONE, .done = done, .argument = argument};
+    if (session)
+        tide_leave (hub, session, topic, &reply);
+    else
+        tide_reply_fail (hub, &reply, TIDE_NOT_FOUND, NULL);
+}
+
+void tide_app_disconnect (tide_hub_t *hub, const char *sid, bool closes)
+{
+    tide_session_t *session = find_session (hub, sid);
+    if (!session)
+        return;
+    tide_connection_t *connection = session->connection;
+    tide_buffer_t packet = {0};
+    tide_socketio_disconnect (&packet, tide_bytes (session->nsp));
+    tide_hub_send_text (hub, connection, tide_buffer_bytes (&packet));
+    tide_buffer_free (&packet);
+    session->is_kicked = hub->has_kicked = true;
+    if (closes)
+        tide_hub_close (hub, connection, 0);
+}
+
+void tide_app_send (tide_hub_t *hub, tide_connection_t *connection, tide_bytes_t message,
+                    bool is_text)
+{
+    if (!is_text) {
+        tide_hub_send_binary (hub, connection, message);
+        return;
+    }
+    tide_buffer_t packet = {0};
+    tide_buffer_append (&packet, "4", 1);
+    tide_buffer_append_bytes (&packet, message);
+    tide_hub_send_text (hub, connection, tide_buffer_bytes (&packet));
+    tide_buffer_free (&packet);
+}
