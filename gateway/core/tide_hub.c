@@ -586,8 +586,6 @@ static bool handle_link (tide_hub_t *self, const tide_link_action_t *from,
     case TIDE_LINK_AWAY:
         self->is_welcome = false;
         return false;
-    case TIDE_LINK_RELAYED:
-        return false;
     case TIDE_LINK_ANSWER:
         HASH_FIND (hh, self->ops, &from->token, sizeof from->token, op);
         if (op)
