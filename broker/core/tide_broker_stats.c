@@ -36,7 +36,7 @@ static void add_counters (stats_t *stats, const tide_counters_t *counters)
 
 static void add_classes (stats_t *stats, const tide_core_t *core)
 {
-    static const char *const labels[TIDE_CLASSES] = {"clients", "system"};
+    static const char *const labels[TIDE_CLASSES] = {"clients", "system", "rooms"};
     for (unsigned at = 0; at < TIDE_CLASSES; at++) {
         const tide_index_class_t *class = tide_index_class (core->index, at);
         const struct {

@@ -41,7 +41,7 @@ struct tide_index {
 uint64_t tide_index_events_max (const tide_index_config_t *config, unsigned class)
 {
     uint64_t clients = config->retain_events > 0 ? config->retain_events : 1;
-    if (class == TIDE_CLIENTS)
+    if (class != TIDE_SYSTEM)
         return clients;
     return clients / 8 > 1024 ? clients / 8 : 1024;
 }
@@ -51,7 +51,7 @@ static uint64_t bytes_max (const tide_index_config_t *config, unsigned class)
     enum { SYSTEM_BYTES_MIN = 1 << 20 };
     if (config->retain_bytes == 0)
         return UINT64_MAX;
-    if (class == TIDE_CLIENTS)
+    if (class != TIDE_SYSTEM)
         return config->retain_bytes;
     uint64_t bytes = config->retain_bytes / 8;
     return bytes > SYSTEM_BYTES_MIN ? bytes : SYSTEM_BYTES_MIN;
@@ -546,19 +546,26 @@ uint32_t tide_index_lose (tide_index_t *self, uint64_t seq)
 
 /*  -- loading --------------------------------------------------------------------------------- */
 
+/*  What stands for the topics of a class that are not known any more; NULL if the name does not. */
+static tide_index_class_t *common_class (tide_index_t *self, tide_bytes_t name)
+{
+    static const char *const names[TIDE_CLASSES] = {[TIDE_CLIENTS] = TIDE_INDEX_LOST_CLIENTS,
+                                                    [TIDE_SYSTEM] = TIDE_INDEX_LOST_SYSTEM,
+                                                    [TIDE_ROOMS] = TIDE_INDEX_LOST_ROOMS};
+    for (unsigned class = 0; class < TIDE_CLASSES; class ++)
+        if (tide_bytes_is (name, names[class]))
+            return &self->classes[class].told;
+    return NULL;
+}
+
 void tide_index_load_lost (tide_index_t *self, tide_bytes_t name, uint64_t seq)
 {
-    tide_index_class_t *clients = &self->classes[TIDE_CLIENTS].told;
-    tide_index_class_t *system = &self->classes[TIDE_SYSTEM].told;
+    tide_index_class_t *common = common_class (self, name);
     if (tide_bytes_is (name, TIDE_INDEX_LOST_ALL))
         raise_to (&self->lost_all, seq);
-    else if (tide_bytes_is (name, TIDE_INDEX_LOST_CLIENTS)) {
-        raise_to (&clients->folded, seq);
-        raise_to (&clients->lost_max, seq);
-    }
-    else if (tide_bytes_is (name, TIDE_INDEX_LOST_SYSTEM)) {
-        raise_to (&system->folded, seq);
-        raise_to (&system->lost_max, seq);
+    else if (common) {
+        raise_to (&common->folded, seq);
+        raise_to (&common->lost_max, seq);
     }
     else if (tide_topic_valid (name)) {
         uint32_t handle = tide_index_hold_topic (self, name);
@@ -690,6 +697,5 @@ void tide_index_said (tide_index_t *self, size_t dirty_count, size_t erased_size
 
 uint64_t tide_index_common (const tide_index_t *self, unsigned at)
 {
-    const unsigned class = at == 1 ? TIDE_CLIENTS : TIDE_SYSTEM;
-    return at == 0 ? self->lost_all : self->classes[class].told.folded;
+    return at == 0 ? self->lost_all : self->classes[at - 1].told.folded;
 }

@@ -73,6 +73,7 @@ void tide_index_settle (tide_index_t *self, uint64_t last);
 #define TIDE_INDEX_LOST_ALL "#"
 #define TIDE_INDEX_LOST_CLIENTS ""
 #define TIDE_INDEX_LOST_SYSTEM "$#"
+#define TIDE_INDEX_LOST_ROOMS "@#"
 
 /*  -- events ---------------------------------------------------------------------------------- */
 
@@ -149,7 +150,7 @@ const uint32_t *tide_index_dirty (const tide_index_t *self, size_t *count);
 tide_bytes_t tide_index_erased (const tide_index_t *self);
 void tide_index_said (tide_index_t *self, size_t dirty_count, size_t erased_size);
 /*  The three values that are no topic's, in the order of their names above. */
-enum { TIDE_INDEX_COMMON = 3 };
+enum { TIDE_INDEX_COMMON = 4 };
 uint64_t tide_index_common (const tide_index_t *self, unsigned at);
 
 #endif

@@ -32,11 +32,13 @@ uint64_t tide_retention_segment_bytes (const tide_broker_config_t *config)
 uint32_t tide_retention_segments (const tide_broker_config_t *config, uint32_t segment_events)
 {
     tide_index_config_t index = {.retain_events = config->retain_events};
-    uint64_t clients = tide_index_events_max (&index, TIDE_CLIENTS);
-    uint64_t system = tide_index_events_max (&index, TIDE_SYSTEM);
-    /*  Each by itself, so that no sum overflows. */
-    uint64_t segments = clients / segment_events + system / segment_events;
-    uint64_t rest = clients % segment_events + system % segment_events;
+    uint64_t segments = 0, rest = 0;
+    for (unsigned class = 0; class < TIDE_CLASSES; class ++) {
+        /*  Each by itself, so that no sum overflows. */
+        uint64_t events = tide_index_events_max (&index, class);
+        segments += events / segment_events;
+        rest += events % segment_events;
+    }
     segments += (rest + segment_events - 1) / segment_events + SEGMENTS_BESIDE;
     /*  Those that are closed because of their bytes. */
     segments += config->retain_bytes > 0 ? SEGMENT_SHARE + 1 : 0;
@@ -90,7 +92,8 @@ static void say_erased (tide_retention_t *self, tide_core_t *core, tide_log_batc
 static void say_common (tide_retention_t *self, tide_core_t *core, tide_log_batch_t *batch)
 {
     static const char *const names[TIDE_INDEX_COMMON] = {
-        TIDE_INDEX_LOST_ALL, TIDE_INDEX_LOST_CLIENTS, TIDE_INDEX_LOST_SYSTEM};
+        TIDE_INDEX_LOST_ALL, TIDE_INDEX_LOST_CLIENTS, TIDE_INDEX_LOST_SYSTEM,
+        TIDE_INDEX_LOST_ROOMS};
     for (unsigned at = 0; at < TIDE_INDEX_COMMON; at++) {
         self->common[at] = tide_index_common (core->index, at);
         if (self->common[at] != self->common_said[at])

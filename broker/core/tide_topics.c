@@ -74,7 +74,13 @@ uint32_t tide_topics_limit (const tide_topics_t *self)
 
 unsigned tide_topics_class (tide_bytes_t name)
 {
-    return tide_topic_is_system (name) ? TIDE_SYSTEM : TIDE_CLIENTS;
+    static const char rooms[] = "$nsp";
+    size_t size = sizeof rooms - 1;
+    if (!tide_topic_is_system (name))
+        return TIDE_CLIENTS;
+    bool is_namespace = name.size >= size && memcmp (name.data, rooms, size) == 0
+                        && (name.size == size || name.data[size] == '/');
+    return name.data[0] == '@' || is_namespace ? TIDE_ROOMS : TIDE_SYSTEM;
 }
 
 uint32_t tide_topics_find (const tide_topics_t *self, tide_bytes_t name)

@@ -1,7 +1,6 @@
 /*  tide_topics.h - the topics that the index knows: by name, in order, each with its sequences.
  *
- *  Found by a hash, and kept in the order of their bytes (a skip list for clients' topics and one
- *  for the system's) for subtrees and pages of topics. A topic is a handle: a place in an array,
+ *  Found by a hash, and kept in the order of their bytes (a skip list for each class) for subtrees and pages of topics. A topic is a handle: a place in an array,
  *  from 1; the entry's address is valid until the next topic is made.
  *  SPDX-License-Identifier: MIT
  */
@@ -10,8 +9,10 @@
 
 #include "tide_wire.h"
 
-/*  The two classes of topics: clients', and the system's (`$…` and `@…`). */
-enum { TIDE_CLIENTS, TIDE_SYSTEM, TIDE_CLASSES };
+/*  The classes of topics, each with a budget of its own: clients'; the system's (`$…`); and what
+ *  applications say to all of a namespace or to one session (`$nsp…`, `@…`), which a million ended
+ *  sessions' records must not push out. */
+enum { TIDE_CLIENTS, TIDE_SYSTEM, TIDE_ROOMS, TIDE_CLASSES };
 
 typedef struct {
     uint8_t *name;

@@ -108,7 +108,7 @@ static void the_system_does_not_push_clients_out (void **state)
     for (unsigned at = 0; at < 50; at++)
         add (&bench, "room", "", false);
     for (unsigned at = 0; at < 5000; at++)
-        add (&bench, at % 2 ? "$session/x" : "@sid", "", false);
+        add (&bench, at % 2 ? "$session/x" : "$lane/y", "", false);
     assert_int_equal (count_of (&bench, "room"), 50);
     assert_int_equal (tide_index_class (bench.index, TIDE_SYSTEM)->events, 1024);
     assert_int_equal (lost (&bench, "#", 0), 0);
@@ -117,6 +117,27 @@ static void the_system_does_not_push_clients_out (void **state)
         add (&bench, "room", "", false);
     assert_int_equal (tide_index_class (bench.index, TIDE_SYSTEM)->events, 1024);
     assert_int_equal (count_of (&bench, "room"), 100);
+    tide_index_destroy (&bench.index);
+}
+
+static void the_system_does_not_push_out_what_is_said_in_rooms (void **state)
+{
+    (void) state;
+    bench_t bench = bench_new (100, 0, 0);
+    add (&bench, "@sid", "", false);
+    add (&bench, "$nsp", "", false);
+    add (&bench, "$nsp/chat", "", false);
+    for (unsigned at = 0; at < 5000; at++)
+        add (&bench, "$session/x", "", false);
+    add (&bench, "$nspx", "", false);
+    assert_int_equal (tide_index_class (bench.index, TIDE_ROOMS)->events, 3);
+    assert_int_equal (lost (&bench, "@sid", 0), 0);
+    assert_int_equal (lost (&bench, "$nsp/#", 0), 0);
+    /*  Nor does anything seem to be lost of a topic that never was. */
+    assert_int_equal (lost (&bench, "@quiet", 0), 0);
+    for (unsigned at = 0; at < 200; at++)
+        add (&bench, "$nsp", "", false);
+    assert_int_equal (tide_index_class (bench.index, TIDE_ROOMS)->events, 100);
     tide_index_destroy (&bench.index);
 }
 
@@ -341,6 +362,7 @@ int main (void)
         cmocka_unit_test (and_by_bytes),
         cmocka_unit_test (and_by_age_but_the_last_one_stays),
         cmocka_unit_test (the_system_does_not_push_clients_out),
+        cmocka_unit_test (the_system_does_not_push_out_what_is_said_in_rooms),
         cmocka_unit_test (the_latest_event_of_a_key_stands),
         cmocka_unit_test (what_outlives_a_segment_is_set_aside_until_it_is_not_needed),
         cmocka_unit_test (what_died_while_its_segment_was_being_emptied_is_forgotten),

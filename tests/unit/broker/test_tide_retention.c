@@ -30,8 +30,8 @@ static void segments_hold_the_history_and_some_more (void **state)
     tide_broker_config_t config = {.retain_events = 1000000};
     unsigned segments = tide_broker_segments (&config);
     /*  One less is in use at most; one is being filled, one is half outlived. */
-    assert_true ((uint64_t) (segments - 3) * TIDE_LOG_SEGMENT_EVENTS >= 1125000);
-    assert_true (segments <= 1125000 / TIDE_LOG_SEGMENT_EVENTS + 5);
+    assert_true ((uint64_t) (segments - 3) * TIDE_LOG_SEGMENT_EVENTS >= 2125000);
+    assert_true (segments <= 2125000 / TIDE_LOG_SEGMENT_EVENTS + 5);
     config.retain_events = 0;
     assert_int_equal (tide_broker_segments (&config), 4);
     config.retain_events = UINT64_MAX;
