@@ -262,7 +262,10 @@ static bool act (tide_lane_t *self)
             ask_writable (self, action.handle);
             break;
         case TIDE_HUB_CLOSE:
-            tide_socket_close (action.handle, action.close_code);
+            if (((tide_lane_client_t *) action.handle)->web)
+                tide_web_end_stream (action.handle);
+            else
+                tide_socket_close (action.handle, action.close_code);
             break;
         case TIDE_HUB_PAUSE:
         case TIDE_HUB_RESUME:
@@ -306,7 +309,10 @@ static void flush (tide_lane_t *self)
     while (self->writables) {
         tide_lane_client_t *client = self->writables;
         tide_socket_forget_writable (client);
-        lws_callback_on_writable (client->wsi);
+        if (client->web)
+            tide_web_writable (client);
+        else
+            lws_callback_on_writable (client->wsi);
     }
 }
 
@@ -335,7 +341,7 @@ static bool is_over (const tide_lane_t *self)
     DL_FOREACH2 (self->watched, client, watched_next)
         if (client->web && tide_web_is_busy (client))
             return false;
-    return self->counters.websockets == 0;
+    return self->counters.websockets == 0 && self->counters.streams == 0;
 }
 
 /*  Runs after everything that a round of the loop brought, and before it sleeps. */
@@ -423,6 +429,7 @@ static void add_stats (tide_lane_t *self)
         LANE ("index", index),
         LANE ("connections", connections),
         LANE ("websockets", websockets),
+        LANE ("streams", streams),
         LANE ("accepted_total", accepted),
         LANE ("accept_errors_total", accept_errors),
         REFUSED (origin),
@@ -437,6 +444,7 @@ static void add_stats (tide_lane_t *self)
         REQUESTS (health),
         REQUESTS (metrics),
         REQUESTS (polling),
+        REQUESTS (events),
         LANE ("requests_abandoned_total", requests_abandoned),
         ANSWERS (2xx),
         ANSWERS (3xx),

@@ -56,11 +56,12 @@ struct tide_lane_client {
 
 typedef struct {
     uint64_t index;                   /* which lane this is: each has counters of its own */
-    uint64_t connections, websockets; /* at present */
+    uint64_t connections, websockets, streams; /* at present */
     uint64_t accepted, accept_errors;
     uint64_t refused_origin, refused_handshake, refused_path, refused_method, refused_length,
         refused_size, refused_stopping;
     uint64_t requests_file, requests_api, requests_health, requests_metrics, requests_polling,
+        requests_events,
         requests_abandoned;
     uint64_t answers_2xx, answers_3xx, answers_4xx, answers_5xx;
     uint64_t messages, message_bytes, messages_too_large, messages_not_utf8;
@@ -145,6 +146,9 @@ void tide_web_close (tide_lane_client_t *client);
 void tide_web_respond (tide_lane_t *lane, const tide_hub_action_t *action);
 /*  The client's time is over, or is to be looked after. */
 void tide_web_sweep (tide_lane_client_t *client, bool is_due);
+/*  A stream may be written to; the hub wants it ended. */
+void tide_web_writable (tide_lane_client_t *client);
+void tide_web_end_stream (tide_lane_client_t *client);
 /*  True while a request is being answered. */
 bool tide_web_is_busy (const tide_lane_client_t *client);
 

@@ -41,10 +41,19 @@ typedef enum {
     WEB_BODY,      /* its body is coming */
     WEB_HELD,      /* the hub has it */
     WEB_ANSWERING, /* the client takes the answer */
+    WEB_STREAMING, /* … which has no end: Server-Sent Events */
     WEB_DISCARDING /* answered; what still comes is thrown away before the end */
 } web_state_t;
 
-typedef enum { KIND_FILE, KIND_API, KIND_HEALTH, KIND_METRICS, KIND_SOCKETIO, KIND_WS } web_kind_t;
+typedef enum {
+    KIND_FILE,
+    KIND_API,
+    KIND_HEALTH,
+    KIND_METRICS,
+    KIND_SOCKETIO,
+    KIND_WS,
+    KIND_EVENTS
+} web_kind_t;
 
 /*  A connection as long as it speaks HTTP. */
 struct tide_web {
@@ -60,6 +69,7 @@ struct tide_web {
     UT_hash_handle hh;
     bool is_read, is_head_only;
     bool is_http10, is_kept;
+    bool has_more; /* WEB_STREAMING: there is more to be said than is on its way */
     bool has_rest; /* a body may still come that nobody waits for */
     bool is_origin_allowed;
     tide_buffer_t method, path, query, origin, body;
@@ -115,6 +125,11 @@ static void web_destroy (tide_lane_client_t *client)
         lane->counters.requests_abandoned++;
         tide_hub_abandon (lane->hub, web->ticket);
     }
+    if (client->connection) {
+        lane->counters.streams--;
+        tide_hub_closed (lane->hub, tide_lane_now (lane), &client->connection);
+        client->connection = NULL;
+    }
     ev_io_stop (lane->loop, &web->readable);
     ev_io_stop (lane->loop, &web->writable);
     tide_lane_client_unwatch (client);
@@ -143,12 +158,15 @@ void tide_web_sweep (tide_lane_client_t *client, bool is_due)
 {
     /*  While nothing is read from it, nothing would tell. */
     if (is_due
-        || (tide_web_is_busy (client) && !ev_is_active (&client->web->readable)
+        || ((tide_web_is_busy (client) || client->web->state == WEB_STREAMING)
+            && !ev_is_active (&client->web->readable)
             && tide_lane_client_has_left (client->web->readable.fd)))
         tide_web_close (client);
 }
 
 /*  -- the answer on its way ------------------------------------------------------------------- */
+
+static outcome_t stream_on (tide_lane_client_t *client);
 
 /*  All is out. */
 static outcome_t finish (tide_lane_client_t *client)
@@ -157,6 +175,8 @@ static outcome_t finish (tide_lane_client_t *client)
     struct ev_loop *loop = client->lane->loop;
     client->lane->counters.answer_bytes += web->sent;
     ev_io_stop (loop, &web->writable);
+    if (web->state == WEB_STREAMING)
+        return stream_on (client);
     if (web->is_kept) {
         request_reset (web);
         web->state = WEB_HEAD;
@@ -173,6 +193,18 @@ static outcome_t finish (tide_lane_client_t *client)
     ev_io_start (loop, &web->readable);
     tide_lane_client_watch (client, DISCARD_MS);
     return GO_ON;
+}
+
+/*  What the hub has lent us is ours from here on. */
+static void keep_rest (tide_web_t *web)
+{
+    size_t content_at = web->sent > web->head.size ? web->sent - web->head.size : 0;
+    if (web->content.size == 0 || web->content.data == web->own_content.data)
+        return;
+    tide_buffer_append (&web->own_content, web->content.data + content_at,
+                        web->content.size - content_at);
+    web->content = tide_buffer_bytes (&web->own_content);
+    web->sent -= content_at;
 }
 
 /*  Sends what the client takes. */
@@ -196,11 +228,49 @@ static outcome_t pump (tide_lane_client_t *client)
             continue;
         if (errno != EAGAIN && errno != EWOULDBLOCK)
             return CLOSE;
-        tide_lane_client_watch (client, ANSWER_MS);
+        /*  A stream may stand still as long as its client does: its lag is only a position. */
+        if (web->state == WEB_STREAMING)
+            keep_rest (web);
+        tide_lane_client_watch (client, web->state == WEB_STREAMING ? 0 : ANSWER_MS);
         ev_io_start (client->lane->loop, &web->writable);
         return GO_ON;
     }
     return finish (client);
+}
+
+/*  What was said is out: says the rest, or waits for more. */
+static outcome_t stream_on (tide_lane_client_t *client)
+{
+    tide_web_t *web = client->web;
+    tide_lane_t *lane = client->lane;
+    web->head.size = web->own_content.size = web->sent = 0;
+    web->content = (tide_bytes_t){0};
+    if (web->has_more) {
+        web->has_more = false;
+        web->content = tide_hub_write (lane->hub, tide_lane_now (lane), client->connection);
+        if (web->content.size > 0)
+            return pump (client);
+    }
+    return client->is_closing ? CLOSE : GO_ON;
+}
+
+static bool is_sending (const tide_web_t *web)
+{
+    return web->sent < web->head.size + web->content.size;
+}
+
+void tide_web_writable (tide_lane_client_t *client)
+{
+    client->web->has_more = true;
+    if (!is_sending (client->web) && stream_on (client) == CLOSE)
+        tide_web_close (client);
+}
+
+void tide_web_end_stream (tide_lane_client_t *client)
+{
+    client->is_closing = true;
+    tide_lane_client_watch (client, TIDE_CLOSE_MS);
+    tide_web_writable (client);
 }
 
 static const char *reason_of (unsigned http_status)
@@ -248,6 +318,23 @@ static void count_answer (tide_lane_counters_t *counters, unsigned http_status)
         counters->answers_2xx++;
 }
 
+/*  What every answer's head ends with. */
+static void end_head (tide_web_t *web)
+{
+    tide_buffer_t *head = &web->head;
+    if (web->origin.size > 0) {
+        if (web->is_origin_allowed)
+            tide_buffer_printf (head, "Access-Control-Allow-Origin: %.*s\r\n",
+                                TIDE_PRINT (web->origin));
+        tide_buffer_append_text (head, "Vary: Origin\r\n");
+    }
+    if (!web->is_kept)
+        tide_buffer_append_text (head, "Connection: close\r\n");
+    else if (web->is_http10)
+        tide_buffer_append_text (head, "Connection: keep-alive\r\n");
+    tide_buffer_append_text (head, "\r\n");
+}
+
 /*  Begins the answer, whose content is in place; `extra` is whole header lines. */
 static outcome_t answer (tide_lane_client_t *client, unsigned http_status, const char *type,
                          const char *extra)
@@ -262,17 +349,7 @@ static outcome_t answer (tide_lane_client_t *client, unsigned http_status, const
         tide_buffer_printf (head, "Content-Length: %zu\r\n", web->content.size);
     if (type)
         tide_buffer_printf (head, "Content-Type: %s\r\nX-Content-Type-Options: nosniff\r\n", type);
-    if (web->origin.size > 0) {
-        if (web->is_origin_allowed)
-            tide_buffer_printf (head, "Access-Control-Allow-Origin: %.*s\r\n",
-                                TIDE_PRINT (web->origin));
-        tide_buffer_append_text (head, "Vary: Origin\r\n");
-    }
-    if (!web->is_kept)
-        tide_buffer_append_text (head, "Connection: close\r\n");
-    else if (web->is_http10)
-        tide_buffer_append_text (head, "Connection: keep-alive\r\n");
-    tide_buffer_append_text (head, "\r\n");
+    end_head (web);
     if (web->is_head_only)
         web->content.size = 0;
     web->state = WEB_ANSWERING;
@@ -465,6 +542,40 @@ static outcome_t ask_engineio (tide_lane_client_t *client, const tide_request_t 
     return GO_ON;
 }
 
+/*  KIND_EVENTS: an answer that goes on until one of both leaves. */
+static outcome_t open_stream (tide_lane_client_t *client, const tide_request_t *request)
+{
+    static const char headers[] = "Content-Type: text/event-stream\r\n"
+                                  "Cache-Control: no-store\r\n"
+                                  "X-Accel-Buffering: no\r\n";
+    tide_web_t *web = client->web;
+    tide_lane_t *lane = client->lane;
+    if (!tide_bytes_is (request->method, "GET")) {
+        lane->counters.refused_method++;
+        return refuse (client, 405, "a stream is only to be read", "Allow: GET, OPTIONS\r\n");
+    }
+    lane->counters.requests_events++;
+    tide_http_request_t asked = {.method = request->method,
+                                 .query = request->query,
+                                 .last_event_id = request->last_event_id};
+    uint64_t ticket = 0;
+    client->connection =
+        tide_hub_stream (lane->hub, tide_lane_now (lane), &asked, client, &ticket);
+    tide_lane_client_watch (client, 0);
+    if (!client->connection) {
+        give_to_hub (client, ticket);
+        web->state = WEB_HELD;
+        return GO_ON;
+    }
+    lane->counters.streams++;
+    web->is_kept = false;
+    tide_buffer_printf (&web->head, "HTTP/1.1 200 OK\r\n%s", headers);
+    count_answer (&lane->counters, 200);
+    end_head (web);
+    web->state = WEB_STREAMING; /* and goes on watching, as with a poll */
+    return pump (client);
+}
+
 static outcome_t refuse_engineio (tide_lane_client_t *client, int code)
 {
     tide_web_t *web = client->web;
@@ -526,6 +637,8 @@ static web_kind_t kind_of (const tide_lane_t *lane, tide_bytes_t path)
         return KIND_METRICS;
     if (tide_bytes_is (path, "/ws"))
         return KIND_WS;
+    if (tide_bytes_is (path, "/events"))
+        return KIND_EVENTS;
     tide_bytes_t socketio = tide_bytes (lane->config.config->socketio_path);
     if (tide_bytes_equal (path, socketio))
         return KIND_SOCKETIO;
@@ -562,6 +675,8 @@ static outcome_t route (tide_lane_client_t *client, const tide_request_t *reques
     }
     if (tide_bytes_is (request->method, "OPTIONS"))
         return preflight (client, request);
+    if (web->kind == KIND_EVENTS)
+        return open_stream (client, request);
     if (web->kind == KIND_SOCKETIO && !request->is_websocket)
         return ask_engineio (client, request);
     if (web->kind == KIND_SOCKETIO || web->kind == KIND_WS)
@@ -698,7 +813,7 @@ static void on_readable (struct ev_loop *loop, ev_io *io, int events)
     tide_lane_client_t *client = io->data;
     tide_web_t *web = client->web;
     outcome_t outcome;
-    if (web->state == WEB_HELD)
+    if (web->state == WEB_HELD || web->state == WEB_STREAMING)
         outcome = look (client);
     else
         outcome = receive (web) ? GO_ON : CLOSE;

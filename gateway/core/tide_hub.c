@@ -243,6 +243,8 @@ void tide_hub_drop (tide_hub_t *hub, tide_connection_t *connection, const char *
 
 void tide_hub_pace (tide_hub_t *hub, tide_connection_t *connection)
 {
+    if (connection->kind == TIDE_CLIENT_SSE) /* it says nothing */
+        return;
     size_t waiting = connection->outbox.size - connection->outbox_at;
     unsigned ops = connection->op_count;
     bool pause = waiting > TIDE_OUTBOX_PAUSE_SIZE || ops > TIDE_CONNECTION_OPS_MAX
@@ -266,7 +268,10 @@ static void send_frame (tide_hub_t *hub, tide_connection_t *connection, uint8_t 
 {
     if (connection->is_closing)
         return;
-    tide_wsframe_append (&connection->outbox, opcode, bytes);
+    if (connection->kind == TIDE_CLIENT_SSE)
+        tide_buffer_append_bytes (&connection->outbox, bytes);
+    else
+        tide_wsframe_append (&connection->outbox, opcode, bytes);
     tide_hub_ask_writable (hub, connection);
     tide_hub_pace (hub, connection);
 }
@@ -381,6 +386,7 @@ void tide_hub_closed (tide_hub_t *self, uint64_t now_ms, tide_connection_t **con
     connection->is_closing = true;
     tide_hub_leave (self, connection);
     tide_engine_closed (self, connection);
+    tide_sse_closed (self, connection);
     tide_hub_settled (self, connection);
     if (connection->is_writable_asked)
         DL_DELETE2 (self->asked, connection, asked_prev, asked_next);
@@ -406,6 +412,11 @@ void tide_hub_closed (tide_hub_t *self, uint64_t now_ms, tide_connection_t **con
 static void take_outbox (tide_hub_t *self, tide_connection_t *connection)
 {
     tide_buffer_t *outbox = &connection->outbox;
+    if (connection->kind == TIDE_CLIENT_SSE) {
+        tide_buffer_append_bytes (&self->write, tide_buffer_bytes (outbox));
+        tide_buffer_free (outbox);
+        return;
+    }
     bool is_whole = true; /* a poll is answered by whole messages */
     while (connection->outbox_at < outbox->size
            && (self->write.size < self->config.write_size_max || !is_whole)) {
@@ -566,6 +577,7 @@ static void link_is_up (tide_hub_t *self, const tide_message_t *message)
     action->volatiles = (tide_bytes_t){queued->bytes + size, welcome->volatiles.size};
     tide_feed_welcome (self->feed, welcome->epoch, welcome->head);
     tide_released_resend (self);
+    tide_sse_broker_came (self);
 }
 
 /*  True if the action is the shell's to do. */
@@ -668,6 +680,7 @@ void tide_hub_tick (tide_hub_t *self, uint64_t now_ms)
     self->now_ms = now_ms;
     tide_link_tick (self->link, now_ms);
     tide_engine_tick (self);
+    tide_sse_tick (self);
     tick_connecting (self);
     tide_op_tick (self);
     tide_ask_tick (self);
@@ -685,6 +698,7 @@ uint64_t tide_hub_deadline_ms (const tide_hub_t *self)
     uint64_t deadline = sooner (self->now_ms + 1000, tide_link_deadline_ms (self->link));
     deadline = sooner (deadline, tide_engine_deadline_ms (self));
     deadline = sooner (deadline, tide_ask_deadline_ms (self));
+    deadline = sooner (deadline, tide_sse_deadline_ms (self));
     if (self->ops_due)
         deadline = sooner (deadline, self->ops_due->due_ms);
     if (self->connecting)

@@ -38,7 +38,7 @@ typedef struct {
     size_t write_size_max;          /* bytes of one gathered write; 0: 64 KiB */
 } tide_hub_config_t;
 
-typedef enum { TIDE_CLIENT_SOCKETIO, TIDE_CLIENT_JSON } tide_client_kind_t;
+typedef enum { TIDE_CLIENT_SOCKETIO, TIDE_CLIENT_JSON, TIDE_CLIENT_SSE } tide_client_kind_t;
 
 typedef enum {
     /* towards the broker */
@@ -105,6 +105,7 @@ typedef struct {
     tide_bytes_t path;  /* without the query */
     tide_bytes_t query; /* raw, without the `?`; percent-decoded here */
     tide_bytes_t body;
+    tide_bytes_t last_event_id;
     bool is_binary;    /* Content-Type: application/octet-stream */
     bool is_websocket; /* asks for an upgrade to WebSocket */
 } tide_http_request_t;
@@ -117,6 +118,13 @@ void tide_hub_body (tide_hub_t *self, uint64_t now_ms, uint64_t ticket, tide_byt
 /*  -1 if the handshake of a WebSocket at the path of Socket.IO may go on to tide_hub_open, or
  *  Engine.IO's code for what is wrong with it. */
 int tide_hub_check_handshake (tide_hub_t *self, const tide_http_request_t *request);
+
+/*  A request for /events. A connection, whose tide_hub_write gives bytes of text/event-stream that
+ *  are written as they are, or NULL: then it is refused by one RESPOND with *ticket. The connection
+ *  ends as any other does, by CLOSE or tide_hub_closed. */
+tide_connection_t *tide_hub_stream (tide_hub_t *self, uint64_t now_ms,
+                                    const tide_http_request_t *request, void *handle,
+                                    uint64_t *ticket);
 
 /*  A request for /api/…, /healthz, /readyz or /metrics. Answered by one RESPOND with the ticket
  *  returned, maybe later; tide_hub_abandon says that nobody waits any more. */

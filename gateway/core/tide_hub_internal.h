@@ -57,6 +57,8 @@
 #define TIDE_RELEASED_MAX 100000
 /*  The form of those that came when all places were taken: it is never kept on the tape. */
 #define TIDE_FORM_NONE UINT32_MAX
+/*  Topics of one stream of Server-Sent Events. */
+#define TIDE_STREAM_TOPICS_MAX 100
 
 #define TIDE_SESSION_KEY "#session"
 #define TIDE_REMAKING_KEY "#remaking"
@@ -67,6 +69,7 @@ typedef struct tide_member tide_member_t;
 typedef struct tide_join tide_join_t;
 typedef struct tide_page tide_page_t;
 typedef struct tide_op tide_op_t;
+typedef struct tide_stream tide_stream_t;
 
 /*  -- what clients see ------------------------------------------------------------------------ */
 
@@ -323,6 +326,11 @@ struct tide_connection {
     uint64_t farewell_by_ms;
     tide_connection_t *farewell_prev, *farewell_next; /* in the hub's farewells, by time */
 
+    /*  Server-Sent Events */
+    tide_stream_t *stream; /* what was asked for, until it has begun */
+    uint64_t alive_at_ms;  /* when the next sign of life is due */
+    tide_connection_t *stream_prev, *stream_next; /* in the hub's streams, by time */
+
     /*  A WebSocket that asks to take over a session that polls. */
     bool is_probe;
     bool has_taken;            /* … and has: the shell is about to be told */
@@ -405,6 +413,8 @@ struct tide_hub {
     tide_connection_t *connecting;    /* Socket.IO clients without a namespace, by time */
     tide_connection_t *engines;       /* by Engine.IO's sid */
     tide_connection_t *probes, *ending, *farewells;
+    tide_connection_t *streams;     /* by time */
+    tide_stream_t *streams_waiting; /* for a broker */
     tide_held_t *held;          /* by ticket */
     tide_session_t *admissions; /* by number */
     bool has_kicked;            /* some session is to be ended */
@@ -662,6 +672,20 @@ void tide_deliver_forget_page (tide_hub_t *hub, tide_session_t *session);
 void tide_deliver_forget_pending (tide_session_t *session, tide_member_t *member);
 void tide_deliver_tick (tide_hub_t *hub);
 void tide_deliver_pump (tide_hub_t *hub);
+
+/*  -- tide_client_sse.c --------------------------------------------------------------------------
+ */
+
+/*  Appends a block: its event's name, unless that is NULL, and its data. */
+void tide_sse_block (tide_buffer_t *out, const char *event, tide_bytes_t data);
+/*  Appends the line that says a position. */
+void tide_sse_id (tide_hub_t *hub, tide_buffer_t *out, uint64_t position);
+/*  Tells the client where it is; `before` is put in front. */
+void tide_sse_position (tide_hub_t *hub, tide_session_t *session, const char *before);
+void tide_sse_broker_came (tide_hub_t *hub);
+void tide_sse_closed (tide_hub_t *hub, tide_connection_t *connection);
+void tide_sse_tick (tide_hub_t *hub);
+uint64_t tide_sse_deadline_ms (const tide_hub_t *hub);
 
 /*  -- tide_ops.c: what any dialect may ask for ---------------------------------------------------
  */

@@ -332,7 +332,7 @@ void tide_join_reset (tide_hub_t *hub, tide_member_t *member, tide_status_t reas
 static void answer_join (tide_hub_t *hub, tide_join_t *join)
 {
     tide_session_t *session = join->session;
-    bool is_json = session->connection->kind == TIDE_CLIENT_JSON;
+    bool is_json = session->connection->kind != TIDE_CLIENT_SOCKETIO;
     tide_bytes_t topic = pattern_of (join);
     tide_buffer_t members = {0};
     if (join->mode == TIDE_JOIN_RESET)
@@ -370,6 +370,8 @@ static void become_member (tide_hub_t *hub, tide_join_t *join)
     tide_join_abandon (hub, &join);
     tide_session_whole (hub, session);
     tide_deliver_settle (hub, session);
+    if (session->connection->kind == TIDE_CLIENT_SSE)
+        tide_sse_position (hub, session, "");
 }
 
 static void recorded (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)

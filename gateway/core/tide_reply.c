@@ -213,21 +213,31 @@ void tide_form_encode (tide_hub_t *hub, const tide_form_t *form, const tide_even
         return;
     }
     hub->scratch.size = 0;
+    if (form->kind == TIDE_CLIENT_SSE) {
+        tide_json_event (&hub->scratch, event, NULL);
+        tide_sse_id (hub, frames, position);
+        tide_sse_block (frames, NULL, tide_buffer_bytes (&hub->scratch));
+        return;
+    }
     tide_json_event (&hub->scratch, event, "event");
     tide_wsframe_append (frames, TIDE_WSFRAME_TEXT, tide_buffer_bytes (&hub->scratch));
 }
 
 /*  -- snapshots ------------------------------------------------------------------------------- */
 
-/*  {"op":OP,"topic","seq","epoch","state"[,"code"][,"more":true]}, in parts. */
+/*  {"op":OP,"topic","seq","epoch","state"[,"code"][,"more":true]}, in parts; in a stream OP is the
+ *  event's name. */
 static void send_parts (tide_hub_t *hub, tide_session_t *session, const char *op,
                         tide_bytes_t topic, uint64_t seq, tide_state_t *state, const char *code)
 {
-    bool more = true;
+    bool more = true, is_stream = session->connection->kind == TIDE_CLIENT_SSE;
     tide_state_rewind (state);
     while (more) {
         tide_buffer_t text = {0};
-        tide_buffer_printf (&text, "{\"op\":\"%s\",\"topic\":", op);
+        if (is_stream)
+            tide_buffer_append_text (&text, "{\"topic\":");
+        else
+            tide_buffer_printf (&text, "{\"op\":\"%s\",\"topic\":", op);
         tide_json_string (&text, topic);
         tide_buffer_printf (&text, ",\"seq\":%llu,\"epoch\":", (unsigned long long) seq);
         tide_json_epoch (&text, tide_feed_epoch (hub->feed));
@@ -236,7 +246,12 @@ static void send_parts (tide_hub_t *hub, tide_session_t *session, const char *op
         if (code)
             tide_buffer_printf (&text, ",\"code\":\"%s\"", code);
         tide_buffer_append_text (&text, more ? ",\"more\":true}" : "}");
-        tide_hub_send_text (hub, session->connection, tide_buffer_bytes (&text));
+        tide_buffer_t block = {0};
+        if (is_stream)
+            tide_sse_block (&block, op, tide_buffer_bytes (&text));
+        tide_hub_send_text (hub, session->connection,
+                            tide_buffer_bytes (is_stream ? &block : &text));
+        tide_buffer_free (&block);
         tide_buffer_free (&text);
     }
 }
@@ -251,7 +266,7 @@ void tide_reset_send (tide_hub_t *hub, tide_session_t *session, tide_bytes_t top
                       tide_state_t *state, tide_status_t reason)
 {
     hub->counters.resets++;
-    if (session->connection->kind == TIDE_CLIENT_JSON) {
+    if (session->connection->kind != TIDE_CLIENT_SOCKETIO) {
         send_parts (hub, session, "reset", topic, seq, state, tide_status_name (reason));
         return;
     }
