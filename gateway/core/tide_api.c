@@ -122,6 +122,8 @@ static void append_hub_metrics (tide_hub_t *hub, tide_buffer_t *out)
         {"tidemark_gateway_errors_told_total", c->requests},
         {"tidemark_gateway_protocol_errors_total", c->parse_errors},
         {"tidemark_gateway_upgrades_total", c->upgrades},
+        {"tidemark_gateway_relayed_total", c->relayed},
+        {"tidemark_gateway_polls_forwarded", c->forwards},
         {"tidemark_gateway_polls_held", HASH_COUNT (hub->held)},
         {"tidemark_gateway_polls_refused_total", c->refused_requests},
         {"tidemark_gateway_ping_timeouts_total", c->ping_timeouts},
@@ -260,7 +262,7 @@ uint64_t tide_hub_request (tide_hub_t *self, uint64_t now_ms, const tide_http_re
 
 void tide_hub_abandon (tide_hub_t *self, uint64_t ticket)
 {
-    if (tide_engine_abandon (self, ticket))
+    if (tide_engine_abandon (self, ticket) || tide_neighbour_abandon (self, ticket))
         return;
     tide_op_t *op, *next;
     HASH_ITER (hh, self->ops, op, next)

@@ -73,7 +73,7 @@ void tide_app_refuse (tide_hub_t *hub, uint64_t admission, const char *message, 
     tide_socketio_connect_error (&packet, tide_bytes (session->nsp), message, data);
     tide_hub_send_text (hub, session->connection, tide_buffer_bytes (&packet));
     tide_buffer_free (&packet);
-    tide_session_end (hub, &session, false);
+    tide_session_kick (hub, session);
 }
 
 void tide_app_connected (tide_hub_t *hub, tide_session_t *session)
@@ -90,7 +90,8 @@ void tide_app_connected (tide_hub_t *hub, tide_session_t *session)
 void tide_app_disconnected (tide_hub_t *hub, const tide_session_t *session, const char *reason)
 {
     const tide_application_t *app = hub->config.application;
-    if (!app || !app->disconnected || session->connection->kind != TIDE_CLIENT_SOCKETIO)
+    if (!app || !app->disconnected || session->is_moved
+        || session->connection->kind != TIDE_CLIENT_SOCKETIO)
         return;
     tide_app_client_t client = client_of (session);
     app->disconnected (app->argument, hub, &client, reason);
@@ -482,7 +483,8 @@ void tide_app_disconnect (tide_hub_t *hub, const char *sid, bool closes)
     tide_socketio_disconnect (&packet, tide_bytes (session->nsp));
     tide_hub_send_text (hub, connection, tide_buffer_bytes (&packet));
     tide_buffer_free (&packet);
-    session->is_kicked = hub->has_kicked = true;
+    session->reason = "server namespace disconnect";
+    tide_session_kick (hub, session);
     if (closes)
         tide_hub_close (hub, connection, 0);
 }

@@ -98,22 +98,42 @@ static bool serves_messages (const tide_hub_t *hub)
     return hub->config.application && hub->config.application->message;
 }
 
+/*  What stands on Engine.IO. */
+static void begin (tide_hub_t *hub, tide_connection_t *connection)
+{
+    if (serves_messages (hub))
+        return;
+    connection->decoder = tide_socketio_decoder_new (hub->config.payload_max);
+    connection->connect_by_ms = hub->now_ms + hub->config.connect_timeout_ms;
+    DL_APPEND2 (hub->connecting, connection, connect_prev, connect_next);
+}
+
 void tide_engine_open (tide_hub_t *hub, tide_connection_t *connection,
                        tide_engineio_transport_t transport)
 {
     connection->engine_sid = make_sid (hub);
     HASH_ADD_KEYPTR (engine_hh, hub->engines, connection->engine_sid,
                      strlen (connection->engine_sid), connection);
-    if (!serves_messages (hub)) {
-        connection->decoder = tide_socketio_decoder_new (hub->config.payload_max);
-        connection->connect_by_ms = hub->now_ms + hub->config.connect_timeout_ms;
-        DL_APPEND2 (hub->connecting, connection, connect_prev, connect_next);
-    }
+    begin (hub, connection);
     tide_buffer_t packet = {0};
     tide_engineio_open (&connection->engineio, &hub->config.engineio, transport, hub->now_ms,
                         tide_bytes (connection->engine_sid), &packet);
     tide_hub_send_text (hub, connection, tide_buffer_bytes (&packet));
     tide_buffer_free (&packet);
+    set_timer (hub, connection);
+}
+
+void tide_engine_move_in (tide_hub_t *hub, tide_connection_t *connection)
+{
+    connection->is_probe = false;
+    connection->engine_sid = connection->far_sid;
+    connection->far_sid = NULL;
+    HASH_ADD_KEYPTR (engine_hh, hub->engines, connection->engine_sid,
+                     strlen (connection->engine_sid), connection);
+    begin (hub, connection);
+    connection->engineio = (tide_engineio_t){
+        .transport = TIDE_ENGINEIO_WEBSOCKET,
+        .ping_at_ms = hub->now_ms + hub->config.engineio.ping_interval_ms};
     set_timer (hub, connection);
 }
 
@@ -165,18 +185,44 @@ static void receive (tide_hub_t *hub, tide_connection_t *connection, tide_bytes_
 
 /*  -- the upgrade ----------------------------------------------------------------------------- */
 
+static bool can_be_probed (tide_connection_t *target)
+{
+    return !target->is_closing && tide_engineio_probe (&target->engineio);
+}
+
+static void begin_probe (tide_hub_t *hub, tide_connection_t *probe, tide_connection_t *target)
+{
+    target->probe = probe;
+    probe->target = target;
+    probe->probe_by_ms = hub->now_ms + TIDE_ENGINEIO_UPGRADE_MS;
+    DL_APPEND2 (hub->probes, probe, probe_prev, probe_next);
+}
+
 void tide_engine_open_probe (tide_hub_t *hub, tide_connection_t *connection, tide_bytes_t sid)
 {
     connection->is_probe = true;
+    char lane[TIDE_LANE_SIZE_MAX + 1];
     tide_connection_t *target = find (hub, sid);
-    if (!target || target->is_closing || !tide_engineio_probe (&target->engineio)) {
+    if (target && can_be_probed (target))
+        begin_probe (hub, connection, target);
+    else if (!target && tide_neighbour_of (hub, sid, lane))
+        tide_neighbour_open_probe (hub, connection, lane, sid);
+    else
         tide_hub_close (hub, connection, 0);
-        return;
-    }
-    target->probe = connection;
-    connection->target = target;
-    connection->probe_by_ms = hub->now_ms + TIDE_ENGINEIO_UPGRADE_MS;
-    DL_APPEND2 (hub->probes, connection, probe_prev, probe_next);
+}
+
+tide_connection_t *tide_engine_open_far_probe (tide_hub_t *hub, tide_bytes_t sid)
+{
+    tide_connection_t *target = find (hub, sid);
+    if (!target || !can_be_probed (target))
+        return NULL;
+    tide_connection_t *probe = tide_alloc (sizeof *probe);
+    probe->kind = TIDE_CLIENT_SOCKETIO;
+    probe->is_probe = true;
+    DL_APPEND (hub->connections, probe);
+    hub->counters.connections++;
+    begin_probe (hub, probe, target);
+    return probe;
 }
 
 /*  The two know nothing of each other any more. */
@@ -191,6 +237,10 @@ static void forget_probe (tide_hub_t *hub, tide_connection_t *probe)
 
 static void end_probe (tide_hub_t *hub, tide_connection_t *probe)
 {
+    if (probe->far_lane) {
+        tide_neighbour_end_probe (hub, probe);
+        return;
+    }
     if (probe->target)
         tide_engineio_unprobe (&probe->target->engineio);
     forget_probe (hub, probe);
@@ -207,6 +257,11 @@ static void upgrade (tide_hub_t *hub, tide_connection_t *probe)
     forget_probe (hub, probe);
     answer_poll (hub, target, tide_bytes ("6"));
     answer_post (hub, target, 200);
+    if (probe->guest) {
+        tide_neighbour_leave (hub, target, probe);
+        tide_hub_close (hub, probe, 0);
+        return;
+    }
     /*  What the probe was to be told comes first; it was told that much less than the whole. */
     tide_buffer_t outbox = {0};
     tide_buffer_append (&outbox, probe->outbox.data + probe->outbox_at,
@@ -240,7 +295,10 @@ static void probe_frame (tide_hub_t *hub, tide_connection_t *probe, tide_bytes_t
     }
     switch (tide_engineio_probe_frame (&probe->target->engineio, bytes, is_text)) {
     case TIDE_ENGINEIO_PROBE_ANSWER:
-        tide_hub_send_text (hub, probe, tide_bytes ("3probe"));
+        if (probe->guest)
+            tide_neighbour_probed (hub, probe);
+        else
+            tide_hub_send_text (hub, probe, tide_bytes ("3probe"));
         tide_hub_ask_writable (hub, probe->target);
         break;
     case TIDE_ENGINEIO_PROBE_TAKES:
@@ -255,7 +313,9 @@ static void probe_frame (tide_hub_t *hub, tide_connection_t *probe, tide_bytes_t
 void tide_engine_frame (tide_hub_t *hub, tide_connection_t *connection, tide_bytes_t bytes,
                         bool is_text)
 {
-    if (connection->is_probe)
+    if (connection->far_lane)
+        tide_neighbour_probe_frame (hub, connection, bytes, is_text);
+    else if (connection->is_probe)
         probe_frame (hub, connection, bytes, is_text);
     else
         receive (hub, connection, bytes, is_text);
@@ -366,39 +426,68 @@ static void free_texts (tide_buffer_t text[3])
         tide_buffer_free (&text[at]);
 }
 
+/*  What is known of a session that another lane holds: it polls, or it would not be asked for. */
+static const tide_engineio_t far_away = {.transport = TIDE_ENGINEIO_POLLING};
+
 int tide_hub_check_handshake (tide_hub_t *self, const tide_http_request_t *request)
 {
     tide_buffer_t text[3] = {{0}};
     tide_engineio_request_t asked = parse (request, text);
+    char lane[TIDE_LANE_SIZE_MAX + 1];
     const tide_connection_t *connection = find (self, asked.sid);
-    int code = tide_engineio_check (&asked, connection ? &connection->engineio : NULL);
+    const tide_engineio_t *session = connection                                ? &connection->engineio
+                                     : tide_neighbour_of (self, asked.sid, lane) ? &far_away
+                                                                                 : NULL;
+    int code = tide_engineio_check (&asked, session);
     free_texts (text);
     return code;
+}
+
+/*  The session is known, or was a moment ago. */
+void tide_engine_request (tide_hub_t *hub, tide_bytes_t sid, bool is_post, bool is_binary,
+                          uint64_t ticket)
+{
+    /*  A client whose time is over is not found, however late we are. */
+    tick_heartbeats (hub);
+    tide_engine_sweep (hub);
+    tide_connection_t *connection = find (hub, sid);
+    if (!connection)
+        refuse (hub, ticket, TIDE_ENGINEIO_SESSION_UNKNOWN);
+    else if (connection->engineio.transport != TIDE_ENGINEIO_POLLING)
+        refuse (hub, ticket, TIDE_ENGINEIO_BAD_REQUEST);
+    else if (is_post)
+        take_post (hub, connection, is_binary, ticket);
+    else
+        take_get (hub, connection, ticket);
 }
 
 uint64_t tide_hub_engineio (tide_hub_t *self, uint64_t now_ms, const tide_http_request_t *request)
 {
     self->now_ms = now_ms;
-    /*  A client whose time is over is not found, however late we are. */
-    tick_heartbeats (self);
-    tide_engine_sweep (self);
     uint64_t ticket = ++self->ticket;
     tide_buffer_t text[3] = {{0}};
     tide_engineio_request_t asked = parse (request, text);
-    tide_connection_t *connection = find (self, asked.sid);
-    int code = tide_engineio_check (&asked, connection ? &connection->engineio : NULL);
+    char lane[TIDE_LANE_SIZE_MAX + 1];
+    tick_heartbeats (self);
+    tide_engine_sweep (self);
+    const tide_connection_t *connection = find (self, asked.sid);
+    bool is_far = !connection && tide_neighbour_of (self, asked.sid, lane);
+    bool is_post = !tide_bytes_is (request->method, "GET");
+    int code = tide_engineio_check (&asked, connection ? &connection->engineio
+                                            : is_far   ? &far_away
+                                                       : NULL);
     if (code >= 0)
         refuse (self, ticket, code);
     else if (self->is_stopping)
         tide_hub_respond_error (self, ticket, 503, TIDE_SHUTTING_DOWN, NULL);
-    else if (!connection)
+    else if (is_far)
+        tide_neighbour_request (self, lane, asked.sid, is_post, request->is_binary, ticket);
+    else if (connection)
+        tide_engine_request (self, asked.sid, is_post, request->is_binary, ticket);
+    else
         take_get (self,
                   tide_hub_open (self, now_ms, TIDE_CLIENT_SOCKETIO, (tide_bytes_t){0}, NULL),
                   ticket);
-    else if (tide_bytes_is (request->method, "GET"))
-        take_get (self, connection, ticket);
-    else
-        take_post (self, connection, request->is_binary, ticket);
     free_texts (text);
     return ticket;
 }
@@ -422,6 +511,8 @@ static bool take_payload (tide_hub_t *hub, tide_connection_t *connection, tide_b
 void tide_hub_body (tide_hub_t *self, uint64_t now_ms, uint64_t ticket, tide_bytes_t body)
 {
     self->now_ms = now_ms;
+    if (tide_neighbour_body (self, ticket, body))
+        return;
     tide_held_t *held = find_held (self, ticket);
     if (!held) /* refused meanwhile */
         return;
@@ -492,6 +583,10 @@ void tide_engine_sweep (tide_hub_t *hub)
         DL_DELETE2 (hub->ending, connection, ending_prev, ending_next);
         bool at_once = connection->ending == TIDE_ENDING_AT_ONCE || hub->is_stopping;
         connection->ending = TIDE_ENDING_NONE;
+        if (connection->is_probe) {
+            tide_hub_closed (hub, hub->now_ms, &connection);
+            continue;
+        }
         forget_timer (hub, connection);
         tide_hub_leave (hub, connection);
         tide_engine_resume (hub, connection);
@@ -510,6 +605,14 @@ void tide_engine_closed (tide_hub_t *hub, tide_connection_t *connection)
 {
     forget_timer (hub, connection);
     forget_sid (hub, connection);
+    tide_neighbour_forget_probe (hub, connection, true);
+    tide_neighbour_stay (hub, connection);
+    tide_neighbour_probe_ended (hub, connection);
+    free (connection->far_sid);
+    if (connection->ending != TIDE_ENDING_NONE)
+        DL_DELETE2 (hub->ending, connection, ending_prev, ending_next);
+    if (connection->farewell_by_ms != 0)
+        DL_DELETE2 (hub->farewells, connection, farewell_prev, farewell_next);
     if (connection->is_probe) {
         if (connection->has_taken)
             connection->target->probe = NULL;
@@ -527,10 +630,6 @@ void tide_engine_closed (tide_hub_t *hub, tide_connection_t *connection)
         end_probe (hub, connection->probe);
     answer_poll (hub, connection, tide_bytes ("1"));
     answer_post (hub, connection, 400);
-    if (connection->ending != TIDE_ENDING_NONE)
-        DL_DELETE2 (hub->ending, connection, ending_prev, ending_next);
-    if (connection->farewell_by_ms != 0)
-        DL_DELETE2 (hub->farewells, connection, farewell_prev, farewell_next);
 }
 
 /*  -- time ------------------------------------------------------------------------------------ */

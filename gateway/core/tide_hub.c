@@ -96,6 +96,7 @@ void tide_hub_destroy (tide_hub_t **self_p)
     tide_ask_t *ask, *ask_next;
     HASH_ITER (hh, self->asks, ask, ask_next)
         tide_ask_free (self, ask);
+    tide_neighbour_free (self);
     free_rest (self);
     tide_link_destroy (&self->link);
     tide_feed_destroy (&self->feed);
@@ -188,6 +189,8 @@ void tide_hub_queue_for (tide_hub_t *hub, tide_hub_action_kind_t kind,
 void tide_hub_respond (tide_hub_t *hub, uint64_t ticket, unsigned status, const char *type,
                        tide_bytes_t body)
 {
+    if (tide_neighbour_respond (hub, ticket, status, type, body))
+        return;
     tide_hub_action_t *action = tide_hub_queue (hub, TIDE_HUB_RESPOND, body);
     action->ticket = ticket;
     action->http_status = status;
@@ -307,11 +310,27 @@ tide_connection_t *tide_hub_open (tide_hub_t *self, uint64_t now_ms, tide_client
     return connection;
 }
 
-/*  True while the JSON dialect's one session is not decided, so that what follows must wait. */
+/*  True while what the client says cannot be taken yet: the JSON dialect's one session is not
+ *  decided, or a session comes from another lane. */
 static bool must_wait (const tide_connection_t *connection)
 {
-    const tide_session_t *session = connection->sessions;
-    return connection->kind == TIDE_CLIENT_JSON && session && session->state < TIDE_SESSION_OPEN;
+    const tide_session_t *session;
+    if (connection->is_taking)
+        return true;
+    DL_FOREACH (connection->sessions, session)
+        if (session->state < TIDE_SESSION_OPEN
+            && (connection->kind == TIDE_CLIENT_JSON || session->is_moved))
+            return true;
+    return false;
+}
+
+static void take_frame (tide_hub_t *self, tide_connection_t *connection, tide_bytes_t bytes,
+                        bool is_text)
+{
+    if (connection->kind == TIDE_CLIENT_SOCKETIO)
+        tide_engine_frame (self, connection, bytes, is_text);
+    else
+        tide_client_json_frame (self, connection, bytes, is_text);
 }
 
 static void keep_frame (tide_hub_t *self, tide_connection_t *connection, tide_bytes_t bytes,
@@ -337,12 +356,10 @@ void tide_hub_frame (tide_hub_t *self, uint64_t now_ms, tide_connection_t *conne
         return;
     if (bytes.size > self->config.payload_max)
         tide_hub_close (self, connection, 1009);
-    else if (connection->kind == TIDE_CLIENT_SOCKETIO)
-        tide_engine_frame (self, connection, bytes, is_text);
     else if (must_wait (connection) || connection->inbox.size > 0)
         keep_frame (self, connection, bytes, is_text);
     else
-        tide_client_json_frame (self, connection, bytes, is_text);
+        take_frame (self, connection, bytes, is_text);
 }
 
 void tide_hub_drain_inbox (tide_hub_t *hub, tide_connection_t *connection)
@@ -353,7 +370,7 @@ void tide_hub_drain_inbox (tide_hub_t *hub, tide_connection_t *connection)
     while (reader.remaining > 0 && !connection->is_closing && !must_wait (connection)) {
         bool is_text = tide_take_u8 (&reader) != 0;
         uint32_t size = tide_take_u32 (&reader);
-        tide_client_json_frame (hub, connection, tide_take_bytes (&reader, size), is_text);
+        take_frame (hub, connection, tide_take_bytes (&reader, size), is_text);
     }
     if (!connection->is_closing)
         tide_buffer_append (&connection->inbox, reader.data, reader.remaining);
@@ -603,7 +620,8 @@ static bool handle_link (tide_hub_t *self, const tide_link_action_t *from,
         if (op)
             tide_op_answer (self, op, from->message);
         return false;
-    case TIDE_LINK_RELAYED: /* no lane has anything to say to another yet */
+    case TIDE_LINK_RELAYED:
+        tide_neighbour_receive (self, from->message);
         return false;
     }
     return false;
@@ -651,6 +669,7 @@ bool tide_hub_next_action (tide_hub_t *self, tide_hub_action_t *action)
     for (;;) {
         tide_join_sweep (self);
         tide_session_sweep (self);
+        tide_neighbour_sweep (self);
         tide_engine_sweep (self);
         tide_link_action_t from_link;
         tide_feed_action_t from_feed;
@@ -680,6 +699,7 @@ void tide_hub_tick (tide_hub_t *self, uint64_t now_ms)
     self->now_ms = now_ms;
     tide_link_tick (self->link, now_ms);
     tide_engine_tick (self);
+    tide_neighbour_tick (self);
     tide_sse_tick (self);
     tick_connecting (self);
     tide_op_tick (self);
@@ -697,6 +717,7 @@ uint64_t tide_hub_deadline_ms (const tide_hub_t *self)
 {
     uint64_t deadline = sooner (self->now_ms + 1000, tide_link_deadline_ms (self->link));
     deadline = sooner (deadline, tide_engine_deadline_ms (self));
+    deadline = sooner (deadline, tide_neighbour_deadline_ms (self));
     deadline = sooner (deadline, tide_ask_deadline_ms (self));
     deadline = sooner (deadline, tide_sse_deadline_ms (self));
     if (self->ops_due)

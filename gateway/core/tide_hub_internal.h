@@ -57,6 +57,8 @@
 #define TIDE_RELEASED_MAX 100000
 /*  The form of those that came when all places were taken: it is never kept on the tape. */
 #define TIDE_FORM_NONE UINT32_MAX
+/*  A lane's id. */
+#define TIDE_LANE_SIZE_MAX 64
 /*  Topics of one stream of Server-Sent Events. */
 #define TIDE_STREAM_TOPICS_MAX 100
 
@@ -70,6 +72,8 @@ typedef struct tide_join tide_join_t;
 typedef struct tide_page tide_page_t;
 typedef struct tide_op tide_op_t;
 typedef struct tide_stream tide_stream_t;
+typedef struct tide_forward tide_forward_t;
+typedef struct tide_guest tide_guest_t;
 
 /*  -- what clients see ------------------------------------------------------------------------ */
 
@@ -266,6 +270,8 @@ struct tide_session {
     unsigned take_attempt;  /* … and how often that was tried */
     const char *reason;     /* why it ends, if not for its connection's reason */
     bool is_kicked;         /* the application wants it gone */
+    tide_session_t *kicked_prev, *kicked_next;
+    bool is_moved; /* it goes to, or comes from, another lane: nobody is told */
     bool has_rooms;         /* it is in its own topic and in its namespace's */
     tide_call_t *calls;     /* that the application has in hand */
     uint64_t *asks;         /* questions that wait until all before them is out */
@@ -338,6 +344,20 @@ struct tide_connection {
     uint64_t probe_by_ms;
     tide_connection_t *probe_prev, *probe_next; /* in the hub's probes, by time */
 
+    /*  A WebSocket that asks for a session of another lane. */
+    char *far_lane; /* NULL: it does not, or no more */
+    char *far_sid;
+    uint64_t far_number;
+    bool is_far_asked, is_far_probed;
+    bool is_taking; /* the session is on its way here: what the client says waits */
+    UT_hash_handle far_hh;
+
+    /*  What another lane has to do with it: the WebSocket there that is this probe, or that takes
+     *  this session. */
+    tide_guest_t *guest;
+    uint64_t leaving_by_ms; /* it is taken there: when it is to have come to rest */
+    tide_connection_t *leaving_prev, *leaving_next; /* in the hub's leaving, by time */
+
     tide_socketio_decoder_t *decoder;
     tide_session_t *sessions;
     unsigned session_count;
@@ -385,7 +405,7 @@ typedef struct {
     uint64_t publishes, publish_failures, requests, parse_errors, ping_timeouts, connect_timeouts;
     uint64_t ignored_events, volatile_dropped, paused, timeouts, tape_events, forms_made,
         page_waits;
-    uint64_t releases_dropped, upgrades, refused_requests, stray_answers;
+    uint64_t releases_dropped, upgrades, refused_requests, stray_answers, relayed, forwards;
 } tide_hub_counters_t;
 
 struct tide_hub {
@@ -417,7 +437,13 @@ struct tide_hub {
     tide_stream_t *streams_waiting; /* for a broker */
     tide_held_t *held;          /* by ticket */
     tide_session_t *admissions; /* by number */
-    bool has_kicked;            /* some session is to be ended */
+    tide_session_t *kicked;     /* to be ended */
+    tide_forward_t *forwards;   /* by ticket */
+    tide_forward_t *forwards_due;
+    tide_connection_t *far_probes; /* by number */
+    tide_guest_t *guests;          /* by lane and token */
+    tide_guest_t *guest_tickets;   /* by ticket */
+    tide_connection_t *leaving;    /* by time */
     tide_call_t *calls;         /* by number */
     tide_ask_t *asks;           /* by number */
     uint64_t ask_number;
@@ -520,11 +546,61 @@ void tide_engine_sweep (tide_hub_t *hub);
 bool tide_engine_abandon (tide_hub_t *hub, uint64_t ticket);
 void tide_engine_tick (tide_hub_t *hub);
 uint64_t tide_engine_deadline_ms (const tide_hub_t *hub);
+/*  A GET or POST that names a session, however it came here. */
+void tide_engine_request (tide_hub_t *hub, tide_bytes_t sid, bool is_post, bool is_binary,
+                          uint64_t ticket);
+/*  A WebSocket of another lane that asks for a session of ours; NULL if it cannot have it. */
+tide_connection_t *tide_engine_open_far_probe (tide_hub_t *hub, tide_bytes_t sid);
+/*  A WebSocket that asked for a session of another lane has got it. */
+void tide_engine_move_in (tide_hub_t *hub, tide_connection_t *connection);
+/*  It has no socket of the shell's: what it is told is taken from here by requests. */
 static inline bool tide_engine_polls (const tide_connection_t *connection)
 {
-    return connection->kind == TIDE_CLIENT_SOCKETIO && !connection->is_probe
-           && connection->engineio.transport == TIDE_ENGINEIO_POLLING;
+    return connection->kind == TIDE_CLIENT_SOCKETIO && !connection->handle;
 }
+
+/*  -- tide_neighbours.c: what belongs to other lanes ---------------------------------------------
+ */
+
+/*  True if the sid's session is another lane's, which is written to `lane`. */
+bool tide_neighbour_of (const tide_hub_t *hub, tide_bytes_t sid, char lane[TIDE_LANE_SIZE_MAX + 1]);
+void tide_neighbour_request (tide_hub_t *hub, const char *lane, tide_bytes_t sid, bool is_post,
+                             bool is_binary, uint64_t ticket);
+/*  These are false if the request is no other lane's. */
+bool tide_neighbour_body (tide_hub_t *hub, uint64_t ticket, tide_bytes_t body);
+bool tide_neighbour_abandon (tide_hub_t *hub, uint64_t ticket);
+bool tide_neighbour_respond (tide_hub_t *hub, uint64_t ticket, unsigned status, const char *type,
+                             tide_bytes_t body);
+void tide_neighbour_open_probe (tide_hub_t *hub, tide_connection_t *connection, const char *lane,
+                                tide_bytes_t sid);
+void tide_neighbour_probe_frame (tide_hub_t *hub, tide_connection_t *connection, tide_bytes_t bytes,
+                                 bool is_text);
+/*  The holder is told; it is closed. */
+void tide_neighbour_end_probe (tide_hub_t *hub, tide_connection_t *connection);
+/*  It is gone: the holder is told. */
+void tide_neighbour_forget_probe (tide_hub_t *hub, tide_connection_t *connection, bool is_told);
+/*  As the holder: the probe was answered; is no more. */
+void tide_neighbour_probed (tide_hub_t *hub, tide_connection_t *probe);
+void tide_neighbour_probe_ended (tide_hub_t *hub, tide_connection_t *probe);
+/*  The session goes to the probe's lane as soon as it has come to rest; or does not after all. */
+void tide_neighbour_leave (tide_hub_t *hub, tide_connection_t *connection,
+                           tide_connection_t *probe);
+void tide_neighbour_stay (tide_hub_t *hub, tide_connection_t *connection);
+void tide_neighbour_receive (tide_hub_t *hub, const tide_message_t *message);
+void tide_neighbour_sweep (tide_hub_t *hub);
+void tide_neighbour_tick (tide_hub_t *hub);
+uint64_t tide_neighbour_deadline_ms (const tide_hub_t *hub);
+void tide_neighbour_free (tide_hub_t *hub);
+
+/*  -- tide_handover.c ------------------------------------------------------------------------- */
+
+/*  True if nothing is under way whose end only this lane would hear of. */
+bool tide_handover_is_ready (const tide_connection_t *connection);
+/*  Appends what the connection is; its sessions are no longer ours. */
+void tide_handover_write (tide_hub_t *hub, tide_connection_t *connection, tide_buffer_t *out);
+/*  Makes the connection what the bytes say, which come from `lane`. False if that can't be. */
+bool tide_handover_read (tide_hub_t *hub, tide_connection_t *connection, const char *lane,
+                         tide_bytes_t bytes);
 
 /*  -- tide_reply.c: answers and wire forms ---------------------------------------------------- */
 
@@ -583,7 +659,11 @@ void tide_session_open (tide_hub_t *hub, tide_connection_t *connection,
                         const tide_opening_t *opening);
 /*  The application lets it in. */
 void tide_session_admitted (tide_hub_t *hub, tide_session_t *session);
-/*  Ends those that the application wants gone. */
+/*  It is to be ended, when nobody is in the midst of it. */
+void tide_session_kick (tide_hub_t *hub, tide_session_t *session);
+/*  A session that another lane has handed over, all of it in place: takes its record, and opens. */
+void tide_session_move_in (tide_hub_t *hub, tide_session_t *session, const char *lane);
+/*  Ends those that are to be ended. */
 void tide_session_sweep (tide_hub_t *hub);
 /*  True if the session does not get the event: it is a member of a topic in its `except`. */
 bool tide_session_is_excluded (tide_session_t *session, const tide_event_t *event);

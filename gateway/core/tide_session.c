@@ -243,12 +243,17 @@ static void open_now (tide_hub_t *hub, tide_session_t *session)
     add_rooms (hub, session);
     session->state = TIDE_SESSION_OPEN;
     hub->counters.sessions++;
-    hub->counters.opened++;
-    hub->counters.recovered += session->recovered;
-    tide_client_opened (hub, session);
+    bool is_moved = session->is_moved;
+    session->is_moved = false;
+    if (!is_moved) {
+        hub->counters.opened++;
+        hub->counters.recovered += session->recovered;
+        tide_client_opened (hub, session);
+    }
     tide_deliver_settle (hub, session);
     tide_join_session_ready (hub, session);
-    tide_app_connected (hub, session);
+    if (!is_moved)
+        tide_app_connected (hub, session);
     tide_hub_drain_inbox (hub, session->connection);
 }
 
@@ -334,6 +339,11 @@ static void write_record (tide_hub_t *hub, tide_session_t *session)
 static void refuse_resume (tide_hub_t *hub, tide_session_t *session)
 {
     hub->counters.refused_resumes++;
+    if (session->is_moved) {
+        /*  To its client it is open: it learns of another one by connecting again. */
+        tide_client_refused (hub, session);
+        return;
+    }
     make_session (hub, session);
 }
 
@@ -628,6 +638,18 @@ void tide_session_open (tide_hub_t *hub, tide_connection_t *connection,
     }
 }
 
+void tide_session_move_in (tide_hub_t *hub, tide_session_t *session, const char *lane)
+{
+    if (!session->recovers) {
+        open_now (hub, session);
+        return;
+    }
+    set_topic (session, tide_bytes (session->pid));
+    session->has_position = true;
+    session->position_epoch = tide_feed_epoch (hub->feed);
+    take_over (hub, session, lane, 0);
+}
+
 /*  -- ending ---------------------------------------------------------------------------------- */
 
 static void nothing_more (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
@@ -687,6 +709,8 @@ void tide_session_end (tide_hub_t *hub, tide_session_t **session_p, bool for_goo
         const char *reason = session->reason ? session->reason : session->connection->reason;
         tide_app_disconnected (hub, session, reason ? reason : "transport close");
     }
+    if (session->is_kicked)
+        DL_DELETE2 (hub->kicked, session, kicked_prev, kicked_next);
     tide_app_forget_admission (hub, session);
     tide_app_forget_calls (hub, session);
     while (session->joins) {
@@ -714,18 +738,19 @@ void tide_session_end (tide_hub_t *hub, tide_session_t **session_p, bool for_goo
     free (session);
 }
 
+void tide_session_kick (tide_hub_t *hub, tide_session_t *session)
+{
+    if (session->is_kicked)
+        return;
+    session->is_kicked = true;
+    DL_APPEND2 (hub->kicked, session, kicked_prev, kicked_next);
+}
+
 void tide_session_sweep (tide_hub_t *hub)
 {
-    while (hub->has_kicked) {
-        hub->has_kicked = false;
-        tide_session_t *session, *next;
-        HASH_ITER (hh, hub->sessions, session, next)
-            if (session->is_kicked) {
-                session->reason = "server namespace disconnect";
-                hub->has_kicked = true; /* the application is told, and may do anything */
-                tide_session_end (hub, &session, true);
-                break;
-            }
+    while (hub->kicked) {
+        tide_session_t *session = hub->kicked;
+        tide_session_end (hub, &session, true);
     }
 }
 

@@ -95,10 +95,9 @@ void tide_wsframe_finish (tide_buffer_t *out, size_t mark, uint8_t opcode)
     out->size = mark + whole * stride + header_size (last_size) + last_size;
 }
 
-bool tide_wsframe_next (tide_bytes_t *frames, tide_wsframe_t *frame)
+/*  False if it is none of ours. */
+static bool take_frame (tide_bytes_t *frames, tide_wsframe_t *frame)
 {
-    if (frames->size == 0)
-        return false;
     tide_reader_t reader = tide_reader (*frames);
     uint8_t flags = tide_take_u8 (&reader);
     size_t size = tide_take_u8 (&reader);
@@ -107,9 +106,26 @@ bool tide_wsframe_next (tide_bytes_t *frames, tide_wsframe_t *frame)
     frame->opcode = flags & 0x0f;
     frame->is_final = (flags & FIN) != 0;
     frame->payload = tide_take_bytes (&reader, size);
-    tide_assert (!reader.failed && size <= TIDE_WSFRAME_FRAGMENT_MAX);
     frame->size = frames->size - reader.remaining;
     *frames = (tide_bytes_t){reader.data, reader.remaining};
+    return !reader.failed && size <= TIDE_WSFRAME_FRAGMENT_MAX && frame->opcode <= TIDE_WSFRAME_PONG;
+}
+
+bool tide_wsframe_next (tide_bytes_t *frames, tide_wsframe_t *frame)
+{
+    if (frames->size == 0)
+        return false;
+    bool is_ours = take_frame (frames, frame);
+    tide_assert (is_ours);
+    return true;
+}
+
+bool tide_wsframe_are_whole (tide_bytes_t frames)
+{
+    tide_wsframe_t frame;
+    while (frames.size > 0)
+        if (!take_frame (&frames, &frame))
+            return false;
     return true;
 }
 

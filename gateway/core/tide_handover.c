@@ -1,0 +1,226 @@
+/*  tide_handover.c - a connection goes from one lane to another with all that it has.
+ *
+ *  What a connection is, is little: bytes that it was not told yet and, for each session, who that
+ *  is, one cursor, its topics and those that it is about to join. The lane that gets it writes
+ *  itself into the sessions' records, as with any take-over, and reads on.
+ *  SPDX-License-Identifier: MIT
+ */
+#include "tide_hub_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/*  -- out ------------------------------------------------------------------------------------- */
+
+static void put_bytes (tide_buffer_t *out, tide_bytes_t bytes)
+{
+    tide_put_u32 (out, (uint32_t) bytes.size);
+    tide_buffer_append_bytes (out, bytes);
+}
+
+static void put_member (tide_buffer_t *out, const tide_member_t *member)
+{
+    put_bytes (out, tide_channel_pattern (member->channel));
+    tide_put_u64 (out, member->joined);
+    tide_put_u8 (out, member->meta);
+    tide_put_u8 (out, member->was_reset);
+}
+
+static void put_join (tide_buffer_t *out, const tide_join_t *join)
+{
+    put_bytes (out, tide_channel_pattern (join->channel));
+    tide_put_u8 (out, (uint8_t) join->mode);
+    tide_put_u8 (out, (uint8_t) join->reason);
+    tide_put_u64 (out, join->epoch);
+    tide_put_u64 (out, join->at);
+    tide_put_u8 (out, join->meta);
+    tide_put_u8 (out, join->reply.kind == TIDE_REPLY_ACK);
+    tide_put_u64 (out, join->reply.ack);
+}
+
+static void put_session (tide_buffer_t *out, const tide_session_t *session)
+{
+    put_bytes (out, tide_bytes (session->nsp));
+    put_bytes (out, tide_bytes (session->user));
+    put_bytes (out, tide_bytes (session->sid));
+    put_bytes (out, tide_bytes (session->pid));
+    tide_put_u8 (out, session->recovers);
+    tide_put_u8 (out, session->recovered);
+    tide_put_u8 (out, session->has_rooms);
+    tide_put_u64 (out, session->cursor);
+    tide_put_u64 (out, session->base);
+    tide_put_u64 (out, session->record_seq);
+    tide_put_u32 (out, session->member_count);
+    const tide_member_t *member;
+    DL_FOREACH2 (session->members, member, own_next)
+        put_member (out, member);
+    uint32_t joins = 0;
+    const tide_join_t *join;
+    DL_FOREACH2 (session->joins, join, own_next)
+        joins += join->step != TIDE_JOIN_FAILED;
+    tide_put_u32 (out, joins);
+    DL_FOREACH2 (session->joins, join, own_next)
+        if (join->step != TIDE_JOIN_FAILED)
+            put_join (out, join);
+}
+
+/*  Nothing may be under way whose end only this lane would hear of. */
+static bool session_is_quiet (const tide_session_t *session)
+{
+    const tide_join_t *join;
+    DL_FOREACH2 (session->joins, join, own_next)
+        if (join->step == TIDE_JOIN_RECORDING)
+            return false;
+    return session->state == TIDE_SESSION_OPEN && !session->calls && !session->is_kicked;
+}
+
+bool tide_handover_is_ready (const tide_connection_t *connection)
+{
+    const tide_op_t *op;
+    DL_FOREACH2 (connection->ops, op, own_next)
+        if (!op->join) /* those that only bring a topic up are asked again there */
+            return false;
+    const tide_session_t *session;
+    DL_FOREACH (connection->sessions, session)
+        if (!session_is_quiet (session))
+            return false;
+    return true;
+}
+
+void tide_handover_write (tide_hub_t *hub, tide_connection_t *connection, tide_buffer_t *out)
+{
+    tide_put_u64 (out, tide_feed_epoch (hub->feed));
+    tide_put_u8 (out, connection->connect_by_ms != 0);
+    put_bytes (out, (tide_bytes_t){connection->outbox.data + connection->outbox_at,
+                                   connection->outbox.size - connection->outbox_at});
+    tide_put_u32 (out, connection->session_count);
+    tide_session_t *session;
+    DL_FOREACH (connection->sessions, session) {
+        put_session (out, session);
+        session->is_moved = true;
+        session->owns_record = false;
+    }
+}
+
+/*  -- in -------------------------------------------------------------------------------------- */
+
+static tide_bytes_t take_bytes (tide_reader_t *reader)
+{
+    uint32_t size = tide_take_u32 (reader);
+    return tide_take_bytes (reader, size);
+}
+
+/*  A name into a place of its own; false if it does not fit. */
+static bool take_name (tide_reader_t *reader, char *name, size_t size)
+{
+    tide_bytes_t bytes = take_bytes (reader);
+    if (bytes.size >= size || !tide_utf8_valid (bytes))
+        return false;
+    snprintf (name, size, "%.*s", TIDE_PRINT (bytes));
+    return true;
+}
+
+static bool take_members (tide_hub_t *hub, tide_session_t *session, tide_reader_t *reader)
+{
+    uint32_t count = tide_take_u32 (reader);
+    for (uint32_t at = 0; at < count && !reader->failed; at++) {
+        tide_bytes_t topic = take_bytes (reader);
+        uint64_t joined = tide_take_u64 (reader);
+        bool meta = tide_take_u8 (reader), was_reset = tide_take_u8 (reader);
+        if (!tide_pattern_valid (topic) || tide_member_find (session, topic))
+            return false;
+        tide_member_add (hub, session, tide_channel_use (hub, topic), joined, meta)->was_reset =
+            was_reset;
+    }
+    return !reader->failed;
+}
+
+static void begin_join (tide_hub_t *hub, tide_session_t *session, const tide_join_t *wanted,
+                        tide_bytes_t topic)
+{
+    tide_member_t *member = tide_member_find (session, topic);
+    tide_reply_t reply = {.connection = session->connection};
+    tide_since_t since = {.kind = TIDE_SINCE_LIVE, .epoch = wanted->epoch, .seq = wanted->at};
+    if (wanted->mode == TIDE_JOIN_RESET && member) {
+        tide_join_reset (hub, member, wanted->reason);
+        return;
+    }
+    if (wanted->mode != TIDE_JOIN_LIVE)
+        since.kind = wanted->mode == TIDE_JOIN_SINCE ? TIDE_SINCE_SEQ : TIDE_SINCE_SNAPSHOT;
+    if (wanted->reply.kind == TIDE_REPLY_ACK) {
+        reply.kind = TIDE_REPLY_ACK;
+        reply.nsp = tide_copy (session->nsp, strlen (session->nsp));
+        reply.ack = wanted->reply.ack;
+    }
+    tide_join_begin (hub, session, topic, since, wanted->meta, &reply);
+    tide_reply_free (&reply);
+}
+
+static bool take_joins (tide_hub_t *hub, tide_session_t *session, tide_reader_t *reader)
+{
+    uint32_t count = tide_take_u32 (reader);
+    for (uint32_t at = 0; at < count && !reader->failed; at++) {
+        tide_join_t wanted = {0};
+        tide_bytes_t topic = take_bytes (reader);
+        unsigned mode = tide_take_u8 (reader), reason = tide_take_u8 (reader);
+        wanted.epoch = tide_take_u64 (reader);
+        wanted.at = tide_take_u64 (reader);
+        wanted.meta = tide_take_u8 (reader);
+        wanted.reply.kind = tide_take_u8 (reader) ? TIDE_REPLY_ACK : TIDE_REPLY_NONE;
+        wanted.reply.ack = tide_take_u64 (reader);
+        if (reader->failed || !tide_pattern_valid (topic) || mode > TIDE_JOIN_RESET)
+            return false;
+        wanted.mode = mode;
+        wanted.reason = (tide_status_t) reason;
+        begin_join (hub, session, &wanted, topic);
+    }
+    return !reader->failed;
+}
+
+static bool take_session (tide_hub_t *hub, tide_connection_t *connection, const char *lane,
+                          tide_reader_t *reader)
+{
+    tide_session_t *session = tide_alloc (sizeof *session);
+    tide_bytes_t nsp = take_bytes (reader), user = take_bytes (reader);
+    session->connection = connection;
+    session->nsp = tide_copy (nsp.data, nsp.size);
+    session->user = tide_copy (user.data, user.size);
+    DL_APPEND (connection->sessions, session);
+    connection->session_count++;
+    bool good = nsp.size <= TIDE_NAME_SIZE_MAX && tide_name_valid (nsp)
+                && user.size <= TIDE_NAME_SIZE_MAX && tide_utf8_valid (user)
+                && take_name (reader, session->sid, sizeof session->sid)
+                && take_name (reader, session->pid, sizeof session->pid);
+    session->recovers = tide_take_u8 (reader);
+    session->recovered = tide_take_u8 (reader);
+    session->has_rooms = tide_take_u8 (reader);
+    session->cursor = tide_take_u64 (reader);
+    session->base = tide_take_u64 (reader);
+    session->record_seq = tide_take_u64 (reader);
+    session->is_moved = session->is_admitted = true;
+    if (!good || !take_members (hub, session, reader))
+        return false;
+    tide_session_move_in (hub, session, lane);
+    return take_joins (hub, session, reader);
+}
+
+bool tide_handover_read (tide_hub_t *hub, tide_connection_t *connection, const char *lane,
+                         tide_bytes_t bytes)
+{
+    tide_reader_t reader = tide_reader (bytes);
+    if (tide_take_u64 (&reader) != tide_feed_epoch (hub->feed))
+        return false; /* another log by now: the client comes again, and is told */
+    bool awaits_namespace = tide_take_u8 (&reader);
+    tide_bytes_t outbox = take_bytes (&reader);
+    uint32_t count = tide_take_u32 (&reader);
+    if (reader.failed || count > TIDE_NAMESPACES_MAX || !tide_wsframe_are_whole (outbox))
+        return false;
+    tide_buffer_append_bytes (&connection->outbox, outbox);
+    if (!awaits_namespace)
+        tide_hub_settled (hub, connection);
+    for (uint32_t at = 0; at < count; at++)
+        if (!take_session (hub, connection, lane, &reader))
+            return false;
+    return !reader.failed && reader.remaining == 0;
+}
