@@ -440,6 +440,7 @@ struct tide_hub {
     tide_session_t *kicked;     /* to be ended */
     tide_forward_t *forwards;   /* by ticket */
     tide_forward_t *forwards_due;
+    uint64_t ask_lanes_ms; /* when lanes that owe answers are asked for */
     tide_connection_t *far_probes; /* by number */
     tide_guest_t *guests;          /* by lane and token */
     tide_guest_t *guest_tickets;   /* by ticket */

@@ -35,7 +35,8 @@ enum {
     RESPONSE,    /* u16 status, u8 size, type, body */
     PROBED,      /* – */
     ENDED,       /* the session, or the attempt to take it over, is no more */
-    HANDOVER     /* tide_handover_write */
+    HANDOVER,    /* tide_handover_write */
+    ARE_YOU_THERE /* not answered: the broker tells if nobody is */
 };
 
 #define BACK (1ull << 63)
@@ -43,12 +44,15 @@ enum {
 #define LEAVING_MS 5000
 /*  An answer that does not come within this, on top of what a poll may be held, was lost. */
 #define ANSWER_MS 10000
+/*  How often it is asked whether a lane that owes answers is still there. */
+#define ASK_MS 1000
 
 /*  A request that came here and is with its holder. */
 struct tide_forward {
     uint64_t ticket;
     char lane[TIDE_LANE_SIZE_MAX + 1];
     uint64_t due_ms;
+    bool is_asked; /* whether its lane is there, in this round */
     UT_hash_handle hh;
     struct tide_forward *prev, *next; /* by time */
 };
@@ -439,10 +443,16 @@ void tide_neighbour_sweep (tide_hub_t *hub)
 /*  Nobody holds that lane: its requests have no session, its WebSockets no future. */
 static void nobody_there (tide_hub_t *hub, uint64_t token)
 {
-    tide_forward_t *forward = find_forward (hub, token);
+    tide_forward_t *forward = find_forward (hub, token), *next;
     if (forward) {
-        forget_forward (hub, forward);
-        unknown (hub, token);
+        char lane[TIDE_LANE_SIZE_MAX + 1];
+        snprintf (lane, sizeof lane, "%s", forward->lane);
+        DL_FOREACH_SAFE (hub->forwards_due, forward, next)
+            if (strcmp (forward->lane, lane) == 0) {
+                token = forward->ticket;
+                forget_forward (hub, forward);
+                unknown (hub, token);
+            }
         return;
     }
     take_probe_answer (hub, token, ENDED, (tide_bytes_t){0});
@@ -500,8 +510,27 @@ void tide_neighbour_receive (tide_hub_t *hub, const tide_message_t *message)
                            (tide_bytes_t){reader.data, reader.remaining});
 }
 
+/*  Each lane that owes us answers is asked for once. */
+static void ask_lanes (tide_hub_t *hub)
+{
+    tide_forward_t *forward, *before;
+    DL_FOREACH (hub->forwards_due, forward)
+        forward->is_asked = false;
+    DL_FOREACH (hub->forwards_due, forward) {
+        if (forward->is_asked)
+            continue;
+        send_kind (hub, forward->lane, forward->ticket, ARE_YOU_THERE, (tide_bytes_t){0});
+        for (before = forward; before; before = before->next)
+            if (strcmp (before->lane, forward->lane) == 0)
+                before->is_asked = true;
+    }
+    hub->ask_lanes_ms = hub->now_ms + ASK_MS;
+}
+
 void tide_neighbour_tick (tide_hub_t *hub)
 {
+    if (hub->forwards_due && hub->now_ms >= hub->ask_lanes_ms)
+        ask_lanes (hub);
     while (hub->forwards_due && hub->forwards_due->due_ms <= hub->now_ms) {
         uint64_t ticket = hub->forwards_due->ticket;
         hub->counters.timeouts++;
@@ -518,6 +547,8 @@ void tide_neighbour_tick (tide_hub_t *hub)
 uint64_t tide_neighbour_deadline_ms (const tide_hub_t *hub)
 {
     uint64_t deadline = hub->forwards_due ? hub->forwards_due->due_ms : UINT64_MAX;
+    if (hub->forwards_due && hub->ask_lanes_ms < deadline)
+        deadline = hub->ask_lanes_ms;
     if (hub->leaving && hub->leaving->leaving_by_ms < deadline)
         deadline = hub->leaving->leaving_by_ms;
     return deadline;

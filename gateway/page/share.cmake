@@ -1,5 +1,11 @@
-# Copies the page and the stock client's files FROM the sources TO the build's share folder.
-file (COPY ${FROM}/index.html ${FROM}/style.css ${FROM}/page.js DESTINATION ${TO}/page)
+# Copies the pages and the stock client's files FROM the sources TO the build's share folder.
+file (COPY ${FROM}/index.html ${FROM}/style.css ${FROM}/page.js ${FROM}/board
+      DESTINATION ${TO}/page)
+# The helper goes without its comments.
+file (READ ${FROM}/tidemark.js helper)
+string (REGEX REPLACE "\n *(//|/\\*\\*|\\*)[^\n]*" "" helper "${helper}")
+string (REGEX REPLACE "\n\n+" "\n\n" helper "${helper}")
+file (WRITE ${TO}/client/tidemark.js "${helper}")
 
 set (dist ${FROM}/node_modules/socket.io-client/dist)
 if (NOT EXISTS ${dist})
