@@ -43,12 +43,19 @@ static void set_timer (tide_hub_t *hub, tide_connection_t *connection)
     }
 }
 
+/*  Its pong may lie unread, because we do not read. One that polls can post it, unless we hold back
+ *  the answer to its last POST. */
+static bool holds_pong_back (const tide_connection_t *connection)
+{
+    return connection->is_paused
+           && (!tide_engine_polls (connection) || connection->engineio.post != 0);
+}
+
 static void tick_heartbeats (tide_hub_t *hub)
 {
     while (hub->pongs && hub->pongs->engineio.pong_by_ms <= hub->now_ms) {
         tide_connection_t *connection = hub->pongs;
-        if (connection->is_paused) {
-            /*  Its pong may lie unread, because we do not read: it is given the time anew. */
+        if (holds_pong_back (connection)) { /* it is given the time anew */
             connection->engineio.pong_by_ms = hub->now_ms + hub->config.engineio.ping_timeout_ms;
             set_timer (hub, connection);
             continue;
