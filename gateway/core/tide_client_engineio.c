@@ -220,9 +220,10 @@ static void upgrade (tide_hub_t *hub, tide_connection_t *probe)
                         probe->outbox.size - probe->outbox_at);
     tide_buffer_append (&outbox, target->outbox.data + target->outbox_at,
                         target->outbox.size - target->outbox_at);
+    tide_buffer_free (&probe->outbox);
     tide_buffer_free (&target->outbox);
     target->outbox = outbox;
-    target->outbox_at = 0;
+    target->outbox_at = probe->outbox_at = 0;
     target->handle = probe->handle;
     probe->target = target;
     probe->has_taken = true;
