@@ -87,6 +87,7 @@ void tide_loop_destroy (tide_loop_t **self_p)
             tide_hub_closed (self->hubs[client->hub], self->now_ms, &client->connection);
         for (size_t frame = 0; frame < client->count; frame++)
             free (client->frames[frame]);
+        tide_buffer_free (&client->partial);
         tide_buffer_free (&client->binary);
         free (client);
     }
@@ -200,8 +201,7 @@ static void take_binary (tide_loop_client_t *client, tide_bytes_t bytes)
 /*  Takes the frames apart; fragments are put together. */
 static void take_frames (tide_loop_client_t *client, tide_bytes_t bytes)
 {
-    static tide_buffer_t text;
-    static uint8_t opcode;
+    tide_buffer_t *text = &client->partial;
     tide_reader_t reader = tide_reader (bytes);
     while (reader.remaining > 0) {
         uint8_t first = tide_take_u8 (&reader);
@@ -210,17 +210,16 @@ static void take_frames (tide_loop_client_t *client, tide_bytes_t bytes)
         tide_bytes_t payload = tide_take_bytes (&reader, (size_t) size);
         tide_assert (!reader.failed);
         if ((first & 0x0f) != 0)
-            opcode = first & 0x0f;
-        tide_buffer_append_bytes (&text, payload);
+            client->opcode = first & 0x0f;
+        tide_buffer_append_bytes (text, payload);
         if (!(first & 0x80))
             continue;
-        if (opcode == 1)
-            take_text (client, tide_buffer_bytes (&text));
+        if (client->opcode == 1)
+            take_text (client, tide_buffer_bytes (text));
         else
-            take_binary (client, tide_buffer_bytes (&text));
-        text.size = 0;
+            take_binary (client, tide_buffer_bytes (text));
+        text->size = 0;
     }
-    tide_buffer_free (&text);
 }
 
 static void write_to (tide_loop_t *self, tide_loop_client_t *client)

@@ -36,6 +36,8 @@ typedef struct {
     bool is_paused;      /* nothing more should be read from it */
     char *frames[65536]; /* what it was sent and has not looked at: text frames */
     size_t first, count;
+    tide_buffer_t partial; /* of a message whose other fragments are still to come */
+    uint8_t opcode;
     size_t binaries;      /* binary frames */
     tide_buffer_t binary; /* the last of them */
 } tide_loop_client_t;
