@@ -472,19 +472,29 @@ void tide_app_leave (tide_hub_t *hub, const char *sid, tide_bytes_t topic, tide_
         tide_reply_fail (hub, &reply, TIDE_NOT_FOUND, NULL);
 }
 
-void tide_app_disconnect (tide_hub_t *hub, const char *sid, bool closes)
+static void kick (tide_hub_t *hub, tide_session_t *session)
 {
-    tide_session_t *session = find_session (hub, sid);
-    if (!session)
-        return;
-    tide_connection_t *connection = session->connection;
     tide_buffer_t packet = {0};
     tide_socketio_disconnect (&packet, tide_bytes (session->nsp));
-    tide_hub_send_text (hub, connection, tide_buffer_bytes (&packet));
+    tide_hub_send_text (hub, session->connection, tide_buffer_bytes (&packet));
     tide_buffer_free (&packet);
+    session->reason = "server namespace disconnect";
     session->is_kicked = hub->has_kicked = true;
-    if (closes)
-        tide_hub_close (hub, connection, 0);
+}
+
+void tide_app_disconnect (tide_hub_t *hub, const char *sid, bool closes)
+{
+    tide_session_t *session = find_session (hub, sid), *each;
+    if (!session)
+        return;
+    if (!closes) {
+        kick (hub, session);
+        return;
+    }
+    DL_FOREACH (session->connection->sessions, each)
+        if (each->is_registered)
+            kick (hub, each);
+    tide_hub_close (hub, session->connection, 0);
 }
 
 void tide_app_send (tide_hub_t *hub, tide_connection_t *connection, tide_bytes_t message,

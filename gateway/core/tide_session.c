@@ -698,6 +698,7 @@ void tide_session_end (tide_hub_t *hub, tide_session_t **session_p, bool for_goo
     tide_deliver_pump (hub);
     unregister_session (hub, session);
     hub->counters.sessions -= session->state >= TIDE_SESSION_OPEN;
+    for_good = for_good || session->is_kicked;
     bool is_removed = session->owns_record && for_good && remove_record (hub, session);
     if (session->owns_record && !is_removed)
         release (hub, session->topic, session->record_seq);
@@ -721,7 +722,6 @@ void tide_session_sweep (tide_hub_t *hub)
         tide_session_t *session, *next;
         HASH_ITER (hh, hub->sessions, session, next)
             if (session->is_kicked) {
-                session->reason = "server namespace disconnect";
                 hub->has_kicked = true; /* the application is told, and may do anything */
                 tide_session_end (hub, &session, true);
                 break;
