@@ -202,11 +202,17 @@ void tide_namespace_topic (tide_buffer_t *out, tide_bytes_t nsp)
     tide_buffer_append_bytes (out, name);
 }
 
+/*  Begins topics that are the system's. */
+static bool is_marked (uint8_t byte)
+{
+    return byte == '$' || byte == '@';
+}
+
 /*  What a level of a topic cannot hold, and the percent sign itself. */
 static bool is_plain (uint8_t byte, bool is_first)
 {
-    bool is_marked = is_first && (byte == '$' || byte == '@');
-    return byte >= ' ' && byte != 0x7f && byte != '/' && byte != '#' && byte != '%' && !is_marked;
+    return byte >= ' ' && byte != 0x7f && byte != '/' && byte != '#' && byte != '%'
+           && !(is_first && is_marked (byte));
 }
 
 void tide_app_topic (tide_hub_t *hub, tide_buffer_t *out, tide_bytes_t nsp, tide_bytes_t room)
@@ -223,7 +229,12 @@ void tide_app_topic (tide_hub_t *hub, tide_buffer_t *out, tide_bytes_t nsp, tide
         return;
     }
     tide_bytes_t name = inner_name (nsp);
-    tide_buffer_append_bytes (out, name);
+    if (name.size > 0 && is_marked (name.data[0])) {
+        tide_percent_encode (out, (tide_bytes_t){name.data, 1});
+        tide_buffer_append (out, name.data + 1, name.size - 1);
+    }
+    else
+        tide_buffer_append_bytes (out, name);
     if (name.size > 0)
         tide_put_u8 (out, '/');
     for (size_t at = 0; at < room.size; at++) {
