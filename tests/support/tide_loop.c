@@ -145,6 +145,30 @@ static void complete (tide_loop_t *self)
         tide_broker_complete (self->broker, self->now_ms, &completion);
 }
 
+static void do_hub (tide_loop_t *self, unsigned hub, const tide_hub_action_t *action);
+
+static bool drain_hub (tide_loop_t *self, unsigned hub)
+{
+    bool busy = false;
+    tide_hub_action_t action;
+    while (tide_hub_next_action (self->hubs[hub], &action)) {
+        do_hub (self, hub, &action);
+        busy = true;
+    }
+    return busy;
+}
+
+/*  A copy: what the lane answers at once may change what the broker said. */
+static void receive (tide_loop_t *self, unsigned hub, tide_bytes_t message)
+{
+    tide_buffer_t copy = {0};
+    tide_buffer_append_bytes (&copy, message);
+    tide_hub_receive (self->hubs[hub], self->now_ms, tide_buffer_bytes (&copy));
+    if (self->is_prompt)
+        drain_hub (self, hub);
+    tide_buffer_free (&copy);
+}
+
 static void do_broker (tide_loop_t *self, const tide_broker_action_t *action)
 {
     tide_log_batch_t *batch = action->batch;
@@ -153,7 +177,7 @@ static void do_broker (tide_loop_t *self, const tide_broker_action_t *action)
     case TIDE_BROKER_SEND:
         for (unsigned hub = 0; hub < LOOP_HUBS; hub++)
             if (tide_bytes_is (action->peer, self->peers[hub]) && !self->is_cut[hub])
-                tide_hub_receive (self->hubs[hub], self->now_ms, action->bytes);
+                receive (self, hub, action->bytes);
         break;
     case TIDE_BROKER_PUBLISH:
         for (unsigned hub = 0; hub < LOOP_HUBS; hub++)
@@ -359,13 +383,8 @@ void tide_loop_run (tide_loop_t *self)
             do_broker (self, &from_broker);
             busy = true;
         }
-        for (unsigned hub = 0; hub < LOOP_HUBS; hub++) {
-            tide_hub_action_t from_hub;
-            while (tide_hub_next_action (self->hubs[hub], &from_hub)) {
-                do_hub (self, hub, &from_hub);
-                busy = true;
-            }
-        }
+        for (unsigned hub = 0; hub < LOOP_HUBS; hub++)
+            busy = drain_hub (self, hub) || busy;
         busy = poll_again (self) || busy;
     }
 }
