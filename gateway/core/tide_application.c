@@ -203,11 +203,17 @@ void tide_namespace_topic (tide_buffer_t *out, tide_bytes_t nsp)
     tide_buffer_append_bytes (out, name);
 }
 
+/*  Begins topics that are the system's. */
+static bool is_marked (uint8_t byte)
+{
+    return byte == '$' || byte == '@';
+}
+
 /*  What a level of a topic cannot hold, and the percent sign itself. */
 static bool is_plain (uint8_t byte, bool is_first)
 {
-    bool is_marked = is_first && (byte == '$' || byte == '@');
-    return byte >= ' ' && byte != 0x7f && byte != '/' && byte != '#' && byte != '%' && !is_marked;
+    return byte >= ' ' && byte != 0x7f && byte != '/' && byte != '#' && byte != '%'
+           && !(is_first && is_marked (byte));
 }
 
 void tide_app_topic (tide_hub_t *hub, tide_buffer_t *out, tide_bytes_t nsp, tide_bytes_t room)
@@ -224,7 +230,12 @@ void tide_app_topic (tide_hub_t *hub, tide_buffer_t *out, tide_bytes_t nsp, tide
         return;
     }
     tide_bytes_t name = inner_name (nsp);
-    tide_buffer_append_bytes (out, name);
+    if (name.size > 0 && is_marked (name.data[0])) {
+        tide_percent_encode (out, (tide_bytes_t){name.data, 1});
+        tide_buffer_append (out, name.data + 1, name.size - 1);
+    }
+    else
+        tide_buffer_append_bytes (out, name);
     if (name.size > 0)
         tide_put_u8 (out, '/');
     for (size_t at = 0; at < room.size; at++) {
@@ -473,20 +484,29 @@ void tide_app_leave (tide_hub_t *hub, const char *sid, tide_bytes_t topic, tide_
         tide_reply_fail (hub, &reply, TIDE_NOT_FOUND, NULL);
 }
 
-void tide_app_disconnect (tide_hub_t *hub, const char *sid, bool closes)
+static void kick (tide_hub_t *hub, tide_session_t *session)
 {
-    tide_session_t *session = find_session (hub, sid);
-    if (!session)
-        return;
-    tide_connection_t *connection = session->connection;
     tide_buffer_t packet = {0};
     tide_socketio_disconnect (&packet, tide_bytes (session->nsp));
-    tide_hub_send_text (hub, connection, tide_buffer_bytes (&packet));
+    tide_hub_send_text (hub, session->connection, tide_buffer_bytes (&packet));
     tide_buffer_free (&packet);
     session->reason = "server namespace disconnect";
     tide_session_kick (hub, session);
-    if (closes)
-        tide_hub_close (hub, connection, 0);
+}
+
+void tide_app_disconnect (tide_hub_t *hub, const char *sid, bool closes)
+{
+    tide_session_t *session = find_session (hub, sid), *each;
+    if (!session)
+        return;
+    if (!closes) {
+        kick (hub, session);
+        return;
+    }
+    DL_FOREACH (session->connection->sessions, each)
+        if (each->is_registered)
+            kick (hub, each);
+    tide_hub_close (hub, session->connection, 0);
 }
 
 void tide_app_send (tide_hub_t *hub, tide_connection_t *connection, tide_bytes_t message,

@@ -102,7 +102,8 @@ void tide_app_join (tide_hub_t *hub, const char *sid, tide_bytes_t topic, tide_a
 void tide_app_leave (tide_hub_t *hub, const char *sid, tide_bytes_t topic, tide_app_done_fn *done,
                      void *argument);
 
-/*  Ends a client's session in its namespace ("io server disconnect"); closes: and its connection. */
+/*  Ends a client's session in its namespace ("io server disconnect"), for good; closes: those that
+ *  it has in other namespaces as well, and its connection. */
 void tide_app_disconnect (tide_hub_t *hub, const char *sid, bool closes);
 
 /*  For what stands on Engine.IO: sends a message to the client. */

@@ -43,12 +43,19 @@ static void set_timer (tide_hub_t *hub, tide_connection_t *connection)
     }
 }
 
+/*  Its pong may lie unread, because we do not read. One that polls can post it, unless we hold back
+ *  the answer to its last POST. */
+static bool holds_pong_back (const tide_connection_t *connection)
+{
+    return connection->is_paused
+           && (!tide_engine_polls (connection) || connection->engineio.post != 0);
+}
+
 static void tick_heartbeats (tide_hub_t *hub)
 {
     while (hub->pongs && hub->pongs->engineio.pong_by_ms <= hub->now_ms) {
         tide_connection_t *connection = hub->pongs;
-        if (connection->is_paused) {
-            /*  Its pong may lie unread, because we do not read: it is given the time anew. */
+        if (holds_pong_back (connection)) { /* it is given the time anew */
             connection->engineio.pong_by_ms = hub->now_ms + hub->config.engineio.ping_timeout_ms;
             set_timer (hub, connection);
             continue;
@@ -268,9 +275,10 @@ static void upgrade (tide_hub_t *hub, tide_connection_t *probe)
                         probe->outbox.size - probe->outbox_at);
     tide_buffer_append (&outbox, target->outbox.data + target->outbox_at,
                         target->outbox.size - target->outbox_at);
+    tide_buffer_free (&probe->outbox);
     tide_buffer_free (&target->outbox);
     target->outbox = outbox;
-    target->outbox_at = 0;
+    target->outbox_at = probe->outbox_at = 0;
     target->handle = probe->handle;
     probe->target = target;
     probe->has_taken = true;

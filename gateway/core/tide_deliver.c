@@ -415,7 +415,7 @@ void tide_deliver_settle (tide_hub_t *hub, tide_session_t *session)
     if (session->state < TIDE_SESSION_OPEN)
         return;
     settle (hub, session);
-    if (!session->is_live || session->pending_count > 0)
+    if (!session->is_live || session->pending_count > 0 || session->ask_count > 0)
         tide_hub_ask_writable (hub, session->connection);
 }
 

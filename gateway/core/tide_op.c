@@ -85,6 +85,10 @@ bool tide_op_again (tide_hub_t *hub, tide_op_t *op, tide_message_t *message)
 
 void tide_op_cancel (tide_hub_t *hub, tide_op_t *op)
 {
+    if (op->token == 0) { /* from within its `done`: it goes when that returns */
+        op_leave_connection (hub, op);
+        return;
+    }
     tide_link_cancel (hub->link, op->token);
     op_unlink (hub, op);
     op_free (op);

@@ -722,6 +722,7 @@ void tide_session_end (tide_hub_t *hub, tide_session_t **session_p, bool for_goo
     tide_deliver_pump (hub);
     unregister_session (hub, session);
     hub->counters.sessions -= session->state >= TIDE_SESSION_OPEN;
+    for_good = for_good || session->is_kicked;
     bool is_removed = session->owns_record && for_good && remove_record (hub, session);
     if (session->owns_record && !is_removed)
         release (hub, session->topic, session->record_seq);

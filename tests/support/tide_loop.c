@@ -40,6 +40,12 @@ static void start_lane (tide_loop_t *self, unsigned hub)
 
 tide_loop_t *tide_loop_new (const tide_broker_config_t *broker_config)
 {
+    return tide_loop_new_with (broker_config, NULL);
+}
+
+tide_loop_t *tide_loop_new_with (const tide_broker_config_t *broker_config,
+                                 const tide_application_t *application)
+{
     static const char *const namespaces[] = {"/", "/tenant-*", "/plain", NULL};
     static const char *const no_recovery[] = {"/plain", NULL};
     tide_loop_t *self = tide_alloc (sizeof *self);
@@ -61,6 +67,7 @@ tide_loop_t *tide_loop_new (const tide_broker_config_t *broker_config)
                                            .no_recovery = no_recovery,
                                            .may_read = true,
                                            .may_publish = true,
+                                           .application = application,
                                            .tape_size = 1 << 16};
     self->log = tide_log_open_memory (0x1111);
     start_broker (self);
@@ -80,6 +87,8 @@ void tide_loop_destroy (tide_loop_t **self_p)
             tide_hub_closed (self->hubs[client->hub], self->now_ms, &client->connection);
         for (size_t frame = 0; frame < client->count; frame++)
             free (client->frames[frame]);
+        tide_buffer_free (&client->partial);
+        tide_buffer_free (&client->binary);
         free (client);
     }
     for (unsigned hub = 0; hub < LOOP_HUBS; hub++) {
@@ -136,6 +145,30 @@ static void complete (tide_loop_t *self)
         tide_broker_complete (self->broker, self->now_ms, &completion);
 }
 
+static void do_hub (tide_loop_t *self, unsigned hub, const tide_hub_action_t *action);
+
+static bool drain_hub (tide_loop_t *self, unsigned hub)
+{
+    bool busy = false;
+    tide_hub_action_t action;
+    while (tide_hub_next_action (self->hubs[hub], &action)) {
+        do_hub (self, hub, &action);
+        busy = true;
+    }
+    return busy;
+}
+
+/*  A copy: what the lane answers at once may change what the broker said. */
+static void receive (tide_loop_t *self, unsigned hub, tide_bytes_t message)
+{
+    tide_buffer_t copy = {0};
+    tide_buffer_append_bytes (&copy, message);
+    tide_hub_receive (self->hubs[hub], self->now_ms, tide_buffer_bytes (&copy));
+    if (self->is_prompt)
+        drain_hub (self, hub);
+    tide_buffer_free (&copy);
+}
+
 static void do_broker (tide_loop_t *self, const tide_broker_action_t *action)
 {
     tide_log_batch_t *batch = action->batch;
@@ -144,7 +177,7 @@ static void do_broker (tide_loop_t *self, const tide_broker_action_t *action)
     case TIDE_BROKER_SEND:
         for (unsigned hub = 0; hub < LOOP_HUBS; hub++)
             if (tide_bytes_is (action->peer, self->peers[hub]) && !self->is_cut[hub])
-                tide_hub_receive (self->hubs[hub], self->now_ms, action->bytes);
+                receive (self, hub, action->bytes);
         break;
     case TIDE_BROKER_PUBLISH:
         for (unsigned hub = 0; hub < LOOP_HUBS; hub++)
@@ -176,11 +209,23 @@ static tide_loop_client_t *client_of (tide_loop_t *self, const tide_connection_t
     return NULL;
 }
 
+static void take_text (tide_loop_client_t *client, tide_bytes_t text)
+{
+    tide_assert (client->count < sizeof client->frames / sizeof client->frames[0]);
+    client->frames[client->count++] = tide_copy (text.data, text.size);
+}
+
+static void take_binary (tide_loop_client_t *client, tide_bytes_t bytes)
+{
+    client->binaries++;
+    client->binary.size = 0;
+    tide_buffer_append_bytes (&client->binary, bytes);
+}
+
 /*  Takes the frames apart; fragments are put together. */
 static void take_frames (tide_loop_client_t *client, tide_bytes_t bytes)
 {
-    static tide_buffer_t text;
-    static uint8_t opcode;
+    tide_buffer_t *text = &client->partial;
     tide_reader_t reader = tide_reader (bytes);
     while (reader.remaining > 0) {
         uint8_t first = tide_take_u8 (&reader);
@@ -189,19 +234,16 @@ static void take_frames (tide_loop_client_t *client, tide_bytes_t bytes)
         tide_bytes_t payload = tide_take_bytes (&reader, (size_t) size);
         tide_assert (!reader.failed);
         if ((first & 0x0f) != 0)
-            opcode = first & 0x0f;
-        tide_buffer_append_bytes (&text, payload);
+            client->opcode = first & 0x0f;
+        tide_buffer_append_bytes (text, payload);
         if (!(first & 0x80))
             continue;
-        if (opcode == 1) {
-            tide_assert (client->count < sizeof client->frames / sizeof client->frames[0]);
-            client->frames[client->count++] = tide_copy (text.data, text.size);
-        }
+        if (client->opcode == 1)
+            take_text (client, tide_buffer_bytes (text));
         else
-            client->binaries++;
-        text.size = 0;
+            take_binary (client, tide_buffer_bytes (text));
+        text->size = 0;
     }
-    tide_buffer_free (&text);
 }
 
 static void write_to (tide_loop_t *self, tide_loop_client_t *client)
@@ -210,6 +252,63 @@ static void write_to (tide_loop_t *self, tide_loop_client_t *client)
     if (!client->is_stalled)
         take_frames (client,
                      tide_hub_write (self->hubs[client->hub], self->now_ms, client->connection));
+}
+
+/*  Takes the answer to a poll apart. As a client that is about to be upgraded does, it asks no more
+ *  once it was told "6". */
+static void take_payload (tide_loop_client_t *client, tide_bytes_t payload)
+{
+    tide_buffer_t binary = {0};
+    tide_bytes_t packet;
+    bool has_more = true;
+    while (tide_engineio_payload_next (&payload, &has_more, &packet)) {
+        if (tide_engineio_base64 (packet, &binary)) {
+            take_binary (client, tide_buffer_bytes (&binary));
+            continue;
+        }
+        take_text (client, packet);
+        client->is_over = client->is_over || tide_bytes_is (packet, "1");
+        client->is_stalled = client->is_stalled || tide_bytes_is (packet, "6");
+    }
+    tide_buffer_free (&binary);
+}
+
+/*  True if somebody who polls waits for the answer. */
+static bool answer_polling (tide_loop_t *self, unsigned hub, const tide_hub_action_t *action)
+{
+    for (unsigned at = 0; at < self->client_count; at++) {
+        tide_loop_client_t *client = self->clients[at];
+        if (!client->is_polling || client->hub != hub)
+            continue;
+        if (client->poll == action->ticket) {
+            client->poll = 0;
+            client->poll_status = action->http_status;
+            if (action->http_status == 200)
+                take_payload (client, action->bytes);
+            else
+                client->is_over = true;
+            return true;
+        }
+        if (client->post == action->ticket) {
+            client->post = 0;
+            client->post_status = action->http_status;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool poll_again (tide_loop_t *self)
+{
+    bool busy = false;
+    for (unsigned at = 0; at < self->client_count; at++) {
+        tide_loop_client_t *client = self->clients[at];
+        if (!client->is_polling || client->is_over || client->is_stalled || client->poll != 0)
+            continue;
+        tide_loop_get (client);
+        busy = true;
+    }
+    return busy;
 }
 
 static bool is_lost (const tide_loop_t *self, tide_bytes_t bytes)
@@ -256,6 +355,8 @@ static void do_hub (tide_loop_t *self, unsigned hub, const tide_hub_action_t *ac
         tide_hub_closed (self->hubs[hub], self->now_ms, &client->connection);
         break;
     case TIDE_HUB_RESPOND:
+        if (answer_polling (self, hub, action))
+            break;
         self->ticket = action->ticket;
         self->http_status = action->http_status;
         free (self->http_body);
@@ -282,13 +383,9 @@ void tide_loop_run (tide_loop_t *self)
             do_broker (self, &from_broker);
             busy = true;
         }
-        for (unsigned hub = 0; hub < LOOP_HUBS; hub++) {
-            tide_hub_action_t from_hub;
-            while (tide_hub_next_action (self->hubs[hub], &from_hub)) {
-                do_hub (self, hub, &from_hub);
-                busy = true;
-            }
-        }
+        for (unsigned hub = 0; hub < LOOP_HUBS; hub++)
+            busy = drain_hub (self, hub) || busy;
+        busy = poll_again (self) || busy;
     }
 }
 
@@ -307,8 +404,10 @@ void tide_loop_pass (tide_loop_t *self, uint64_t ms)
 void tide_loop_kill_lane (tide_loop_t *self, unsigned hub)
 {
     for (unsigned at = 0; at < self->client_count; at++)
-        if (self->clients[at]->hub == hub)
+        if (self->clients[at]->hub == hub) {
             self->clients[at]->connection = NULL;
+            self->clients[at]->poll = self->clients[at]->post = 0;
+        }
     tide_hub_destroy (&self->hubs[hub]);
     start_lane (self, hub);
     tide_loop_run (self);
@@ -327,17 +426,95 @@ void tide_loop_kill_broker (tide_loop_t *self, bool wipe)
 
 /*  -- clients --------------------------------------------------------------------------------- */
 
-tide_loop_client_t *tide_loop_open (tide_loop_t *self, unsigned hub, tide_client_kind_t kind)
+static tide_loop_client_t *client_new (tide_loop_t *self, unsigned hub)
 {
     tide_assert (self->client_count < LOOP_CLIENTS);
     tide_loop_client_t *client = tide_alloc (sizeof *client);
     client->loop = self;
     client->hub = hub;
     self->clients[self->client_count++] = client;
-    client->connection = tide_hub_open (self->hubs[hub], self->now_ms, kind, (tide_bytes_t){0}, client);
+    return client;
+}
+
+static tide_loop_client_t *open_websocket (tide_loop_t *self, unsigned hub, tide_client_kind_t kind,
+                                           const char *sid)
+{
+    tide_loop_client_t *client = client_new (self, hub);
+    client->connection =
+        tide_hub_open (self->hubs[hub], self->now_ms, kind, tide_bytes (sid), client);
     tide_loop_run (self);
     return client;
 }
+
+tide_loop_client_t *tide_loop_open (tide_loop_t *self, unsigned hub, tide_client_kind_t kind)
+{
+    return open_websocket (self, hub, kind, "");
+}
+
+tide_loop_client_t *tide_loop_probe (tide_loop_client_t *client)
+{
+    return open_websocket (client->loop, client->hub, TIDE_CLIENT_SOCKETIO, client->sid);
+}
+
+/*  -- polling --------------------------------------------------------------------------------- */
+
+static uint64_t ask_engineio (tide_loop_t *self, unsigned hub, const char *method,
+                              const char *query)
+{
+    tide_http_request_t request = {.method = tide_bytes (method),
+                                   .path = tide_bytes ("/socket.io/"),
+                                   .query = tide_bytes (query)};
+    return tide_hub_engineio (self->hubs[hub], self->now_ms, &request);
+}
+
+static uint64_t ask_session (const tide_loop_client_t *client, const char *method)
+{
+    char query[160];
+    snprintf (query, sizeof query, "EIO=4&transport=polling&sid=%s", client->sid);
+    return ask_engineio (client->loop, client->hub, method, query);
+}
+
+tide_loop_client_t *tide_loop_open_polling (tide_loop_t *self, unsigned hub)
+{
+    tide_loop_client_t *client = client_new (self, hub);
+    client->is_polling = client->is_stalled = true;
+    client->poll = ask_engineio (self, hub, "GET", "EIO=4&transport=polling");
+    tide_loop_run (self);
+    tide_assert (client->count > 0);
+    json_t *opened = json_loads (client->frames[0] + 1, 0, NULL);
+    snprintf (client->sid, sizeof client->sid, "%s",
+              json_string_value (json_object_get (opened, "sid")));
+    json_decref (opened);
+    client->is_stalled = false;
+    tide_loop_run (self);
+    return client;
+}
+
+void tide_loop_get (tide_loop_client_t *client)
+{
+    tide_assert (client->poll == 0);
+    client->poll = ask_session (client, "GET");
+}
+
+void tide_loop_post (tide_loop_client_t *client, tide_bytes_t body)
+{
+    tide_assert (client->post == 0);
+    client->post = ask_session (client, "POST");
+    tide_hub_body (client->loop->hubs[client->hub], client->loop->now_ms, client->post, body);
+}
+
+uint64_t tide_loop_engineio (tide_loop_t *self, unsigned hub, const char *method, const char *query,
+                             const char *body)
+{
+    self->http_status = 0;
+    uint64_t ticket = ask_engineio (self, hub, method, query);
+    if (body)
+        tide_hub_body (self->hubs[hub], self->now_ms, ticket, tide_bytes (body));
+    tide_loop_run (self);
+    return ticket;
+}
+
+/*  -- what clients do ------------------------------------------------------------------------- */
 
 void tide_loop_say (tide_loop_client_t *client, const char *format, ...)
 {
@@ -347,18 +524,27 @@ void tide_loop_say (tide_loop_client_t *client, const char *format, ...)
     int size = vasprintf (&text, format, arguments);
     va_end (arguments);
     tide_assert (size >= 0);
+    tide_bytes_t bytes = {(uint8_t *) text, strlen (text)};
     if (client->connection)
         tide_hub_frame (client->loop->hubs[client->hub], client->loop->now_ms, client->connection,
-                        (tide_bytes_t){(uint8_t *) text, strlen (text)}, true);
+                        bytes, true);
+    else if (client->is_polling && !client->is_over)
+        tide_loop_post (client, bytes);
     free (text);
     tide_loop_run (client->loop);
 }
 
 void tide_loop_cut (tide_loop_client_t *client)
 {
+    tide_hub_t *hub = client->loop->hubs[client->hub];
     if (client->connection)
-        tide_hub_closed (client->loop->hubs[client->hub], client->loop->now_ms,
-                         &client->connection);
+        tide_hub_closed (hub, client->loop->now_ms, &client->connection);
+    client->is_over = true;
+    if (client->post != 0)
+        tide_hub_abandon (hub, client->post);
+    if (client->poll != 0)
+        tide_hub_abandon (hub, client->poll);
+    client->poll = client->post = 0;
     tide_loop_run (client->loop);
 }
 

@@ -17,18 +17,29 @@ enum { LOOP_HUBS = 3, LOOP_CLIENTS = 160 };
 
 typedef struct tide_loop tide_loop_t;
 
-/*  A client at the other end of a WebSocket. */
+/*  A client at the other end of a WebSocket, or one that polls. */
 typedef struct {
     tide_loop_t *loop;
     unsigned hub;
-    tide_connection_t *connection; /* NULL when it is closed */
+    tide_connection_t *connection; /* NULL when it is closed, and of one that polls */
     unsigned close_code;
+
+    /*  Polling: a GET is held all the time, unless it is stalled. */
+    bool is_polling;
+    bool is_over;                      /* it was told "1", or refused: it asks no more */
+    char sid[96];                      /* of Engine.IO */
+    uint64_t poll, post;               /* requests that await their answer; 0: none */
+    unsigned poll_status, post_status; /* of the last answers */
+
     bool is_stalled;     /* it takes nothing */
     bool is_writable;    /* WRITABLE was said while it was stalled */
     bool is_paused;      /* nothing more should be read from it */
     char *frames[65536]; /* what it was sent and has not looked at: text frames */
     size_t first, count;
-    size_t binaries; /* binary frames */
+    tide_buffer_t partial; /* of a message whose other fragments are still to come */
+    uint8_t opcode;
+    size_t binaries;      /* binary frames */
+    tide_buffer_t binary; /* the last of them */
 } tide_loop_client_t;
 
 struct tide_loop {
@@ -39,6 +50,7 @@ struct tide_loop {
     tide_broker_t *broker;
     tide_hub_t *hubs[LOOP_HUBS];
     bool is_cut[LOOP_HUBS];        /* nothing passes between this lane and the broker */
+    bool is_prompt;                /* a lane acts on each message before the next one comes */
     tide_message_kind_t lost_kind; /* messages of this kind never reach the broker; 0: none */
     const char *lost_name;         /* … where the first event has this name, unless NULL */
     char lanes[LOOP_HUBS][32];
@@ -53,6 +65,8 @@ struct tide_loop {
 };
 
 tide_loop_t *tide_loop_new (const tide_broker_config_t *broker_config);
+tide_loop_t *tide_loop_new_with (const tide_broker_config_t *broker_config,
+                                 const tide_application_t *application);
 void tide_loop_destroy (tide_loop_t **self_p);
 
 /*  Lets everything happen that can happen now. */
@@ -66,15 +80,28 @@ void tide_loop_kill_lane (tide_loop_t *self, unsigned hub);
 void tide_loop_kill_broker (tide_loop_t *self, bool wipe);
 
 tide_loop_client_t *tide_loop_open (tide_loop_t *self, unsigned hub, tide_client_kind_t kind);
-/*  The client sends a text frame. */
+/*  A WebSocket that asks to take over from the client, which polls; it says nothing by itself. What
+ *  comes behind the upgrade comes to this one. */
+tide_loop_client_t *tide_loop_probe (tide_loop_client_t *client);
+/*  The client sends a text frame, or posts that much. */
 void tide_loop_say (tide_loop_client_t *client, const char *format, ...)
     __attribute__ ((format (printf, 2, 3)));
-/*  The connection ends. */
+/*  The connection ends; of one that polls, the requests that are held. */
 void tide_loop_cut (tide_loop_client_t *client);
 /*  The next text frame, or NULL; valid until the loop ends. */
 const char *tide_loop_hear (tide_loop_client_t *client);
 /*  It takes bytes again. */
 void tide_loop_unstall (tide_loop_client_t *client);
+
+/*  A client that polls, from its first GET. */
+tide_loop_client_t *tide_loop_open_polling (tide_loop_t *self, unsigned hub);
+/*  It posts, or polls once, without letting anything happen yet. */
+void tide_loop_post (tide_loop_client_t *client, tide_bytes_t body);
+void tide_loop_get (tide_loop_client_t *client);
+/*  A request to Engine.IO by nobody in particular, answered in http_status and http_body, if it is;
+ *  the body is NULL while it is still to come. Returns its ticket. */
+uint64_t tide_loop_engineio (tide_loop_t *self, unsigned hub, const char *method, const char *query,
+                             const char *body);
 
 /*  An HTTP request, answered in http_status and http_body. */
 void tide_loop_http (tide_loop_t *self, unsigned hub, const char *method, const char *path,

@@ -153,12 +153,77 @@ static void a_close_frame_has_a_code_and_as_much_of_the_reason_as_fits (void **s
     tide_buffer_free (&out);
 }
 
+/*  As it is read back where frames are taken apart again. */
+static void frames_are_taken_off_as_they_were_appended (void **state)
+{
+    (void) state;
+    static const size_t sizes[] = {0, 1, 125, 126, 16384, 16385, 40000, 70000};
+    enum { SIZES = sizeof sizes / sizeof sizes[0] };
+    tide_buffer_t all = {0}, back = {0};
+    for (size_t at = 0; at < SIZES; at++) {
+        tide_buffer_t payload = make_payload (sizes[at]);
+        tide_wsframe_append (&all, at % 2 ? TIDE_WSFRAME_BINARY : TIDE_WSFRAME_TEXT,
+                             tide_buffer_bytes (&payload));
+        tide_buffer_free (&payload);
+    }
+    tide_bytes_t rest = tide_buffer_bytes (&all);
+    tide_wsframe_t frame;
+    size_t sum = 0;
+    for (size_t at = 0; at < SIZES; at++) {
+        tide_buffer_t payload = make_payload (sizes[at]);
+        uint8_t opcode = at % 2 ? TIDE_WSFRAME_BINARY : TIDE_WSFRAME_TEXT;
+        bool is_final = false;
+        back.size = 0;
+        for (unsigned fragment = 0; !is_final; fragment++) {
+            size_t before = rest.size;
+            assert_true (tide_wsframe_next (&rest, &frame));
+            assert_int_equal (frame.opcode, fragment == 0 ? opcode : TIDE_WSFRAME_CONTINUATION);
+            assert_int_equal (frame.size, before - rest.size);
+            assert_int_equal (frame.size, frame.payload.size + (frame.payload.size > 125 ? 4 : 2));
+            assert_true (frame.is_final || frame.payload.size == FRAGMENT);
+            tide_buffer_append_bytes (&back, frame.payload);
+            sum += frame.size;
+            is_final = frame.is_final;
+        }
+        assert_true (tide_bytes_equal (tide_buffer_bytes (&back), tide_buffer_bytes (&payload)));
+        tide_buffer_free (&payload);
+    }
+    assert_int_equal (sum, all.size);
+    assert_false (tide_wsframe_next (&rest, &frame));
+    rest = (tide_bytes_t){0};
+    assert_false (tide_wsframe_next (&rest, &frame));
+    tide_buffer_free (&all);
+    tide_buffer_free (&back);
+}
+
+static void control_frames_are_taken_off_between_messages (void **state)
+{
+    (void) state;
+    tide_buffer_t out = {0};
+    tide_wsframe_append (&out, TIDE_WSFRAME_PING, tide_bytes ("p"));
+    tide_wsframe_close (&out, 1001, "bye");
+    tide_bytes_t rest = tide_buffer_bytes (&out);
+    tide_wsframe_t frame;
+    assert_true (tide_wsframe_next (&rest, &frame));
+    assert_int_equal (frame.opcode, TIDE_WSFRAME_PING);
+    assert_true (frame.is_final && tide_bytes_is (frame.payload, "p"));
+    assert_true (tide_wsframe_next (&rest, &frame));
+    assert_int_equal (frame.opcode, TIDE_WSFRAME_CLOSE);
+    assert_true (frame.is_final
+                 && tide_bytes_is (frame.payload, "\x03\xe9"
+                                                  "bye"));
+    assert_false (tide_wsframe_next (&rest, &frame));
+    tide_buffer_free (&out);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test (each_size_comes_back_whole_and_the_same_both_ways),
         cmocka_unit_test (headers_are_as_short_as_they_can_be),
         cmocka_unit_test (frames_follow_one_another_in_one_buffer),
+        cmocka_unit_test (frames_are_taken_off_as_they_were_appended),
+        cmocka_unit_test (control_frames_are_taken_off_between_messages),
         cmocka_unit_test (a_close_frame_has_a_code_and_as_much_of_the_reason_as_fits),
     };
     return cmocka_run_group_tests_name ("tide_wsframe", tests, NULL, NULL);

@@ -1,135 +1,15 @@
 /*  test_recovery_rules.c - connection state recovery: each known defect of others, as a test.
  *  SPDX-License-Identifier: MIT
  */
+#include "tide_stock.h"
+
 #include "tide_alloc.h"
-#include "tide_loop.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
 #include <sodium.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-/*  A stock client, as far as recovery goes. */
-typedef struct {
-    tide_loop_t *loop;
-    tide_loop_client_t *wire;
-    char sid[64], pid[64], offset[64];
-    bool is_connected, is_recovered;
-    int numbers[4096]; /* the data of each event that it got */
-    int count;
-    int acks, resets;
-    char last_ack[4096];
-} stock_t;
-
-/*  As the client does: a trailing string is the offset, whatever it is. */
-static void take_event (stock_t *self, const char *json)
-{
-    json_t *event = json_loads (json, 0, NULL);
-    assert_non_null (event);
-    const char *name = json_string_value (json_array_get (event, 0));
-    json_t *last = json_array_get (event, json_array_size (event) - 1);
-    if (json_is_string (last) && self->pid[0])
-        snprintf (self->offset, sizeof self->offset, "%s", json_string_value (last));
-    if (strcmp (name, "tide:reset") == 0)
-        self->resets++;
-    else
-        self->numbers[self->count++] = (int) json_integer_value (json_array_get (event, 1));
-    json_decref (event);
-}
-
-static void take_connect (stock_t *self, const char *json)
-{
-    json_t *object = json_loads (json, 0, NULL);
-    const char *pid = json_string_value (json_object_get (object, "pid"));
-    self->is_connected = true;
-    self->is_recovered = pid && self->pid[0] && strcmp (pid, self->pid) == 0;
-    snprintf (self->sid, sizeof self->sid, "%s",
-              json_string_value (json_object_get (object, "sid")));
-    snprintf (self->pid, sizeof self->pid, "%s", pid ? pid : "");
-    json_decref (object);
-}
-
-static void listen (stock_t *self)
-{
-    const char *frame;
-    while ((frame = tide_loop_hear (self->wire))) {
-        if (frame[0] == '2')
-            tide_loop_say (self->wire, "3");
-        if (frame[0] != '4')
-            continue;
-        if (frame[1] == '0')
-            take_connect (self, frame + 2);
-        else if (frame[1] == '2')
-            take_event (self, frame + 2);
-        else if (frame[1] == '3') {
-            self->acks++;
-            snprintf (self->last_ack, sizeof self->last_ack, "%s", frame);
-        }
-    }
-}
-
-/*  Time passes; the client answers pings. */
-static void pass (stock_t *self, uint64_t ms)
-{
-    for (; ms > 0; ms -= 1000) {
-        tide_loop_pass (self->loop, 1000);
-        listen (self);
-    }
-}
-
-/*  A fresh connection to a lane, with what the client remembers. */
-static void reconnect (stock_t *self, unsigned hub)
-{
-    self->is_connected = self->is_recovered = false;
-    self->wire = tide_loop_open (self->loop, hub, TIDE_CLIENT_SOCKETIO);
-    if (self->pid[0] && self->offset[0])
-        tide_loop_say (self->wire, "40{\"pid\":\"%s\",\"offset\":\"%s\"}", self->pid, self->offset);
-    else if (self->pid[0])
-        tide_loop_say (self->wire, "40{\"pid\":\"%s\"}", self->pid);
-    else
-        tide_loop_say (self->wire, "40");
-    listen (self);
-}
-
-static void subscribe (stock_t *self, const char *topic, const char *more)
-{
-    tide_loop_say (self->wire, "421[\"tide:subscribe\",{\"topic\":\"%s\"%s}]", topic, more);
-    listen (self);
-    assert_non_null (strstr (self->last_ack, "\"ok\":true"));
-}
-
-static void assert_numbers (stock_t *self, int from, int to)
-{
-    listen (self);
-    assert_int_equal (self->count, to - from + 1);
-    for (int at = 0; at < self->count; at++)
-        assert_int_equal (self->numbers[at], from + at);
-}
-
-static void start (stock_t *self, const tide_broker_config_t *config)
-{
-    *self = (stock_t){.loop = tide_loop_new (config)};
-    reconnect (self, 0);
-    assert_true (self->is_connected);
-    assert_false (self->is_recovered);
-    subscribe (self, "lobby", "");
-}
-
-static void publish (stock_t *self, int from, int to)
-{
-    for (int number = from; number <= to; number++)
-        tide_loop_publish (self->loop, "lobby", number);
-}
-
-static void finish (stock_t *self)
-{
-    tide_loop_destroy (&self->loop);
-}
+/*  The transport of the group of tests that runs. */
+static bool polls;
 
 /*  -- the plain way --------------------------------------------------------------------------- */
 
@@ -137,10 +17,10 @@ static void g1_live_events_come_once_in_order (void **state)
 {
     (void) state;
     stock_t *client = tide_alloc (sizeof *client);
-    start (client, NULL);
-    publish (client, 1, 500);
-    assert_numbers (client, 1, 500);
-    finish (client);
+    stock_start (client, NULL, polls);
+    stock_publish (client, 1, 500);
+    stock_assert_numbers (client, 1, 500);
+    stock_finish (client);
     free (client);
 }
 
@@ -148,33 +28,33 @@ static void g5_what_was_missed_comes_on_resume_with_the_same_ids (void **state)
 {
     (void) state;
     stock_t client;
-    start (&client, NULL);
-    publish (&client, 1, 5);
-    listen (&client);
+    stock_start (&client, NULL, polls);
+    stock_publish (&client, 1, 5);
+    stock_listen (&client);
     char sid[64];
     memcpy (sid, client.sid, sizeof sid);
     tide_loop_cut (client.wire);
-    publish (&client, 6, 300);
-    reconnect (&client, 0);
+    stock_publish (&client, 6, 300);
+    stock_reconnect (&client, 0);
     assert_true (client.is_recovered);
     assert_string_equal (client.sid, sid);
-    publish (&client, 301, 310);
-    assert_numbers (&client, 1, 310);
-    finish (&client);
+    stock_publish (&client, 301, 310);
+    stock_assert_numbers (&client, 1, 310);
+    stock_finish (&client);
 }
 
 static void rule_a_a_pid_without_an_offset_is_enough (void **state)
 {
     (void) state;
     stock_t client;
-    start (&client, NULL);
+    stock_start (&client, NULL, polls);
     tide_loop_cut (client.wire);
-    publish (&client, 1, 20);
+    stock_publish (&client, 1, 20);
     assert_string_equal (client.offset, "");
-    reconnect (&client, 1);
+    stock_reconnect (&client, 1);
     assert_true (client.is_recovered);
-    assert_numbers (&client, 1, 20);
-    finish (&client);
+    stock_assert_numbers (&client, 1, 20);
+    stock_finish (&client);
 }
 
 static const tide_broker_config_t small_history = {.events = "1",
@@ -189,58 +69,64 @@ static void rule_b_a_trimmed_position_is_good_if_nothing_was_missed (void **stat
 {
     (void) state;
     stock_t client;
-    start (&client, &small_history);
-    publish (&client, 1, 3);
-    listen (&client);
+    stock_start (&client, &small_history, polls);
+    stock_publish (&client, 1, 3);
+    stock_listen (&client);
     tide_loop_cut (client.wire);
     for (int number = 0; number < 500; number++)
         tide_loop_publish (client.loop, "other", number);
-    reconnect (&client, 0);
+    stock_reconnect (&client, 0);
     assert_true (client.is_recovered);
-    publish (&client, 4, 5);
-    assert_numbers (&client, 1, 5);
-    finish (&client);
+    stock_publish (&client, 4, 5);
+    stock_assert_numbers (&client, 1, 5);
+    stock_finish (&client);
 }
 
 static void g5_missed_and_trimmed_opens_a_new_session (void **state)
 {
     (void) state;
     stock_t client;
-    start (&client, &small_history);
-    publish (&client, 1, 3);
-    listen (&client);
+    stock_start (&client, &small_history, polls);
+    stock_publish (&client, 1, 3);
+    stock_listen (&client);
     tide_loop_cut (client.wire);
-    publish (&client, 4, 200);
-    reconnect (&client, 0);
+    stock_publish (&client, 4, 200);
+    stock_reconnect (&client, 0);
     assert_true (client.is_connected);
     assert_false (client.is_recovered);
-    assert_numbers (&client, 1, 3);
-    finish (&client);
+    stock_assert_numbers (&client, 1, 3);
+    stock_finish (&client);
 }
 
 /*  -- take-over ------------------------------------------------------------------------------- */
 
+static bool is_kicked (const tide_loop_client_t *client)
+{
+    return client->is_polling ? client->is_over : !client->connection;
+}
+
 static void take_over (unsigned hub)
 {
     stock_t client;
-    start (&client, NULL);
-    publish (&client, 1, 5);
-    listen (&client);
+    stock_start (&client, NULL, polls);
+    stock_publish (&client, 1, 5);
+    stock_listen (&client);
     tide_loop_client_t *old = client.wire;
     old->is_stalled = true; /* half open: it takes nothing, and nobody knows yet */
-    publish (&client, 6, 10);
-    reconnect (&client, hub);
+    stock_publish (&client, 6, 10);
+    stock_reconnect (&client, hub);
     assert_true (client.is_recovered);
-    assert_null (old->connection); /* kicked */
-    publish (&client, 11, 15);
-    assert_numbers (&client, 1, 15);
-    pass (&client, 120000); /* beyond any resume time of the old one */
+    tide_loop_unstall (old);
+    assert_true (is_kicked (old));
+    stock_publish (&client, 11, 15);
+    stock_assert_numbers (&client, 1, 15);
+    stock_pass (&client, 120000); /* beyond any resume time of the old one */
     tide_loop_cut (client.wire);
-    publish (&client, 16, 20);
-    reconnect (&client, 2);
+    stock_publish (&client, 16, 20);
+    stock_reconnect (&client, 2);
     assert_true (client.is_recovered);
-    assert_numbers (&client, 1, 20);
-    finish (&client);
+    stock_assert_numbers (&client, 1, 20);
+    stock_finish (&client);
 }
 
 static void rule_c_a_half_open_predecessor_is_kicked_in_the_same_lane (void **state)
@@ -261,22 +147,22 @@ static void rule_c_the_old_lanes_late_end_does_no_harm (void **state)
 {
     (void) state;
     stock_t client;
-    start (&client, NULL);
-    publish (&client, 1, 5);
-    listen (&client);
+    stock_start (&client, NULL, polls);
+    stock_publish (&client, 1, 5);
+    stock_listen (&client);
     tide_loop_client_t *old = client.wire;
     client.loop->is_cut[0] = true;
-    reconnect (&client, 1);
+    stock_reconnect (&client, 1);
     assert_true (client.is_recovered);
     tide_loop_cut (old);
     client.loop->is_cut[0] = false;
-    pass (&client, 100000);
-    publish (&client, 6, 9);
+    stock_pass (&client, 100000);
+    stock_publish (&client, 6, 9);
     tide_loop_cut (client.wire);
-    reconnect (&client, 1);
+    stock_reconnect (&client, 1);
     assert_true (client.is_recovered);
-    assert_numbers (&client, 1, 9);
-    finish (&client);
+    stock_assert_numbers (&client, 1, 9);
+    stock_finish (&client);
 }
 
 /*  -- deaths ---------------------------------------------------------------------------------- */
@@ -285,67 +171,67 @@ static void rule_d_a_session_survives_its_lane (void **state)
 {
     (void) state;
     stock_t client;
-    start (&client, NULL);
-    publish (&client, 1, 5);
-    listen (&client);
+    stock_start (&client, NULL, polls);
+    stock_publish (&client, 1, 5);
+    stock_listen (&client);
     tide_loop_kill_lane (client.loop, 0);
-    publish (&client, 6, 10);
-    reconnect (&client, 0);
+    stock_publish (&client, 6, 10);
+    stock_reconnect (&client, 0);
     assert_true (client.is_recovered);
-    assert_numbers (&client, 1, 10);
-    finish (&client);
+    stock_assert_numbers (&client, 1, 10);
+    stock_finish (&client);
 }
 
 static void rule_d_a_session_survives_the_broker (void **state)
 {
     (void) state;
     stock_t client;
-    start (&client, NULL);
-    publish (&client, 1, 5);
+    stock_start (&client, NULL, polls);
+    stock_publish (&client, 1, 5);
     tide_loop_kill_broker (client.loop, false);
     tide_loop_pass (client.loop, 10000);
-    publish (&client, 6, 10);
-    assert_numbers (&client, 1, 10); /* still connected, nothing missed */
+    stock_publish (&client, 6, 10);
+    stock_assert_numbers (&client, 1, 10); /* still connected, nothing missed */
     tide_loop_cut (client.wire);
     tide_loop_kill_broker (client.loop, false);
     tide_loop_pass (client.loop, 10000);
-    publish (&client, 11, 12);
-    reconnect (&client, 2);
+    stock_publish (&client, 11, 12);
+    stock_reconnect (&client, 2);
     assert_true (client.is_recovered);
-    assert_numbers (&client, 1, 12);
-    finish (&client);
+    stock_assert_numbers (&client, 1, 12);
+    stock_finish (&client);
 }
 
 static void rule_e_a_reconnect_can_be_as_fast_as_it_likes (void **state)
 {
     (void) state;
     stock_t client;
-    start (&client, NULL);
+    stock_start (&client, NULL, polls);
     for (int round = 0; round < 10; round++) {
-        publish (&client, 2 * round + 1, 2 * round + 2);
-        listen (&client);
-        reconnect (&client, (unsigned) round % LOOP_HUBS);
+        stock_publish (&client, 2 * round + 1, 2 * round + 2);
+        stock_listen (&client);
+        stock_reconnect (&client, (unsigned) round % LOOP_HUBS);
         assert_true (client.is_recovered);
     }
-    assert_numbers (&client, 1, 20);
-    finish (&client);
+    stock_assert_numbers (&client, 1, 20);
+    stock_finish (&client);
 }
 
 static void rule_g_a_second_reconnect_replays_nothing_again (void **state)
 {
     (void) state;
     stock_t client;
-    start (&client, NULL);
+    stock_start (&client, NULL, polls);
     tide_loop_cut (client.wire);
-    publish (&client, 1, 30);
-    reconnect (&client, 0);
-    assert_numbers (&client, 1, 30);
+    stock_publish (&client, 1, 30);
+    stock_reconnect (&client, 0);
+    stock_assert_numbers (&client, 1, 30);
     tide_loop_cut (client.wire);
-    reconnect (&client, 0);
+    stock_reconnect (&client, 0);
     assert_true (client.is_recovered);
-    publish (&client, 31, 31);
-    assert_numbers (&client, 1, 31);
-    finish (&client);
+    stock_publish (&client, 31, 31);
+    stock_assert_numbers (&client, 1, 31);
+    stock_finish (&client);
 }
 
 /*  A resume whose steps are interrupted: what is published in between belongs to it. */
@@ -353,25 +239,25 @@ static void rule_h_what_is_published_during_a_resume_is_not_skipped (void **stat
 {
     (void) state;
     stock_t client;
-    start (&client, NULL);
-    publish (&client, 1, 2);
-    listen (&client);
+    stock_start (&client, NULL, polls);
+    stock_publish (&client, 1, 2);
+    stock_listen (&client);
     tide_loop_cut (client.wire);
     client.loop->is_cut[1] = true;
-    client.wire = tide_loop_open (client.loop, 1, TIDE_CLIENT_SOCKETIO);
+    client.wire = stock_wire (client.loop, 1, polls);
     tide_loop_say (client.wire, "40{\"pid\":\"%s\",\"offset\":\"%s\"}", client.pid, client.offset);
     for (int number = 3; number <= 12; number++) {
-        publish (&client, number, number);
+        stock_publish (&client, number, number);
         client.loop->is_cut[1] = number % 2 == 0;
         tide_loop_pass (client.loop, 1000);
     }
     client.loop->is_cut[1] = false;
     tide_loop_pass (client.loop, 12000);
-    listen (&client);
+    stock_listen (&client);
     assert_true (client.is_recovered);
-    publish (&client, 13, 14);
-    assert_numbers (&client, 1, 14);
-    finish (&client);
+    stock_publish (&client, 13, 14);
+    stock_assert_numbers (&client, 1, 14);
+    stock_finish (&client);
 }
 
 /*  -- whose session it is -----------------------------------------------------------------------
@@ -417,136 +303,136 @@ static void rule_i_a_pid_whose_stored_user_differs_is_refused (void **state)
 {
     (void) state;
     stock_t client;
-    start (&client, NULL);
-    publish (&client, 1, 2);
-    listen (&client);
+    stock_start (&client, NULL, polls);
+    stock_publish (&client, 1, 2);
+    stock_listen (&client);
     tide_loop_cut (client.wire);
     rewrite_user (&client);
-    publish (&client, 3, 4);
-    reconnect (&client, 0);
+    stock_publish (&client, 3, 4);
+    stock_reconnect (&client, 0);
     assert_true (client.is_connected);
     assert_false (client.is_recovered);
-    assert_numbers (&client, 1, 2);
-    finish (&client);
+    stock_assert_numbers (&client, 1, 2);
+    stock_finish (&client);
 }
 
 static void rule_l_a_stale_offset_with_a_new_pid_skips_nothing_and_repeats_nothing (void **state)
 {
     (void) state;
     stock_t client;
-    start (&client, NULL);
-    publish (&client, 1, 3);
-    listen (&client);
+    stock_start (&client, NULL, polls);
+    stock_publish (&client, 1, 3);
+    stock_listen (&client);
     char stale[64];
     memcpy (stale, client.offset, sizeof stale);
     tide_loop_cut (client.wire);
     client.pid[0] = 0; /* a new session; the client's offset is never cleared */
-    publish (&client, 100, 104);
+    stock_publish (&client, 100, 104);
     client.count = 0;
-    reconnect (&client, 0);
-    subscribe (&client, "lobby", "");
+    stock_reconnect (&client, 0);
+    stock_subscribe (&client, "lobby", "");
     assert_string_equal (client.offset, stale);
     tide_loop_cut (client.wire);
-    publish (&client, 1, 2);
-    reconnect (&client, 0);
+    stock_publish (&client, 1, 2);
+    stock_reconnect (&client, 0);
     assert_true (client.is_recovered);
-    assert_numbers (&client, 1, 2);
-    finish (&client);
+    stock_assert_numbers (&client, 1, 2);
+    stock_finish (&client);
 }
 
 static void g8_an_offset_of_another_log_is_refused (void **state)
 {
     (void) state;
     stock_t client;
-    start (&client, NULL);
-    publish (&client, 1, 3);
-    listen (&client);
+    stock_start (&client, NULL, polls);
+    stock_publish (&client, 1, 3);
+    stock_listen (&client);
     tide_loop_cut (client.wire);
     snprintf (client.offset, sizeof client.offset, "00000000000000aa:3");
-    reconnect (&client, 0);
+    stock_reconnect (&client, 0);
     assert_true (client.is_connected);
     assert_false (client.is_recovered);
-    finish (&client);
+    stock_finish (&client);
 }
 
 static void g8_an_offset_beyond_the_head_is_refused (void **state)
 {
     (void) state;
     stock_t client;
-    start (&client, NULL);
-    publish (&client, 1, 3);
-    listen (&client);
+    stock_start (&client, NULL, polls);
+    stock_publish (&client, 1, 3);
+    stock_listen (&client);
     tide_loop_cut (client.wire);
     char *colon = strchr (client.offset, ':');
     strcpy (colon, ":999999");
-    reconnect (&client, 0);
+    stock_reconnect (&client, 0);
     assert_true (client.is_connected);
     assert_false (client.is_recovered);
-    finish (&client);
+    stock_finish (&client);
 }
 
 static void an_offset_that_is_no_position_opens_a_new_session (void **state)
 {
     (void) state;
     stock_t client;
-    start (&client, NULL);
+    stock_start (&client, NULL, polls);
     tide_loop_cut (client.wire);
     strcpy (client.offset, "some words");
-    reconnect (&client, 0);
+    stock_reconnect (&client, 0);
     assert_true (client.is_connected);
     assert_false (client.is_recovered);
-    finish (&client);
+    stock_finish (&client);
 }
 
 static void a_session_expires_after_its_resume_time (void **state)
 {
     (void) state;
     stock_t client;
-    start (&client, NULL);
+    stock_start (&client, NULL, polls);
     tide_loop_cut (client.wire);
     tide_loop_pass (client.loop, 30000);
-    reconnect (&client, 0);
+    stock_reconnect (&client, 0);
     assert_true (client.is_recovered);
     tide_loop_cut (client.wire);
     tide_loop_pass (client.loop, 62000);
-    reconnect (&client, 0);
+    stock_reconnect (&client, 0);
     assert_false (client.is_recovered);
-    finish (&client);
+    stock_finish (&client);
 }
 
 static void a_session_of_a_dead_lane_expires (void **state)
 {
     (void) state;
     stock_t client;
-    start (&client, NULL);
+    stock_start (&client, NULL, polls);
     tide_loop_kill_lane (client.loop, 0);
     tide_loop_pass (client.loop, 50000);
-    reconnect (&client, 1);
+    stock_reconnect (&client, 1);
     assert_true (client.is_recovered);
     tide_loop_kill_lane (client.loop, 1);
     tide_loop_pass (client.loop, 75000);
-    reconnect (&client, 1);
+    stock_reconnect (&client, 1);
     assert_false (client.is_recovered);
-    finish (&client);
+    stock_finish (&client);
 }
 
 static void leaving_for_good_cannot_be_resumed (void **state)
 {
     (void) state;
     stock_t client;
-    start (&client, NULL);
+    stock_start (&client, NULL, polls);
     tide_loop_say (client.wire, "41");
     tide_loop_cut (client.wire);
-    reconnect (&client, 0);
+    stock_reconnect (&client, 0);
     assert_false (client.is_recovered);
-    finish (&client);
+    stock_finish (&client);
 }
 
 static void a_namespace_without_recovery_has_no_pid (void **state)
 {
     (void) state;
     tide_loop_t *loop = tide_loop_new (NULL);
-    tide_loop_client_t *client = tide_loop_open (loop, 0, TIDE_CLIENT_SOCKETIO);
+    tide_loop_client_t *client = stock_wire (loop, 0, polls);
     tide_loop_hear (client);
     tide_loop_say (client, "40/plain,");
     const char *frame = tide_loop_hear (client);
@@ -570,15 +456,15 @@ static void g6_a_slow_client_catches_up_from_the_log (void **state)
 {
     (void) state;
     stock_t *client = tide_alloc (sizeof *client);
-    start (client, NULL);
+    stock_start (client, NULL, polls);
     client->wire->is_stalled = true;
-    publish (client, 1, 3000); /* far more than the tape holds */
+    stock_publish (client, 1, 3000); /* far more than the tape holds */
     tide_loop_unstall (client->wire);
     tide_loop_pass (client->loop, 2000);
-    assert_numbers (client, 1, 3000);
-    publish (client, 3001, 3010);
-    assert_numbers (client, 1, 3010);
-    finish (client);
+    stock_assert_numbers (client, 1, 3000);
+    stock_publish (client, 3001, 3010);
+    stock_assert_numbers (client, 1, 3010);
+    stock_finish (client);
     free (client);
 }
 
@@ -588,64 +474,79 @@ static void g5_a_slow_client_behind_the_history_gets_a_reset (void **state)
     stock_t client;
     tide_broker_config_t config = small_history;
     config.retain_events = 1000;
-    start (&client, &config);
+    stock_start (&client, &config, polls);
     client.wire->is_stalled = true;
-    publish (&client, 1, 3000);
+    stock_publish (&client, 1, 3000);
     tide_loop_unstall (client.wire);
     tide_loop_pass (client.loop, 2000);
-    listen (&client);
+    stock_listen (&client);
     assert_int_equal (client.resets, 1);
     client.count = 0;
-    publish (&client, 5001, 5003);
-    assert_numbers (&client, 5001, 5003);
-    finish (&client);
+    stock_publish (&client, 5001, 5003);
+    stock_assert_numbers (&client, 5001, 5003);
+    stock_finish (&client);
 }
 
 static void g8_another_log_resets_live_clients (void **state)
 {
     (void) state;
     stock_t client;
-    start (&client, NULL);
-    publish (&client, 1, 3);
-    listen (&client);
+    stock_start (&client, NULL, polls);
+    stock_publish (&client, 1, 3);
+    stock_listen (&client);
     tide_loop_kill_broker (client.loop, true);
     tide_loop_pass (client.loop, 10000);
-    listen (&client);
+    stock_listen (&client);
     assert_int_equal (client.resets, 1);
     client.count = 0;
-    publish (&client, 7, 9);
-    assert_numbers (&client, 7, 9);
+    stock_publish (&client, 7, 9);
+    stock_assert_numbers (&client, 7, 9);
     tide_loop_cut (client.wire);
-    publish (&client, 10, 11);
-    reconnect (&client, 1);
+    stock_publish (&client, 10, 11);
+    stock_reconnect (&client, 1);
     assert_true (client.is_recovered);
-    assert_numbers (&client, 7, 11);
-    finish (&client);
+    stock_assert_numbers (&client, 7, 11);
+    stock_finish (&client);
 }
 
 static void bring_up_does_not_move_the_position (void **state)
 {
     (void) state;
     stock_t client;
-    start (&client, NULL);
-    publish (&client, 1, 2);
-    listen (&client);
+    stock_start (&client, NULL, polls);
+    stock_publish (&client, 1, 2);
+    stock_listen (&client);
     char before[64];
     memcpy (before, client.offset, sizeof before);
     for (int number = 50; number < 55; number++)
         tide_loop_publish (client.loop, "late", number);
     client.count = 0;
-    subscribe (&client, "late", ",\"since\":\"start\"");
-    assert_numbers (&client, 50, 54);
+    stock_subscribe (&client, "late", ",\"since\":\"start\"");
+    stock_assert_numbers (&client, 50, 54);
     uint64_t offset = strtoull (strchr (client.offset, ':') + 1, NULL, 10);
     tide_loop_cut (client.wire);
     tide_loop_publish (client.loop, "late", 55);
-    publish (&client, 56, 56);
-    reconnect (&client, 0);
+    stock_publish (&client, 56, 56);
+    stock_reconnect (&client, 0);
     assert_true (client.is_recovered);
-    assert_numbers (&client, 50, 56);
+    stock_assert_numbers (&client, 50, 56);
     assert_true (offset > 0);
-    finish (&client);
+    stock_finish (&client);
+}
+
+/*  Each rule holds whatever carries the client. */
+static int over_websocket (void **state)
+{
+    (void) state;
+    polls = false;
+    return 0;
+}
+
+static int over_polling (void **state)
+{
+    (void) state;
+    polls = true;
+    return 0;
 }
 
 int main (void)
@@ -678,5 +579,8 @@ int main (void)
         cmocka_unit_test (g8_another_log_resets_live_clients),
         cmocka_unit_test (bring_up_does_not_move_the_position),
     };
-    return cmocka_run_group_tests_name ("recovery rules", tests, NULL, NULL);
+    int failed =
+        cmocka_run_group_tests_name ("recovery rules over WebSocket", tests, over_websocket, NULL);
+    return failed
+           + cmocka_run_group_tests_name ("recovery rules over polling", tests, over_polling, NULL);
 }
