@@ -94,7 +94,7 @@ static bool send_kind (tide_hub_t *hub, const char *lane, uint64_t token, uint8_
 
 bool tide_neighbour_of (const tide_hub_t *hub, tide_bytes_t sid, char lane[TIDE_LANE_SIZE_MAX + 1])
 {
-    const uint8_t *dot = sid.size > 0 ? memchr (sid.data, '.', sid.size) : NULL;
+    const uint8_t *dot = sid.size > 0 ? memrchr (sid.data, '.', sid.size) : NULL;
     size_t size = dot ? (size_t) (dot - sid.data) : 0;
     if (size == 0 || size > TIDE_LANE_SIZE_MAX || sid.size > TIDE_NAME_SIZE_MAX
         || !tide_name_valid (sid))

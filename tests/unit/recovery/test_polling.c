@@ -394,18 +394,6 @@ static void a_lane_that_stops_tells_all_who_poll_and_takes_nobody_in (void **sta
     assert_int_equal (loop->http_status, 503);
 }
 
-static void another_lane_does_not_know_the_session (void **state)
-{
-    (void) state;
-    tide_loop_client_t *client = subscribed ();
-    client->hub = 1;
-    assert_forgotten (client);
-    tide_loop_client_t *probe = tide_loop_probe (client);
-    assert_null (probe->connection);
-    client->hub = 0;
-    assert_alive (client);
-}
-
 /*  -- those that take nothing ----------------------------------------------------------------- */
 
 /*  Asks for a lot, `count` times, in one body. */
@@ -555,8 +543,6 @@ static void an_upgraded_session_does_not_poll_any_more (void **state)
     tide_http_request_t request = {
         .method = tide_bytes ("GET"), .query = tide_bytes (query), .is_websocket = true};
     assert_int_equal (tide_hub_check_handshake (loop->hubs[0], &request), -1);
-    assert_int_equal (tide_hub_check_handshake (loop->hubs[1], &request),
-                      TIDE_ENGINEIO_SESSION_UNKNOWN);
     tide_loop_client_t *second = tide_loop_probe (client);
     assert_null (second->connection);
     assert_int_equal (second->close_code, 0);
@@ -1012,7 +998,6 @@ int main (void)
         TEST (a_client_that_does_not_answer_a_ping_is_forgotten_in_time),
         TEST (a_pong_by_post_keeps_it_alive),
         TEST (a_lane_that_stops_tells_all_who_poll_and_takes_nobody_in),
-        TEST (another_lane_does_not_know_the_session),
         TEST (a_client_that_takes_nothing_has_its_post_held_back),
         TEST (a_post_that_is_held_back_is_answered_when_the_client_is_upgraded),
         TEST (a_client_that_is_gone_is_forgotten_whatever_waits_for_it),
