@@ -576,13 +576,15 @@ static outcome_t open_stream (tide_lane_client_t *client, const tide_request_t *
     return pump (client);
 }
 
-static outcome_t refuse_engineio (tide_lane_client_t *client, int code)
+static outcome_t refuse_engineio (tide_lane_client_t *client, int code, bool is_websocket)
 {
     tide_web_t *web = client->web;
     client->lane->counters.refused_handshake++;
-    tide_engineio_refusal (&web->own_content, code < 0 ? TIDE_ENGINEIO_BAD_REQUEST : code);
+    tide_engineio_refusal (&web->own_content, code, is_websocket);
     web->content = tide_buffer_bytes (&web->own_content);
-    return answer (client, code == TIDE_ENGINEIO_FORBIDDEN ? 403 : 400, "application/json",
+    web->is_kept = web->is_kept && !is_websocket;
+    return answer (client, code == TIDE_ENGINEIO_FORBIDDEN ? 403 : 400,
+                   is_websocket ? "text/html" : "application/json",
                    "Cache-Control: no-store\r\n");
 }
 
@@ -595,7 +597,7 @@ static outcome_t upgrade (tide_lane_client_t *client, const tide_request_t *requ
     tide_http_request_t asked = engineio_request (request);
     int code = is_socketio ? tide_hub_check_handshake (client->lane->hub, &asked) : -1;
     if (code >= 0)
-        return refuse_engineio (client, code);
+        return refuse_engineio (client, code, request->is_websocket);
     if (!request->is_websocket) {
         counters->refused_handshake++;
         return refuse (client, 426, "this path is for WebSocket", "Upgrade: websocket\r\n");
@@ -639,10 +641,13 @@ static web_kind_t kind_of (const tide_lane_t *lane, tide_bytes_t path)
         return KIND_WS;
     if (tide_bytes_is (path, "/events"))
         return KIND_EVENTS;
+    /*  All that lies under it, but for the files there, as in the reference. */
     tide_bytes_t socketio = tide_bytes (lane->config.config->socketio_path);
-    if (tide_bytes_equal (path, socketio))
-        return KIND_SOCKETIO;
+    bool is_under =
+        path.size >= socketio.size && memcmp (path.data, socketio.data, socketio.size) == 0;
     socketio.size--; /* without its slash */
+    if (is_under && !tide_files_find (lane->config.files, path))
+        return KIND_SOCKETIO;
     return tide_bytes_equal (path, socketio) ? KIND_SOCKETIO : KIND_FILE;
 }
 
@@ -670,7 +675,8 @@ static outcome_t route (tide_lane_client_t *client, const tide_request_t *reques
     if (!web->is_origin_allowed) {
         lane->counters.refused_origin++;
         return web->kind == KIND_SOCKETIO
-                   ? refuse_engineio (client, TIDE_ENGINEIO_FORBIDDEN)
+                   ? refuse_engineio (client, TIDE_ENGINEIO_FORBIDDEN,
+                                             request->is_websocket)
                    : refuse (client, 403, "pages of this origin are not allowed", "");
     }
     if (tide_bytes_is (request->method, "OPTIONS"))

@@ -263,7 +263,7 @@ static void upgrade (tide_hub_t *hub, tide_connection_t *probe)
     tide_connection_t *target = probe->target;
     forget_probe (hub, probe);
     answer_poll (hub, target, tide_bytes ("6"));
-    answer_post (hub, target, 200);
+    tide_engine_resume (hub, target);
     if (probe->guest) {
         tide_neighbour_leave (hub, target, probe);
         tide_hub_close (hub, probe, 0);
@@ -352,6 +352,7 @@ static void let_go (tide_hub_t *hub, uint64_t ticket)
     if (!held)
         return;
     HASH_DEL (hub->held, held);
+    tide_buffer_free (&held->body);
     free (held);
 }
 
@@ -376,7 +377,7 @@ static void answer_post (tide_hub_t *hub, tide_connection_t *connection, unsigne
 static void refuse (tide_hub_t *hub, uint64_t ticket, int code)
 {
     tide_buffer_t body = {0};
-    tide_engineio_refusal (&body, code);
+    tide_engineio_refusal (&body, code, false);
     hub->counters.refused_requests++;
     tide_hub_respond (hub, ticket, 400, "application/json", tide_buffer_bytes (&body));
     tide_buffer_free (&body);
@@ -516,6 +517,12 @@ static bool take_payload (tide_hub_t *hub, tide_connection_t *connection, tide_b
     return hub->counters.parse_errors == errors;
 }
 
+static void take_body (tide_hub_t *hub, tide_connection_t *connection, tide_bytes_t body)
+{
+    bool is_good = take_payload (hub, connection, body);
+    answer_post (hub, connection, is_good ? 200 : 400);
+}
+
 void tide_hub_body (tide_hub_t *self, uint64_t now_ms, uint64_t ticket, tide_bytes_t body)
 {
     self->now_ms = now_ms;
@@ -526,17 +533,22 @@ void tide_hub_body (tide_hub_t *self, uint64_t now_ms, uint64_t ticket, tide_byt
         return;
     tide_connection_t *connection = held->connection;
     held->has_body = true;
-    bool is_good = take_payload (self, connection, body);
-    /*  A client that does not take its answers waits for this one: so it asks for no more. */
-    if (!is_good || connection->is_closing || !connection->is_paused)
-        answer_post (self, connection, is_good ? 200 : 400);
+    /*  A client that has not taken its answers waits with what it asks now until it has. */
+    if (connection->is_paused && !connection->is_closing)
+        tide_buffer_append_bytes (&held->body, body);
+    else
+        take_body (self, connection, body);
 }
 
 void tide_engine_resume (tide_hub_t *hub, tide_connection_t *connection)
 {
-    const tide_held_t *held = find_held (hub, connection->engineio.post);
-    if (held && held->has_body)
-        answer_post (hub, connection, 200);
+    tide_held_t *held = find_held (hub, connection->engineio.post);
+    if (!held || !held->has_body)
+        return;
+    tide_buffer_t body = held->body;
+    held->body = (tide_buffer_t){0};
+    take_body (hub, connection, tide_buffer_bytes (&body));
+    tide_buffer_free (&body);
 }
 
 bool tide_engine_abandon (tide_hub_t *hub, uint64_t ticket)
@@ -577,8 +589,10 @@ static void finish (tide_hub_t *hub, tide_connection_t *connection)
     tide_engineio_payload_frames (
         &payload, (tide_bytes_t){connection->outbox.data + connection->outbox_at,
                                  connection->outbox.size - connection->outbox_at});
-    const char *farewell = connection->farewell ? connection->farewell : "1";
-    tide_engineio_payload_append (&payload, tide_bytes (farewell), true);
+    /*  One that ends at once would have been told what there is a moment before, and no more. */
+    if (payload.size == 0 || !connection->farewell)
+        tide_engineio_payload_append (
+            &payload, tide_bytes (connection->farewell ? connection->farewell : "1"), true);
     answer_poll (hub, connection, tide_buffer_bytes (&payload));
     tide_buffer_free (&payload);
     tide_hub_closed (hub, hub->now_ms, &connection);

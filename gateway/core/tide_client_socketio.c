@@ -29,13 +29,13 @@ static tide_session_t *find_session (tide_connection_t *connection, tide_bytes_t
 
 /*  -- namespaces ------------------------------------------------------------------------------ */
 
-/*  A pattern ends in `*`, which stands for any rest, or names one namespace. */
+/*  A pattern ends in `*`, which stands for any rest but none, or names one namespace. */
 static bool is_listed (const char *const *patterns, tide_bytes_t nsp)
 {
     for (; *patterns; patterns++) {
         size_t size = strlen (*patterns);
         bool open = size > 0 && (*patterns)[size - 1] == '*';
-        if (open ? nsp.size >= size - 1 && memcmp (nsp.data, *patterns, size - 1) == 0
+        if (open ? nsp.size >= size && memcmp (nsp.data, *patterns, size - 1) == 0
                  : tide_bytes_is (nsp, *patterns))
             return true;
     }
@@ -57,9 +57,6 @@ static void connect_namespace (tide_hub_t *hub, tide_connection_t *connection,
                                const tide_socketio_packet_t *packet)
 {
     tide_bytes_t nsp = packet->nsp;
-    const uint8_t *query = memchr (nsp.data, '?', nsp.size);
-    if (query)
-        nsp.size = (size_t) (query - nsp.data);
     if (find_session (connection, nsp)) {
         violation (hub, connection);
         return;
@@ -81,7 +78,6 @@ static void connect_namespace (tide_hub_t *hub, tide_connection_t *connection,
         json_is_string (pid) && (!has_position || tide_position_json (offset, &epoch, &seq));
     char name[TIDE_NAME_SIZE_MAX + 1];
     snprintf (name, sizeof name, "%.*s", TIDE_PRINT (nsp));
-    tide_hub_settled (hub, connection);
     tide_opening_t opening = {.nsp = name,
                               .user = "",
                               .recovers = !is_listed (hub->config.no_recovery, nsp),
@@ -97,6 +93,7 @@ static void connect_namespace (tide_hub_t *hub, tide_connection_t *connection,
 
 static void socketio_opened (tide_hub_t *hub, tide_session_t *session)
 {
+    tide_hub_settled (hub, session->connection);
     tide_buffer_t packet = {0};
     tide_socketio_connect (&packet, tide_bytes (session->nsp), session->sid,
                            session->recovers ? session->pid : NULL);

@@ -113,6 +113,12 @@ static void append_real (tide_buffer_t *out, double real)
     bool is_whole = *behind == '\0';
     if (!is_whole && *behind != 'e')
         *behind = '.';
+    /*  As JavaScript writes it: an exponent has no zeros in front. */
+    char *exponent = strchr (text, 'e');
+    if (exponent) {
+        size_t zeros = strspn (exponent + 2, "0");
+        memmove (exponent + 2, exponent + 2 + zeros, strlen (exponent + 2 + zeros) + 1);
+    }
     tide_buffer_append_text (out, text);
     if (is_whole)
         tide_buffer_append_text (out, ".0");

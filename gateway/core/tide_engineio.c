@@ -13,6 +13,7 @@
 /*  Packet types, as the first character of a text frame. A binary frame is a message by itself; in
  *  text it is base64. */
 enum {
+    PACKET_OPEN = '0',
     PACKET_CLOSE = '1',
     PACKET_PONG = '3',
     PACKET_MESSAGE = '4',
@@ -26,6 +27,19 @@ enum { SEPARATOR = 0x1e };
 
 /*  A tick that comes later than this was held up by us: the client gets its whole time anew. */
 enum { LATE_MS = 50 };
+
+static const char *message_of (int code)
+{
+    static const char *const messages[] = {
+        [TIDE_ENGINEIO_TRANSPORT_UNKNOWN] = "Transport unknown",
+        [TIDE_ENGINEIO_SESSION_UNKNOWN] = "Session ID unknown",
+        [TIDE_ENGINEIO_BAD_METHOD] = "Bad handshake method",
+        [TIDE_ENGINEIO_BAD_REQUEST] = "Bad request",
+        [TIDE_ENGINEIO_FORBIDDEN] = "Forbidden",
+        [TIDE_ENGINEIO_UNSUPPORTED_VERSION] = "Unsupported protocol version",
+    };
+    return messages[code];
+}
 
 int tide_engineio_check (const tide_engineio_request_t *request, const tide_engineio_t *session)
 {
@@ -54,20 +68,14 @@ int tide_engineio_check (const tide_engineio_request_t *request, const tide_engi
     return -1;
 }
 
-void tide_engineio_refusal (tide_buffer_t *out, int code)
+void tide_engineio_refusal (tide_buffer_t *out, int code, bool is_websocket)
 {
-    static const char *const messages[] = {
-        [TIDE_ENGINEIO_TRANSPORT_UNKNOWN] = "Transport unknown",
-        [TIDE_ENGINEIO_SESSION_UNKNOWN] = "Session ID unknown",
-        [TIDE_ENGINEIO_BAD_METHOD] = "Bad handshake method",
-        [TIDE_ENGINEIO_BAD_REQUEST] = "Bad request",
-        [TIDE_ENGINEIO_FORBIDDEN] = "Forbidden",
-        [TIDE_ENGINEIO_UNSUPPORTED_VERSION] = "Unsupported protocol version",
-    };
-    int count = (int) (sizeof messages / sizeof messages[0]);
-    if (code < 0 || code >= count)
+    if (code < TIDE_ENGINEIO_TRANSPORT_UNKNOWN || code > TIDE_ENGINEIO_UNSUPPORTED_VERSION)
         code = TIDE_ENGINEIO_BAD_REQUEST;
-    tide_buffer_printf (out, "{\"code\":%d,\"message\":\"%s\"}", code, messages[code]);
+    if (is_websocket)
+        tide_buffer_append_text (out, message_of (code));
+    else
+        tide_buffer_printf (out, "{\"code\":%d,\"message\":\"%s\"}", code, message_of (code));
 }
 
 void tide_engineio_open (tide_engineio_t *self, const tide_engineio_config_t *config,
@@ -112,11 +120,13 @@ tide_engineio_result_t tide_engineio_receive (tide_engineio_t *self,
         self->ping_at_ms = now_ms + config->ping_interval_ms;
         self->pong_by_ms = 0;
         return TIDE_ENGINEIO_NOTHING;
+    case PACKET_OPEN: /* they mean nothing here, and the reference lets them pass */
+    case PACKET_UPGRADE:
     case PACKET_NOOP:
         return TIDE_ENGINEIO_NOTHING;
     case PACKET_CLOSE:
         return TIDE_ENGINEIO_CLOSE;
-    default: /* open, ping and upgrade too: a client of a WebSocket session sends none of them */
+    default: /* a ping too: since version 4 the server pings */
         return TIDE_ENGINEIO_ERROR;
     }
 }

@@ -74,8 +74,9 @@ typedef struct {
  *  it is accepted and then closed (tide_engineio_probe). */
 int tide_engineio_check (const tide_engineio_request_t *request, const tide_engineio_t *session);
 
-/*  Appends the JSON body of a refusal: {"code":n,"message":"…"}. */
-void tide_engineio_refusal (tide_buffer_t *out, int code);
+/*  Appends the body of a refusal: {"code":n,"message":"…"}; for the handshake of a WebSocket the
+ *  message alone, as plain text. */
+void tide_engineio_refusal (tide_buffer_t *out, int code, bool is_websocket);
 
 /*  Begins the session: appends the open packet ("0{…}") and sets the heartbeat going. */
 void tide_engineio_open (tide_engineio_t *self, const tide_engineio_config_t *config,

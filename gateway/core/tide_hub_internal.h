@@ -309,7 +309,8 @@ struct tide_session {
 typedef struct {
     uint64_t ticket;
     tide_connection_t *connection;
-    bool has_body; /* of a POST: it was taken, and only the answer is held back */
+    bool has_body;      /* of a POST: it has come … */
+    tide_buffer_t body; /* … and waits to be taken */
     UT_hash_handle hh;
 } tide_held_t;
 

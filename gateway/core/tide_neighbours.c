@@ -124,7 +124,7 @@ static tide_forward_t *find_forward (tide_hub_t *hub, uint64_t ticket)
 static void unknown (tide_hub_t *hub, uint64_t ticket)
 {
     tide_buffer_t body = {0};
-    tide_engineio_refusal (&body, TIDE_ENGINEIO_SESSION_UNKNOWN);
+    tide_engineio_refusal (&body, TIDE_ENGINEIO_SESSION_UNKNOWN, false);
     tide_hub_respond (hub, ticket, 400, "application/json", tide_buffer_bytes (&body));
     tide_buffer_free (&body);
 }

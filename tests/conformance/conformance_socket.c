@@ -117,13 +117,14 @@ typedef struct {
 } wish_t;
 
 static bool wish_read (tide_hub_t *hub, const tide_app_client_t *client, const json_t *object,
-                       wish_t *wish)
+                       const tide_args_t *from, wish_t *wish)
 {
     const char *why;
     json_t *args = json_object_get (object, "args"), *none = json_array ();
     append_topic (hub, client, json_object_get (object, "room"), &wish->topic);
-    bool good = tide_json_payload (&wish->payload, json_is_array (args) ? args : none, true,
-                                   TIDE_PAYLOAD_SIZE_MAX, &why)
+    bool good = tide_json_payload_attached (&wish->payload, json_is_array (args) ? args : none,
+                                            true, from->attachment, from->attachments,
+                                            TIDE_PAYLOAD_SIZE_MAX, &why)
                 == TIDE_OK;
     json_decref (none);
     const json_t *except = json_object_get (object, "except");
@@ -149,54 +150,81 @@ static void wish_free (wish_t *wish)
 }
 
 static void do_to (tide_hub_t *hub, const tide_app_client_t *client, const json_t *object,
-                   uint64_t call)
+                   const tide_args_t *from, uint64_t call)
 {
     wish_t wish = {0};
-    if (wish_read (hub, client, object, &wish))
+    if (wish_read (hub, client, object, from, &wish))
         tide_app_emit (hub, &wish.emit, on_done, pending (call));
     else
         tide_app_fail (hub, call, TIDE_BAD_REQUEST, NULL);
     wish_free (&wish);
 }
 
+/*  Several answers become one: their attachments come one behind the other. */
+static void renumber (json_t *value, unsigned by)
+{
+    size_t at;
+    const char *name;
+    json_t *inner;
+    if (json_is_true (json_object_get (value, "_placeholder"))) {
+        json_int_t number = json_integer_value (json_object_get (value, "num"));
+        json_object_set_new (value, "num", json_integer (number + (json_int_t) by));
+    }
+    else if (json_is_object (value))
+        json_object_foreach (value, name, inner)
+            renumber (inner, by);
+    else
+        json_array_foreach (value, at, inner)
+            renumber (inner, by);
+}
+
+static json_t *take_answer (const tide_app_answer_t *answer, tide_args_t *all)
+{
+    const char *why;
+    json_t *args = tide_json_parse (answer->args.json, &why);
+    if (!answer->args.many) {
+        json_t *only = args;
+        args = json_array ();
+        json_array_append_new (args, only);
+    }
+    if (all->attachments + answer->args.attachments <= TIDE_ATTACHMENTS_MAX) {
+        renumber (args, all->attachments);
+        for (unsigned at = 0; at < answer->args.attachments; at++)
+            all->attachment[all->attachments++] = answer->args.attachment[at];
+    }
+    return json_pack ("{s:s,s:o}", "sid", answer->sid, "args", args);
+}
+
 static void on_answers (void *argument, tide_hub_t *hub, const tide_app_answer_t *answers,
                         size_t count)
 {
     pending_t *self = argument;
-    tide_buffer_t text = {0};
-    const char *comma = "";
-    tide_buffer_append_text (&text, "{\"answers\":[");
-    for (size_t at = 0; at < count; at++) {
-        if (!answers[at].answered)
-            continue;
-        tide_buffer_printf (&text, "%s{\"sid\":\"%s\",\"args\":[", comma, answers[at].sid);
-        tide_buffer_append_bytes (&text, tide_socketio_arguments (&answers[at].args));
-        tide_buffer_append_text (&text, "]}");
-        comma = ",";
-    }
-    tide_buffer_append_text (&text, "],\"missing\":[");
-    comma = "";
+    tide_args_t all = {0};
+    json_t *answered = json_array (), *missing = json_array ();
     for (size_t at = 0; at < count; at++) {
         if (answers[at].answered)
-            continue;
-        tide_buffer_printf (&text, "%s\"%s\"", comma, answers[at].sid);
-        comma = ",";
+            json_array_append_new (answered, take_answer (&answers[at], &all));
+        else
+            json_array_append_new (missing, json_string (answers[at].sid));
     }
-    tide_buffer_append_text (&text, "]}");
-    tide_args_t args = {.json = tide_buffer_bytes (&text)};
-    tide_app_acknowledge (hub, self->call, &args);
+    json_t *report = json_pack ("{s:o,s:o}", "answers", answered, "missing", missing);
+    tide_buffer_t text = {0};
+    tide_json_value (&text, report);
+    all.json = tide_buffer_bytes (&text);
+    tide_app_acknowledge (hub, self->call, &all);
+    json_decref (report);
     tide_buffer_free (&text);
     free (self);
 }
 
 static void do_ask (tide_hub_t *hub, const tide_app_client_t *client, const json_t *object,
-                    uint64_t call)
+                    const tide_args_t *from, uint64_t call)
 {
     wish_t wish = {0};
     const json_t *timeout = json_object_get (object, "timeout");
     uint32_t timeout_ms =
         json_is_integer (timeout) ? (uint32_t) json_integer_value (timeout) : ASK_TIMEOUT_MS;
-    bool good = wish_read (hub, client, object, &wish);
+    bool good = wish_read (hub, client, object, from, &wish);
     if (!json_object_get (object, "room")) {
         wish.topic.size = 0;
         tide_buffer_printf (&wish.topic, "@%s", client->sid);
@@ -210,14 +238,14 @@ static void do_ask (tide_hub_t *hub, const tide_app_client_t *client, const json
 }
 
 static void on_request (tide_hub_t *hub, const tide_app_client_t *client, tide_bytes_t name,
-                        const json_t *first, uint64_t call)
+                        const json_t *first, const tide_args_t *args, uint64_t call)
 {
     if (tide_bytes_is (name, "join") || tide_bytes_is (name, "leave"))
         do_room (hub, client, first, tide_bytes_is (name, "join"), call);
     else if (tide_bytes_is (name, "to"))
-        do_to (hub, client, first, call);
+        do_to (hub, client, first, args, call);
     else if (tide_bytes_is (name, "ask"))
-        do_ask (hub, client, first, call);
+        do_ask (hub, client, first, args, call);
     else if (tide_bytes_is (name, "kick"))
         tide_app_disconnect (hub, client->sid, json_is_true (first));
     else
@@ -238,7 +266,7 @@ static void on_event (void *argument, tide_hub_t *hub, const tide_app_client_t *
     }
     const char *why;
     json_t *json = tide_json_parse (args->json, &why);
-    on_request (hub, client, name, args->many ? json_array_get (json, 0) : json, call);
+    on_request (hub, client, name, args->many ? json_array_get (json, 0) : json, args, call);
     json_decref (json);
 }
 

@@ -83,7 +83,7 @@ int main (int argc, char *argv[])
             snprintf (listen, sizeof listen, "localhost:%s", argv[++at]);
         else if (strcmp (argv[at], "--recovery") == 0)
             recovers = true;
-        else if (count < ARGUMENTS_MAX - 3)
+        else if (count < ARGUMENTS_MAX - 5)
             all[count++] = argv[at];
         else
             return usage ();
@@ -91,6 +91,8 @@ int main (int argc, char *argv[])
     if (!recovers) {
         all[count++] = "--no-recovery";
         all[count++] = "/*";
+        all[count++] = "--no-recovery";
+        all[count++] = "/";
     }
     tide_config_t config;
     int exit_status;

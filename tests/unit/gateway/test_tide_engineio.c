@@ -146,13 +146,16 @@ static void refusals_have_the_codes_and_messages_of_engine_io (void **state)
     tide_buffer_t out = {0};
     for (int code = 0; code < 6; code++) {
         out.size = 0;
-        tide_engineio_refusal (&out, code);
+        tide_engineio_refusal (&out, code, false);
         assert_true (tide_bytes_is (tide_buffer_bytes (&out), bodies[code]));
     }
+    out.size = 0;
+    tide_engineio_refusal (&out, TIDE_ENGINEIO_BAD_METHOD, true);
+    assert_true (tide_bytes_is (tide_buffer_bytes (&out), "Bad handshake method"));
     static const int beyond[] = {-1, 6, 400};
     for (size_t at = 0; at < sizeof beyond / sizeof beyond[0]; at++) {
         out.size = 0;
-        tide_engineio_refusal (&out, beyond[at]);
+        tide_engineio_refusal (&out, beyond[at], false);
         assert_true (tide_bytes_is (tide_buffer_bytes (&out), bodies[3]));
     }
     tide_buffer_free (&out);
@@ -280,13 +283,13 @@ static void each_kind_of_packet_is_decided (void **state)
         {"6", true, TIDE_ENGINEIO_NOTHING, NULL},
         {"1", true, TIDE_ENGINEIO_CLOSE, NULL},
         {"", true, TIDE_ENGINEIO_ERROR, NULL},
-        {"0", true, TIDE_ENGINEIO_ERROR, NULL},
-        {"0{}", true, TIDE_ENGINEIO_ERROR, NULL},
+        {"0", true, TIDE_ENGINEIO_NOTHING, NULL},
+        {"0{}", true, TIDE_ENGINEIO_NOTHING, NULL},
         {"1x", true, TIDE_ENGINEIO_CLOSE, NULL},
         {"3probe", true, TIDE_ENGINEIO_NOTHING, NULL},
         {"2", true, TIDE_ENGINEIO_ERROR, NULL}, /* the wrong direction since v4 */
         {"2probe", true, TIDE_ENGINEIO_ERROR, NULL},
-        {"5", true, TIDE_ENGINEIO_ERROR, NULL},
+        {"5", true, TIDE_ENGINEIO_NOTHING, NULL},
         {"7", true, TIDE_ENGINEIO_ERROR, NULL},
         {"abc", true, TIDE_ENGINEIO_ERROR, NULL},
         {"bAQI=", true, TIDE_ENGINEIO_ERROR, NULL}, /* unless it was decoded before */
