@@ -55,14 +55,13 @@ struct tide_lane_client {
 };
 
 typedef struct {
-    uint64_t index;                   /* which lane this is: each has counters of its own */
+    uint64_t index; /* which lane this is: each has counters of its own */
     uint64_t connections, websockets, streams; /* at present */
     uint64_t accepted, accept_errors;
     uint64_t refused_origin, refused_handshake, refused_path, refused_method, refused_length,
         refused_size, refused_stopping;
     uint64_t requests_file, requests_api, requests_health, requests_metrics, requests_polling,
-        requests_events,
-        requests_abandoned;
+        requests_events, requests_abandoned;
     uint64_t answers_2xx, answers_3xx, answers_4xx, answers_5xx;
     uint64_t messages, message_bytes, messages_too_large, messages_not_utf8;
     uint64_t writes, write_bytes, partial_writes, answer_bytes, flushes, gathered;

@@ -559,8 +559,7 @@ static outcome_t open_stream (tide_lane_client_t *client, const tide_request_t *
                                  .query = request->query,
                                  .last_event_id = request->last_event_id};
     uint64_t ticket = 0;
-    client->connection =
-        tide_hub_stream (lane->hub, tide_lane_now (lane), &asked, client, &ticket);
+    client->connection = tide_hub_stream (lane->hub, tide_lane_now (lane), &asked, client, &ticket);
     tide_lane_client_watch (client, 0);
     if (!client->connection) {
         give_to_hub (client, ticket);
@@ -584,8 +583,7 @@ static outcome_t refuse_engineio (tide_lane_client_t *client, int code, bool is_
     web->content = tide_buffer_bytes (&web->own_content);
     web->is_kept = web->is_kept && !is_websocket;
     return answer (client, code == TIDE_ENGINEIO_FORBIDDEN ? 403 : 400,
-                   is_websocket ? "text/html" : "application/json",
-                   "Cache-Control: no-store\r\n");
+                   is_websocket ? "text/html" : "application/json", "Cache-Control: no-store\r\n");
 }
 
 /*  KIND_SOCKETIO and KIND_WS: a WebSocket, or nothing. */
@@ -675,8 +673,7 @@ static outcome_t route (tide_lane_client_t *client, const tide_request_t *reques
     if (!web->is_origin_allowed) {
         lane->counters.refused_origin++;
         return web->kind == KIND_SOCKETIO
-                   ? refuse_engineio (client, TIDE_ENGINEIO_FORBIDDEN,
-                                             request->is_websocket)
+                   ? refuse_engineio (client, TIDE_ENGINEIO_FORBIDDEN, request->is_websocket)
                    : refuse (client, 403, "pages of this origin are not allowed", "");
     }
     if (tide_bytes_is (request->method, "OPTIONS"))

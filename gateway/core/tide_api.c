@@ -193,7 +193,7 @@ static void metrics_came (tide_hub_t *hub, tide_op_t *op, const tide_message_t *
                                 (unsigned long long) stat.value);
     }
     tide_hub_respond (hub, op->reply.ticket, 200, "text/plain; version=0.0.4; charset=utf-8",
-                  tide_buffer_bytes (&text));
+                      tide_buffer_bytes (&text));
     tide_buffer_free (&text);
 }
 
@@ -229,7 +229,8 @@ static void route (tide_hub_t *hub, const tide_http_request_t *request, uint64_t
             continue;
         tide_reply_t reply = {.kind = TIDE_REPLY_HTTP, .ticket = ticket};
         if (!tide_bytes_is (request->method, routes[at].method))
-            tide_hub_respond_error (hub, ticket, 405, TIDE_BAD_REQUEST, "this method is not served here");
+            tide_hub_respond_error (hub, ticket, 405, TIDE_BAD_REQUEST,
+                                    "this method is not served here");
         else if (!tide_query_is_valid (request->query))
             tide_reply_fail (hub, &reply, TIDE_BAD_REQUEST, "the query has a malformed % escape");
         else
@@ -248,10 +249,11 @@ uint64_t tide_hub_request (tide_hub_t *self, uint64_t now_ms, const tide_http_re
         tide_hub_respond (self, ticket, 200, "text/plain; charset=utf-8", tide_bytes ("ok\n"));
     else if (tide_bytes_is (request->path, "/readyz")) {
         if (tide_hub_is_ready (self))
-            tide_hub_respond (self, ticket, 200, "text/plain; charset=utf-8", tide_bytes ("ready\n"));
+            tide_hub_respond (self, ticket, 200, "text/plain; charset=utf-8",
+                              tide_bytes ("ready\n"));
         else
-            tide_hub_respond_error (self, ticket, 503,
-                           self->is_stopping ? TIDE_SHUTTING_DOWN : TIDE_BROKER_AWAY, NULL);
+            tide_hub_respond_error (
+                self, ticket, 503, self->is_stopping ? TIDE_SHUTTING_DOWN : TIDE_BROKER_AWAY, NULL);
     }
     else if (tide_bytes_is (request->path, "/metrics"))
         tide_op_metrics (self, ticket);

@@ -11,9 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/*  A client that is asked while it has still older things to take; and what may wait for it then. */
-#define ASKS_PER_SESSION_MAX 64
-
 static tide_session_t *find_session (tide_hub_t *hub, const char *sid)
 {
     tide_session_t *session;
@@ -114,9 +111,9 @@ bool tide_app_event (tide_hub_t *hub, tide_session_t *session, tide_socketio_pac
     json_array_remove (packet->data, 0);
     const char *why;
     tide_args_t args;
-    tide_status_t status = tide_json_payload_attached (&payload, packet->data, true,
-                                                       packet->attachment, packet->attachments,
-                                                       hub->config.payload_max, &why);
+    tide_status_t status =
+        tide_json_payload_attached (&payload, packet->data, true, packet->attachment,
+                                    packet->attachments, hub->config.payload_max, &why);
     if (status == TIDE_OK)
         status = tide_args_decode (tide_buffer_bytes (&payload), &args);
     if (status == TIDE_OK) {
@@ -255,12 +252,13 @@ static void append_event (tide_hub_t *hub, const tide_app_emit_t *emit, tide_buf
     char id[64] = "";
     if (!emit->is_volatile)
         tide_link_make_id (hub->link, id);
-    tide_event_append (records, &(tide_event_t){.flags = emit->is_volatile ? TIDE_EVENT_VOLATILE : 0,
-                                                .topic = emit->topic,
-                                                .name = emit->name,
-                                                .id = tide_bytes (id),
-                                                .except = emit->except,
-                                                .payload = tide_buffer_bytes (&payload)});
+    tide_event_append (records,
+                       &(tide_event_t){.flags = emit->is_volatile ? TIDE_EVENT_VOLATILE : 0,
+                                       .topic = emit->topic,
+                                       .name = emit->name,
+                                       .id = tide_bytes (id),
+                                       .except = emit->except,
+                                       .payload = tide_buffer_bytes (&payload)});
     tide_buffer_free (&payload);
 }
 
@@ -272,10 +270,10 @@ static void tell (tide_hub_t *hub, tide_app_done_fn *done, void *argument, tide_
 
 static void emitted (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
 {
-    tide_status_t status = !answer                                ? TIDE_TIMEOUT
-                           : answer->kind == TIDE_MESSAGE_ACK     ? TIDE_OK
-                           : answer->kind == TIDE_MESSAGE_FAIL    ? (tide_status_t) answer->fail.code
-                                                                  : TIDE_BAD_REQUEST;
+    tide_status_t status = !answer                             ? TIDE_TIMEOUT
+                           : answer->kind == TIDE_MESSAGE_ACK  ? TIDE_OK
+                           : answer->kind == TIDE_MESSAGE_FAIL ? (tide_status_t) answer->fail.code
+                                                               : TIDE_BAD_REQUEST;
     tell (hub, op->reply.done, op->reply.argument, status);
 }
 
@@ -302,161 +300,18 @@ void tide_app_emit (tide_hub_t *hub, const tide_app_emit_t *emit, tide_app_done_
         tell (hub, done, argument, TIDE_TOO_MANY);
 }
 
-/*  -- asking ---------------------------------------------------------------------------------- */
-
-static tide_asked_t *add_asked (tide_ask_t *ask, const char *sid)
-{
-    ask->asked = tide_realloc (ask->asked, (ask->count + 1) * sizeof *ask->asked);
-    tide_asked_t *asked = &ask->asked[ask->count++];
-    *asked = (tide_asked_t){0};
-    snprintf (asked->sid, sizeof asked->sid, "%s", sid);
-    ask->missing++;
-    return asked;
-}
-
-static tide_asked_t *find_asked (tide_ask_t *ask, const char *sid)
-{
-    for (size_t at = 0; at < ask->count; at++)
-        if (strcmp (ask->asked[at].sid, sid) == 0)
-            return &ask->asked[at];
-    return NULL;
-}
-
-static tide_ask_t *find_ask (tide_hub_t *hub, uint64_t number)
-{
-    tide_ask_t *ask;
-    HASH_FIND (hh, hub->asks, &number, sizeof number, ask);
-    return ask;
-}
-
-void tide_ask_free (tide_hub_t *hub, tide_ask_t *ask)
-{
-    HASH_DEL (hub->asks, ask);
-    for (size_t at = 0; at < ask->count; at++)
-        tide_buffer_free (&ask->asked[at].payload);
-    free (ask->asked);
-    tide_buffer_free (&ask->record);
-    free (ask);
-}
-
-/*  Everybody has answered, or the time is up. */
-static void conclude (tide_hub_t *hub, tide_ask_t *ask)
-{
-    tide_app_answer_t *answers = tide_alloc ((ask->count + 1) * sizeof *answers);
-    for (size_t at = 0; at < ask->count; at++) {
-        tide_asked_t *asked = &ask->asked[at];
-        answers[at].sid = asked->sid;
-        answers[at].answered =
-            asked->has_answered
-            && tide_args_decode (tide_buffer_bytes (&asked->payload), &answers[at].args) == TIDE_OK;
-    }
-    ask->done (ask->argument, hub, answers, ask->count);
-    free (answers);
-    tide_ask_free (hub, ask);
-}
-
-/*  The question goes out when all that was before it has. */
-bool tide_ask_deliver (tide_hub_t *hub, tide_session_t *session, tide_buffer_t *out)
-{
-    if (session->ask_count == 0 || !session->is_live || session->pending_count > 0)
-        return false;
-    for (unsigned at = 0; at < session->ask_count; at++) {
-        tide_ask_t *ask = find_ask (hub, session->asks[at]);
-        tide_event_t event;
-        tide_args_t args;
-        if (!ask || !tide_event_decode (tide_buffer_bytes (&ask->record), &event)
-            || tide_args_decode (event.payload, &args) != TIDE_OK)
-            continue;
-        tide_buffer_t packet = {0};
-        tide_socketio_ask (&packet, tide_bytes (session->nsp), ask->number, event.name, &args);
-        tide_wsframe_append (out, TIDE_WSFRAME_TEXT, tide_buffer_bytes (&packet));
-        for (unsigned part = 0; part < args.attachments; part++)
-            tide_wsframe_append (out, TIDE_WSFRAME_BINARY, args.attachment[part]);
-        tide_buffer_free (&packet);
-    }
-    session->ask_count = 0;
-    return true;
-}
-
-static void ask_session (tide_hub_t *hub, tide_ask_t *ask, tide_session_t *session)
-{
-    if (session->state < TIDE_SESSION_OPEN || session->connection->kind != TIDE_CLIENT_SOCKETIO
-        || find_asked (ask, session->sid))
-        return;
-    add_asked (ask, session->sid);
-    if (session->ask_count == ASKS_PER_SESSION_MAX)
-        return; /* it takes nothing: it will be missing */
-    session->asks =
-        tide_realloc (session->asks, (session->ask_count + 1) * sizeof *session->asks);
-    session->asks[session->ask_count++] = ask->number;
-    tide_hub_ask_writable (hub, session->connection);
-}
-
 void tide_app_ask (tide_hub_t *hub, const tide_app_emit_t *emit, uint32_t timeout_ms,
                    tide_app_answers_fn *done, void *argument)
 {
-    tide_ask_t *ask = tide_alloc (sizeof *ask);
-    ask->number = ++hub->ask_number;
-    ask->due_ms = hub->now_ms + timeout_ms;
-    ask->done = done;
-    ask->argument = argument;
-    tide_app_emit_t volatile_emit = *emit;
-    volatile_emit.is_volatile = true;
+    tide_app_emit_t asked = *emit;
+    asked.is_volatile = true;
     tide_buffer_t records = {0};
-    append_event (hub, &volatile_emit, &records);
+    append_event (hub, &asked, &records);
     tide_list_t list = tide_list (&records, 1);
     tide_bytes_t record;
     tide_list_next (&list, &record);
-    tide_buffer_append_bytes (&ask->record, record);
+    tide_ask_begin (hub, record, timeout_ms, done, argument);
     tide_buffer_free (&records);
-    HASH_ADD (hh, hub->asks, number, sizeof ask->number, ask);
-    tide_event_t event;
-    tide_event_decode (tide_buffer_bytes (&ask->record), &event);
-    tide_channel_t *channel = tide_channel_find (hub, emit->topic);
-    tide_member_t *member;
-    if (channel)
-        DL_FOREACH2 (channel->members, member, next_member)
-            if (!tide_session_is_excluded (member->session, &event))
-                ask_session (hub, ask, member->session);
-    if (ask->missing == 0)
-        ask->due_ms = hub->now_ms;
-}
-
-bool tide_app_answer (tide_hub_t *hub, tide_session_t *session,
-                      const tide_socketio_packet_t *packet)
-{
-    tide_ask_t *ask = find_ask (hub, packet->ack);
-    tide_asked_t *asked = ask ? find_asked (ask, session->sid) : NULL;
-    const char *why;
-    if (!asked || asked->has_answered)
-        return false;
-    if (tide_json_payload_attached (&asked->payload, packet->data, true, packet->attachment,
-                                    packet->attachments, hub->config.payload_max, &why)
-        != TIDE_OK)
-        return false;
-    asked->has_answered = true;
-    if (--ask->missing == 0)
-        ask->due_ms = hub->now_ms;
-    return true;
-}
-
-/*  Not from within a packet, or the call that asked: whoever is told may do anything. */
-void tide_ask_tick (tide_hub_t *hub)
-{
-    tide_ask_t *ask, *next;
-    HASH_ITER (hh, hub->asks, ask, next)
-        if (ask->due_ms <= hub->now_ms)
-            conclude (hub, ask);
-}
-
-uint64_t tide_ask_deadline_ms (const tide_hub_t *hub)
-{
-    uint64_t deadline = UINT64_MAX;
-    const tide_ask_t *ask;
-    for (ask = hub->asks; ask; ask = ask->hh.next)
-        if (ask->due_ms < deadline)
-            deadline = ask->due_ms;
-    return deadline;
 }
 
 /*  -- what is done to clients ----------------------------------------------------------------- */

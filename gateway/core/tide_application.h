@@ -95,8 +95,8 @@ typedef void (tide_app_answers_fn) (void *argument, tide_hub_t *hub,
 void tide_app_ask (tide_hub_t *hub, const tide_app_emit_t *emit, uint32_t timeout_ms,
                    tide_app_answers_fn *done, void *argument);
 
-/*  Lets a client of this hub join or leave a topic, as if it had asked for that itself. NOT_FOUND if
- *  there is none such. */
+/*  Lets a client of this hub join or leave a topic, as if it had asked for that itself. NOT_FOUND
+ * if there is none such. */
 void tide_app_join (tide_hub_t *hub, const char *sid, tide_bytes_t topic, tide_app_done_fn *done,
                     void *argument);
 void tide_app_leave (tide_hub_t *hub, const char *sid, tide_bytes_t topic, tide_app_done_fn *done,

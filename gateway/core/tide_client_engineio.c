@@ -138,9 +138,9 @@ void tide_engine_move_in (tide_hub_t *hub, tide_connection_t *connection)
     HASH_ADD_KEYPTR (engine_hh, hub->engines, connection->engine_sid,
                      strlen (connection->engine_sid), connection);
     begin (hub, connection);
-    connection->engineio = (tide_engineio_t){
-        .transport = TIDE_ENGINEIO_WEBSOCKET,
-        .ping_at_ms = hub->now_ms + hub->config.engineio.ping_interval_ms};
+    connection->engineio =
+        (tide_engineio_t){.transport = TIDE_ENGINEIO_WEBSOCKET,
+                          .ping_at_ms = hub->now_ms + hub->config.engineio.ping_interval_ms};
     set_timer (hub, connection);
 }
 
@@ -444,7 +444,7 @@ int tide_hub_check_handshake (tide_hub_t *self, const tide_http_request_t *reque
     tide_engineio_request_t asked = parse (request, text);
     char lane[TIDE_LANE_SIZE_MAX + 1];
     const tide_connection_t *connection = find (self, asked.sid);
-    const tide_engineio_t *session = connection                                ? &connection->engineio
+    const tide_engineio_t *session = connection ? &connection->engineio
                                      : tide_neighbour_of (self, asked.sid, lane) ? &far_away
                                                                                  : NULL;
     int code = tide_engineio_check (&asked, session);
@@ -494,8 +494,7 @@ uint64_t tide_hub_engineio (tide_hub_t *self, uint64_t now_ms, const tide_http_r
     else if (connection)
         tide_engine_request (self, asked.sid, is_post, request->is_binary, ticket);
     else
-        take_get (self,
-                  tide_hub_open (self, now_ms, TIDE_CLIENT_SOCKETIO, (tide_bytes_t){0}, NULL),
+        take_get (self, tide_hub_open (self, now_ms, TIDE_CLIENT_SOCKETIO, (tide_bytes_t){0}, NULL),
                   ticket);
     free_texts (text);
     return ticket;
@@ -586,9 +585,9 @@ void tide_engine_writable (tide_hub_t *hub, tide_connection_t *connection)
 static void finish (tide_hub_t *hub, tide_connection_t *connection)
 {
     tide_buffer_t payload = {0};
-    tide_engineio_payload_frames (
-        &payload, (tide_bytes_t){connection->outbox.data + connection->outbox_at,
-                                 connection->outbox.size - connection->outbox_at});
+    tide_engineio_payload_frames (&payload,
+                                  (tide_bytes_t){connection->outbox.data + connection->outbox_at,
+                                                 connection->outbox.size - connection->outbox_at});
     /*  One that ends at once would have been told what there is a moment before, and no more. */
     if (payload.size == 0 || !connection->farewell)
         tide_engineio_payload_append (

@@ -164,8 +164,7 @@ static void own_event (tide_hub_t *hub, tide_session_t *session, const char *nam
         tide_reply_fail (hub, reply, TIDE_BAD_REQUEST, "no such tide:* event in this version");
 }
 
-static void receive_event (tide_hub_t *hub, tide_session_t *session,
-                           tide_socketio_packet_t *packet)
+static void receive_event (tide_hub_t *hub, tide_session_t *session, tide_socketio_packet_t *packet)
 {
     const char *name = json_string_value (json_array_get (packet->data, 0));
     tide_reply_t reply = {0};
@@ -208,7 +207,7 @@ static void receive_packet (tide_hub_t *hub, tide_connection_t *connection,
         session->reason = "client namespace disconnect";
         tide_session_end (hub, &session, true);
     }
-    else if (!tide_app_answer (hub, session, packet))
+    else if (!tide_ask_answer (hub, session, packet))
         hub->counters.stray_answers++; /* ignored, as the reference does */
 }
 

@@ -21,8 +21,8 @@
 struct tide_stream {
     tide_connection_t *connection;
     tide_since_t since;
-    bool has_position; /* since is to be checked against the log */
-    tide_buffer_t topics; /* each behind its u8 size */
+    bool has_position;               /* since is to be checked against the log */
+    tide_buffer_t topics;            /* each behind its u8 size */
     struct tide_stream *prev, *next; /* among those that wait for a broker */
 };
 
@@ -129,8 +129,7 @@ static void checked (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answe
     tide_connection_t *connection = op->connection;
     if (answer && answer->kind == TIDE_MESSAGE_PAGE)
         read_on_from (hub, connection->stream, connection->stream->since.seq);
-    else if (answer && answer->kind == TIDE_MESSAGE_FAIL
-             && answer->fail.code == TIDE_EPOCH_CHANGED)
+    else if (answer && answer->kind == TIDE_MESSAGE_FAIL && answer->fail.code == TIDE_EPOCH_CHANGED)
         reset_all (hub, connection->stream);
     else {
         tide_hub_close (hub, connection, 0); /* it comes again */

@@ -82,8 +82,8 @@ void tide_engineio_open (tide_engineio_t *self, const tide_engineio_config_t *co
                          tide_engineio_transport_t transport, uint64_t now_ms, tide_bytes_t sid,
                          tide_buffer_t *out)
 {
-    *self = (tide_engineio_t){.transport = transport,
-                              .ping_at_ms = now_ms + config->ping_interval_ms};
+    *self =
+        (tide_engineio_t){.transport = transport, .ping_at_ms = now_ms + config->ping_interval_ms};
     tide_buffer_append_text (out, "0{\"sid\":");
     tide_json_string (out, sid);
     tide_buffer_printf (out,

@@ -106,7 +106,8 @@ tide_engineio_result_t tide_engineio_receive (tide_engineio_t *self,
  *  *rest to the body and *has_more to true first. */
 bool tide_engineio_payload_next (tide_bytes_t *rest, bool *has_more, tide_bytes_t *packet);
 
-/*  Appends a packet to a payload, the answer to a GET: text as it is, a binary message as base64. */
+/*  Appends a packet to a payload, the answer to a GET: text as it is, a binary message as base64.
+ */
 void tide_engineio_payload_append (tide_buffer_t *payload, tide_bytes_t packet, bool is_text);
 
 /*  Appends what WebSocket frames (tide_wsframe.h) carry, as packets of a payload. */

@@ -263,7 +263,8 @@ void tide_hub_pace (tide_hub_t *hub, tide_connection_t *connection)
             tide_engine_resume (hub, connection);
         return;
     }
-    tide_hub_queue_for (hub, connection->is_paused ? TIDE_HUB_PAUSE : TIDE_HUB_RESUME, connection, 0);
+    tide_hub_queue_for (hub, connection->is_paused ? TIDE_HUB_PAUSE : TIDE_HUB_RESUME, connection,
+                        0);
 }
 
 static void send_frame (tide_hub_t *hub, tide_connection_t *connection, uint8_t opcode,

@@ -34,8 +34,8 @@ typedef struct {
     const char *const *no_recovery; /* --no-recovery, NULL-terminated */
     bool may_read, may_publish;     /* --anonymous: none, read, all */
     const tide_application_t *application; /* NULL: nobody; outlives the hub */
-    size_t tape_size;               /* bytes of the tape's arena; 0: 16 MiB */
-    size_t write_size_max;          /* bytes of one gathered write; 0: 64 KiB */
+    size_t tape_size;                      /* bytes of the tape's arena; 0: 16 MiB */
+    size_t write_size_max;                 /* bytes of one gathered write; 0: 64 KiB */
 } tide_hub_config_t;
 
 typedef enum { TIDE_CLIENT_SOCKETIO, TIDE_CLIENT_JSON, TIDE_CLIENT_SSE } tide_client_kind_t;

@@ -95,10 +95,10 @@ typedef struct {
         TIDE_REPLY_DONE
     } kind;
     tide_connection_t *connection;
-    char *nsp;       /* ACK */
-    uint64_t ack;    /* ACK: its id */
-    json_t *id;      /* JSON: the client's id, or NULL */
-    uint64_t ticket; /* HTTP */
+    char *nsp;              /* ACK */
+    uint64_t ack;           /* ACK: its id */
+    json_t *id;             /* JSON: the client's id, or NULL */
+    uint64_t ticket;        /* HTTP */
     tide_app_done_fn *done; /* DONE */
     void *argument;
 } tide_reply_t;
@@ -116,15 +116,22 @@ typedef struct tide_call {
 typedef struct {
     char sid[40];
     bool has_answered;
+    bool is_far; /* another lane has asked it */
     tide_buffer_t payload;
+    UT_hash_handle hh;
 } tide_asked_t;
 
 typedef struct tide_ask {
     uint64_t number; /* the id that clients see */
     uint64_t due_ms;
     tide_buffer_t record;
-    tide_asked_t *asked;
-    size_t count, missing;
+    tide_asked_t *asked; /* by sid */
+    size_t missing;      /* of those that this lane asked */
+    bool is_spread;      /* other lanes were asked as well … */
+    bool is_told;        /* … and it is known how many */
+    uint32_t lanes, reports;
+    char *lane; /* which has asked us; NULL: an application here */
+    uint64_t asker_number;
     tide_app_answers_fn *done;
     void *argument;
     UT_hash_handle hh;
@@ -245,11 +252,11 @@ struct tide_page {
 
 typedef enum {
     TIDE_SESSION_ADMITTING, /* the application is asked whether it may come in */
-    TIDE_SESSION_READING,  /* a pid was given: its record is being read */
-    TIDE_SESSION_CHECKING, /* … its history */
-    TIDE_SESSION_TAKING,   /* … it is being taken over */
-    TIDE_SESSION_TAKEN,    /* … it is ours, and is read again */
-    TIDE_SESSION_MAKING,   /* a new record is being written */
+    TIDE_SESSION_READING,   /* a pid was given: its record is being read */
+    TIDE_SESSION_CHECKING,  /* … its history */
+    TIDE_SESSION_TAKING,    /* … it is being taken over */
+    TIDE_SESSION_TAKEN,     /* … it is ours, and is read again */
+    TIDE_SESSION_MAKING,    /* a new record is being written */
     TIDE_SESSION_OPEN,
     TIDE_SESSION_REMAKING /* open, but its record is written again, in another log */
 } tide_session_state_t;
@@ -266,15 +273,15 @@ struct tide_session {
     uint64_t admission; /* number under which the application is asked; 0: it is not */
     bool is_admitted;   /* as this sid */
     UT_hash_handle admission_hh;
-    char *taken_from;       /* while it is asked: the lane to take the record from, or NULL */
-    unsigned take_attempt;  /* … and how often that was tried */
-    const char *reason;     /* why it ends, if not for its connection's reason */
-    bool is_kicked;         /* the application wants it gone */
+    char *taken_from;      /* while it is asked: the lane to take the record from, or NULL */
+    unsigned take_attempt; /* … and how often that was tried */
+    const char *reason;    /* why it ends, if not for its connection's reason */
+    bool is_kicked;        /* the application wants it gone */
     tide_session_t *kicked_prev, *kicked_next;
-    bool is_moved; /* it goes to, or comes from, another lane: nobody is told */
-    bool has_rooms;         /* it is in its own topic and in its namespace's */
-    tide_call_t *calls;     /* that the application has in hand */
-    uint64_t *asks;         /* questions that wait until all before them is out */
+    bool is_moved;      /* it goes to, or comes from, another lane: nobody is told */
+    bool has_rooms;     /* it is in its own topic and in its namespace's */
+    tide_call_t *calls; /* that the application has in hand */
+    uint64_t *asks;     /* questions that wait until all before them is out */
     unsigned ask_count;
     bool recovers;      /* has a record, or will */
     bool owns_record;   /* the record is ours to release */
@@ -334,8 +341,8 @@ struct tide_connection {
     tide_connection_t *farewell_prev, *farewell_next; /* in the hub's farewells, by time */
 
     /*  Server-Sent Events */
-    tide_stream_t *stream; /* what was asked for, until it has begun */
-    uint64_t alive_at_ms;  /* when the next sign of life is due */
+    tide_stream_t *stream;                        /* what was asked for, until it has begun */
+    uint64_t alive_at_ms;                         /* when the next sign of life is due */
     tide_connection_t *stream_prev, *stream_next; /* in the hub's streams, by time */
 
     /*  A WebSocket that asks to take over a session that polls. */
@@ -436,21 +443,21 @@ struct tide_hub {
     tide_connection_t *probes, *ending, *farewells;
     tide_connection_t *streams;     /* by time */
     tide_stream_t *streams_waiting; /* for a broker */
-    tide_held_t *held;          /* by ticket */
-    tide_session_t *admissions; /* by number */
-    tide_session_t *kicked;     /* to be ended */
-    tide_forward_t *forwards;   /* by ticket */
+    tide_held_t *held;              /* by ticket */
+    tide_session_t *admissions;     /* by number */
+    tide_session_t *kicked;         /* to be ended */
+    tide_forward_t *forwards;       /* by ticket */
     tide_forward_t *forwards_due;
-    uint64_t ask_lanes_ms; /* when lanes that owe answers are asked for */
+    uint64_t ask_lanes_ms;         /* when lanes that owe answers are asked for */
     tide_connection_t *far_probes; /* by number */
     tide_guest_t *guests;          /* by lane and token */
     tide_guest_t *guest_tickets;   /* by ticket */
     tide_connection_t *leaving;    /* by time */
-    tide_call_t *calls;         /* by number */
-    tide_ask_t *asks;           /* by number */
+    tide_call_t *calls;            /* by number */
+    tide_ask_t *asks;              /* by number */
     uint64_t ask_number;
-    tide_op_t *ops;                   /* by token */
-    tide_op_t *ops_due;               /* by time */
+    tide_op_t *ops;     /* by token */
+    tide_op_t *ops_due; /* by time */
     size_t ops_size;
     tide_join_t *joins_queued, *joins_failed;
     unsigned gathering;
@@ -564,6 +571,27 @@ static inline bool tide_engine_polls (const tide_connection_t *connection)
 /*  -- tide_neighbours.c: what belongs to other lanes ---------------------------------------------
  */
 
+/*  What lanes say to one another, as the first byte of what is relayed. */
+typedef enum {
+    TIDE_NEIGHBOUR_REQUEST = 1, /* u8 is_post, u8 is_binary, sid */
+    TIDE_NEIGHBOUR_BODY,        /* bytes */
+    TIDE_NEIGHBOUR_ABANDON,
+    TIDE_NEIGHBOUR_PROBE, /* sid */
+    TIDE_NEIGHBOUR_TAKE,
+    TIDE_NEIGHBOUR_UNPROBE,
+    TIDE_NEIGHBOUR_RESPONSE, /* u16 status, u8 size, type, body */
+    TIDE_NEIGHBOUR_PROBED,
+    TIDE_NEIGHBOUR_ENDED,        /* the session, or the attempt to take it over, is no more */
+    TIDE_NEIGHBOUR_HANDOVER,     /* tide_handover_write */
+    TIDE_NEIGHBOUR_ASK,          /* u32 timeout_ms, the event's record (tide_ask.c) */
+    TIDE_NEIGHBOUR_ANSWERS,      /* u32 count, then sid, u8 answered, payload of each */
+    TIDE_NEIGHBOUR_ARE_YOU_THERE /* not answered: the broker tells if nobody is */
+} tide_neighbour_kind_t;
+
+/*  Tells the lane, or all others where that is empty. The number of a question (ASK, ANSWERS) is
+ * the asker's. False if the broker is away. */
+bool tide_neighbour_send (tide_hub_t *hub, const char *lane, uint64_t number,
+                          tide_neighbour_kind_t kind, tide_bytes_t rest);
 /*  True if the sid's session is another lane's, which is written to `lane`. */
 bool tide_neighbour_of (const tide_hub_t *hub, tide_bytes_t sid, char lane[TIDE_LANE_SIZE_MAX + 1]);
 void tide_neighbour_request (tide_hub_t *hub, const char *lane, tide_bytes_t sid, bool is_post,
@@ -689,22 +717,32 @@ uint64_t tide_session_limit (const tide_session_t *session);
  *  ends, maybe before this returns. */
 bool tide_app_asks_admission (tide_hub_t *hub, tide_session_t *session);
 void tide_app_forget_admission (tide_hub_t *hub, tide_session_t *session);
+/*  The topic of all that are in a namespace, appended. */
+void tide_namespace_topic (tide_buffer_t *out, tide_bytes_t nsp);
 void tide_app_connected (tide_hub_t *hub, tide_session_t *session);
 void tide_app_disconnected (tide_hub_t *hub, const tide_session_t *session, const char *reason);
 /*  Hands an event to the application, whose packet is used up; false if there is none. */
 bool tide_app_event (tide_hub_t *hub, tide_session_t *session, tide_socketio_packet_t *packet,
                      tide_reply_t *reply);
 void tide_app_forget_calls (tide_hub_t *hub, tide_session_t *session);
+
+/*  -- tide_ask.c ------------------------------------------------------------------------------ */
+
+/*  Asks the members of the record's topic, in all lanes. */
+void tide_ask_begin (tide_hub_t *hub, tide_bytes_t record, uint32_t timeout_ms,
+                     tide_app_answers_fn *done, void *argument);
+/*  Another lane asks; is told how many lanes it asked; has a report for us. */
+void tide_ask_receive (tide_hub_t *hub, const char *lane, uint64_t number, tide_bytes_t bytes);
+void tide_ask_told (tide_hub_t *hub, uint64_t number, uint32_t lanes);
+void tide_ask_report (tide_hub_t *hub, uint64_t number, tide_bytes_t bytes);
 /*  A client's acknowledgement; false if nobody has asked it for that. */
-bool tide_app_answer (tide_hub_t *hub, tide_session_t *session,
+bool tide_ask_answer (tide_hub_t *hub, tide_session_t *session,
                       const tide_socketio_packet_t *packet);
 /*  Appends the questions that wait for the session, if all before them was appended. */
 bool tide_ask_deliver (tide_hub_t *hub, tide_session_t *session, tide_buffer_t *out);
 void tide_ask_free (tide_hub_t *hub, tide_ask_t *ask);
 void tide_ask_tick (tide_hub_t *hub);
 uint64_t tide_ask_deadline_ms (const tide_hub_t *hub);
-/*  The topic of all that are in a namespace, appended. */
-void tide_namespace_topic (tide_buffer_t *out, tide_bytes_t nsp);
 
 /*  -- tide_join.c: joining, leaving, resetting a topic ------------------------------------------
  */

@@ -25,21 +25,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    REQUEST = 1, /* u8 method, u8 is_binary, sid */
-    BODY,        /* bytes */
-    ABANDON,     /* – */
-    PROBE,       /* sid */
-    TAKE,        /* – */
-    UNPROBE,     /* – */
-    RESPONSE,    /* u16 status, u8 size, type, body */
-    PROBED,      /* – */
-    ENDED,       /* the session, or the attempt to take it over, is no more */
-    HANDOVER,    /* tide_handover_write */
-    ARE_YOU_THERE /* not answered: the broker tells if nobody is */
-};
-
 #define BACK (1ull << 63)
+/*  Questions have numbers of their own. */
+#define QUESTION (1ull << 62)
 /*  A session that is taken elsewhere has this long to come to rest. */
 #define LEAVING_MS 5000
 /*  An answer that does not come within this, on top of what a poll may be held, was lost. */
@@ -88,6 +76,13 @@ static bool send_kind (tide_hub_t *hub, const char *lane, uint64_t token, uint8_
     bool is_sent = send_to (hub, lane, token, tide_buffer_bytes (&payload));
     tide_buffer_free (&payload);
     return is_sent;
+}
+
+bool tide_neighbour_send (tide_hub_t *hub, const char *lane, uint64_t number,
+                          tide_neighbour_kind_t kind, tide_bytes_t rest)
+{
+    uint64_t token = number | QUESTION | (kind == TIDE_NEIGHBOUR_ANSWERS ? BACK : 0);
+    return send_kind (hub, lane, token, (uint8_t) kind, rest);
 }
 
 /*  -- whose it is ----------------------------------------------------------------------------- */
@@ -141,7 +136,7 @@ void tide_neighbour_request (tide_hub_t *hub, const char *lane, tide_bytes_t sid
     DL_APPEND (hub->forwards_due, forward);
     hub->counters.forwards++;
     tide_buffer_t payload = {0};
-    tide_put_u8 (&payload, REQUEST);
+    tide_put_u8 (&payload, TIDE_NEIGHBOUR_REQUEST);
     tide_put_u8 (&payload, is_post);
     tide_put_u8 (&payload, is_binary);
     tide_buffer_append_bytes (&payload, sid);
@@ -157,7 +152,7 @@ bool tide_neighbour_body (tide_hub_t *hub, uint64_t ticket, tide_bytes_t body)
     tide_forward_t *forward = find_forward (hub, ticket);
     if (!forward)
         return false;
-    if (!send_kind (hub, forward->lane, ticket, BODY, body)) {
+    if (!send_kind (hub, forward->lane, ticket, TIDE_NEIGHBOUR_BODY, body)) {
         forget_forward (hub, forward);
         tide_hub_respond_error (hub, ticket, 503, TIDE_BROKER_AWAY, NULL);
     }
@@ -169,7 +164,7 @@ bool tide_neighbour_abandon (tide_hub_t *hub, uint64_t ticket)
     tide_forward_t *forward = find_forward (hub, ticket);
     if (!forward)
         return false;
-    send_kind (hub, forward->lane, ticket, ABANDON, (tide_bytes_t){0});
+    send_kind (hub, forward->lane, ticket, TIDE_NEIGHBOUR_ABANDON, (tide_bytes_t){0});
     forget_forward (hub, forward);
     return true;
 }
@@ -190,7 +185,8 @@ static void take_response (tide_hub_t *hub, uint64_t ticket, tide_reader_t *read
     tide_hub_respond (hub, ticket, status, type, (tide_bytes_t){reader->data, reader->remaining});
 }
 
-/*  -- here: a WebSocket that asks for a session of another lane --------------------------------- */
+/*  -- here: a WebSocket that asks for a session of another lane ---------------------------------
+ */
 
 void tide_neighbour_open_probe (tide_hub_t *hub, tide_connection_t *connection, const char *lane,
                                 tide_bytes_t sid)
@@ -208,7 +204,8 @@ void tide_neighbour_forget_probe (tide_hub_t *hub, tide_connection_t *connection
     if (!connection->far_lane)
         return;
     if (is_told)
-        send_kind (hub, connection->far_lane, connection->far_number, UNPROBE, (tide_bytes_t){0});
+        send_kind (hub, connection->far_lane, connection->far_number, TIDE_NEIGHBOUR_UNPROBE,
+                   (tide_bytes_t){0});
     HASH_DELETE (far_hh, hub->far_probes, connection);
     DL_DELETE2 (hub->probes, connection, probe_prev, probe_next);
     free (connection->far_lane);
@@ -237,11 +234,12 @@ void tide_neighbour_probe_frame (tide_hub_t *hub, tide_connection_t *connection,
     bool is_sent = false;
     if (is_probe && !connection->is_far_asked) {
         connection->is_far_asked = true;
-        is_sent = send_kind (hub, lane, number, PROBE, tide_bytes (connection->far_sid));
+        is_sent =
+            send_kind (hub, lane, number, TIDE_NEIGHBOUR_PROBE, tide_bytes (connection->far_sid));
     }
     else if (takes && connection->is_far_probed) {
         connection->is_taking = true; /* what comes now is for the session */
-        is_sent = send_kind (hub, lane, number, TAKE, (tide_bytes_t){0});
+        is_sent = send_kind (hub, lane, number, TIDE_NEIGHBOUR_TAKE, (tide_bytes_t){0});
     }
     if (!is_sent)
         end_far_probe (hub, connection, true);
@@ -270,11 +268,11 @@ static void take_probe_answer (tide_hub_t *hub, uint64_t number, uint8_t kind, t
     HASH_FIND (far_hh, hub->far_probes, &number, sizeof number, connection);
     if (!connection)
         return;
-    if (kind == PROBED) {
+    if (kind == TIDE_NEIGHBOUR_PROBED) {
         connection->is_far_probed = true;
         tide_hub_send_text (hub, connection, tide_bytes ("3probe"));
     }
-    else if (kind == HANDOVER)
+    else if (kind == TIDE_NEIGHBOUR_HANDOVER)
         take_handover (hub, connection, rest);
     else
         end_far_probe (hub, connection, false);
@@ -322,7 +320,7 @@ bool tide_neighbour_respond (tide_hub_t *hub, uint64_t ticket, unsigned status, 
     if (!guest)
         return false;
     tide_buffer_t payload = {0};
-    tide_put_u8 (&payload, RESPONSE);
+    tide_put_u8 (&payload, TIDE_NEIGHBOUR_RESPONSE);
     tide_put_u16 (&payload, (uint16_t) status);
     tide_put_u8 (&payload, (uint8_t) strlen (type));
     tide_buffer_append_text (&payload, type);
@@ -362,7 +360,7 @@ static void receive_probe (tide_hub_t *hub, const char *lane, uint64_t token, ti
     tide_connection_t *probe =
         find_guest (hub, lane, token) ? NULL : tide_engine_open_far_probe (hub, sid);
     if (!probe) {
-        send_kind (hub, lane, token | BACK, ENDED, (tide_bytes_t){0});
+        send_kind (hub, lane, token | BACK, TIDE_NEIGHBOUR_ENDED, (tide_bytes_t){0});
         return;
     }
     tide_guest_t *guest = add_guest (hub, lane, token);
@@ -373,7 +371,8 @@ static void receive_probe (tide_hub_t *hub, const char *lane, uint64_t token, ti
 
 void tide_neighbour_probed (tide_hub_t *hub, tide_connection_t *probe)
 {
-    send_kind (hub, probe->guest->lane, probe->guest->token | BACK, PROBED, (tide_bytes_t){0});
+    send_kind (hub, probe->guest->lane, probe->guest->token | BACK, TIDE_NEIGHBOUR_PROBED,
+               (tide_bytes_t){0});
 }
 
 void tide_neighbour_probe_ended (tide_hub_t *hub, tide_connection_t *probe)
@@ -382,7 +381,7 @@ void tide_neighbour_probe_ended (tide_hub_t *hub, tide_connection_t *probe)
     if (!guest)
         return;
     probe->guest = NULL;
-    send_kind (hub, guest->lane, guest->token | BACK, ENDED, (tide_bytes_t){0});
+    send_kind (hub, guest->lane, guest->token | BACK, TIDE_NEIGHBOUR_ENDED, (tide_bytes_t){0});
     forget_guest (hub, guest);
 }
 
@@ -395,8 +394,7 @@ static void receive_probe_frame (tide_hub_t *hub, const char *lane, uint64_t tok
 
 /*  -- the holder: leaving --------------------------------------------------------------------- */
 
-void tide_neighbour_leave (tide_hub_t *hub, tide_connection_t *connection,
-                           tide_connection_t *probe)
+void tide_neighbour_leave (tide_hub_t *hub, tide_connection_t *connection, tide_connection_t *probe)
 {
     connection->guest = probe->guest;
     probe->guest = NULL;
@@ -420,7 +418,7 @@ static void hand_over (tide_hub_t *hub, tide_connection_t *connection)
 {
     tide_guest_t *guest = connection->guest;
     tide_buffer_t payload = {0};
-    tide_put_u8 (&payload, HANDOVER);
+    tide_put_u8 (&payload, TIDE_NEIGHBOUR_HANDOVER);
     tide_handover_write (hub, connection, &payload);
     if (send_to (hub, guest->lane, guest->token | BACK, tide_buffer_bytes (&payload))) {
         connection->guest = NULL;
@@ -455,7 +453,7 @@ static void nobody_there (tide_hub_t *hub, uint64_t token)
             }
         return;
     }
-    take_probe_answer (hub, token, ENDED, (tide_bytes_t){0});
+    take_probe_answer (hub, token, TIDE_NEIGHBOUR_ENDED, (tide_bytes_t){0});
 }
 
 static void receive_for_us (tide_hub_t *hub, const char *lane, uint64_t token, uint8_t kind,
@@ -464,23 +462,23 @@ static void receive_for_us (tide_hub_t *hub, const char *lane, uint64_t token, u
     tide_bytes_t rest = {reader->data, reader->remaining};
     tide_guest_t *guest;
     switch (kind) {
-    case REQUEST:
+    case TIDE_NEIGHBOUR_REQUEST:
         receive_request (hub, lane, token, reader);
         break;
-    case BODY:
+    case TIDE_NEIGHBOUR_BODY:
         guest = find_guest (hub, lane, token);
         if (guest && guest->ticket != 0)
             tide_hub_body (hub, hub->now_ms, guest->ticket, rest);
         break;
-    case ABANDON:
+    case TIDE_NEIGHBOUR_ABANDON:
         receive_abandon (hub, lane, token);
         break;
-    case PROBE:
+    case TIDE_NEIGHBOUR_PROBE:
         receive_probe (hub, lane, token, rest);
         break;
-    case TAKE:
-    case UNPROBE:
-        receive_probe_frame (hub, lane, token, kind == TAKE);
+    case TIDE_NEIGHBOUR_TAKE:
+    case TIDE_NEIGHBOUR_UNPROBE:
+        receive_probe_frame (hub, lane, token, kind == TIDE_NEIGHBOUR_TAKE);
         break;
     default: /* of a later version */
         break;
@@ -490,7 +488,9 @@ static void receive_for_us (tide_hub_t *hub, const char *lane, uint64_t token, u
 void tide_neighbour_receive (tide_hub_t *hub, const tide_message_t *message)
 {
     if (message->kind == TIDE_MESSAGE_TOLD) {
-        if (message->told.count == 0 && !(message->told.token & BACK))
+        if (message->told.token & QUESTION)
+            tide_ask_told (hub, message->told.token & ~QUESTION, message->told.count);
+        else if (message->told.count == 0 && !(message->told.token & BACK))
             nobody_there (hub, message->told.token);
         return;
     }
@@ -501,13 +501,18 @@ void tide_neighbour_receive (tide_hub_t *hub, const tide_message_t *message)
     if (reader.failed || message->relayed.from.size > TIDE_LANE_SIZE_MAX)
         return;
     snprintf (lane, sizeof lane, "%.*s", TIDE_PRINT (message->relayed.from));
-    if (!(token & BACK))
+    tide_bytes_t rest = {reader.data, reader.remaining};
+    uint64_t number = token & ~(BACK | QUESTION);
+    if (kind == TIDE_NEIGHBOUR_ASK)
+        tide_ask_receive (hub, lane, number, rest);
+    else if (kind == TIDE_NEIGHBOUR_ANSWERS)
+        tide_ask_report (hub, number, rest);
+    else if (!(token & BACK))
         receive_for_us (hub, lane, token, kind, &reader);
-    else if (kind == RESPONSE)
-        take_response (hub, token & ~BACK, &reader);
+    else if (kind == TIDE_NEIGHBOUR_RESPONSE)
+        take_response (hub, number, &reader);
     else
-        take_probe_answer (hub, token & ~BACK, kind,
-                           (tide_bytes_t){reader.data, reader.remaining});
+        take_probe_answer (hub, number, kind, rest);
 }
 
 /*  Each lane that owes us answers is asked for once. */
@@ -519,7 +524,8 @@ static void ask_lanes (tide_hub_t *hub)
     DL_FOREACH (hub->forwards_due, forward) {
         if (forward->is_asked)
             continue;
-        send_kind (hub, forward->lane, forward->ticket, ARE_YOU_THERE, (tide_bytes_t){0});
+        send_kind (hub, forward->lane, forward->ticket, TIDE_NEIGHBOUR_ARE_YOU_THERE,
+                   (tide_bytes_t){0});
         for (before = forward; before; before = before->next)
             if (strcmp (before->lane, forward->lane) == 0)
                 before->is_asked = true;

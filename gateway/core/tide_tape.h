@@ -37,9 +37,9 @@ uint64_t tide_tape_first (const tide_tape_t *self);
 bool tide_tape_has (const tide_tape_t *self, uint64_t number);
 
 typedef struct {
-    uint64_t seq;     /* of a volatile event: the sequence behind which it belongs */
-    uint64_t time_ms; /* when it was laid on */
-    unsigned flags;   /* TIDE_TAPE_… */
+    uint64_t seq;        /* of a volatile event: the sequence behind which it belongs */
+    uint64_t time_ms;    /* when it was laid on */
+    unsigned flags;      /* TIDE_TAPE_… */
     tide_bytes_t record; /* valid until the next append or keep */
 } tide_tape_entry_t;
 

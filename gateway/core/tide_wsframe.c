@@ -108,7 +108,8 @@ static bool take_frame (tide_bytes_t *frames, tide_wsframe_t *frame)
     frame->payload = tide_take_bytes (&reader, size);
     frame->size = frames->size - reader.remaining;
     *frames = (tide_bytes_t){reader.data, reader.remaining};
-    return !reader.failed && size <= TIDE_WSFRAME_FRAGMENT_MAX && frame->opcode <= TIDE_WSFRAME_PONG;
+    return !reader.failed && size <= TIDE_WSFRAME_FRAGMENT_MAX
+           && frame->opcode <= TIDE_WSFRAME_PONG;
 }
 
 bool tide_wsframe_next (tide_bytes_t *frames, tide_wsframe_t *frame)

@@ -45,7 +45,8 @@ typedef struct {
 /*  Takes the next frame off frames that tide_wsframe_append made; false at their end. */
 bool tide_wsframe_next (tide_bytes_t *frames, tide_wsframe_t *frame);
 
-/*  True if the bytes, wherever they come from, are whole frames as tide_wsframe_append makes them. */
+/*  True if the bytes, wherever they come from, are whole frames as tide_wsframe_append makes them.
+ */
 bool tide_wsframe_are_whole (tide_bytes_t frames);
 
 /*  Appends a close frame: the code, unless it is 0, and as much of the reason as fits. */

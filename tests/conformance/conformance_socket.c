@@ -105,8 +105,8 @@ static void do_room (tide_hub_t *hub, const tide_app_client_t *client, const jso
 {
     tide_buffer_t topic = {0};
     append_topic (hub, client, room, &topic);
-    (joins ? tide_app_join : tide_app_leave) (hub, client->sid, tide_buffer_bytes (&topic),
-                                              on_done, pending (call));
+    (joins ? tide_app_join : tide_app_leave) (hub, client->sid, tide_buffer_bytes (&topic), on_done,
+                                              pending (call));
     tide_buffer_free (&topic);
 }
 
@@ -133,11 +133,11 @@ static bool wish_read (tide_hub_t *hub, const tide_app_client_t *client, const j
             tide_put_u8 (&wish->except, '\n');
         append_topic (hub, client, json_array_get (except, at), &wish->except);
     }
-    wish->emit = (tide_app_emit_t){.topic = tide_buffer_bytes (&wish->topic),
-                                   .name = bytes_of (json_object_get (object, "event")),
-                                   .except = tide_buffer_bytes (&wish->except),
-                                   .is_volatile = json_is_true (json_object_get (object,
-                                                                                 "volatile"))};
+    wish->emit =
+        (tide_app_emit_t){.topic = tide_buffer_bytes (&wish->topic),
+                          .name = bytes_of (json_object_get (object, "event")),
+                          .except = tide_buffer_bytes (&wish->except),
+                          .is_volatile = json_is_true (json_object_get (object, "volatile"))};
     return good
            && tide_args_decode (tide_buffer_bytes (&wish->payload), &wish->emit.args) == TIDE_OK;
 }

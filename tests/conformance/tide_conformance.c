@@ -67,14 +67,33 @@ int main (int argc, char *argv[])
     bool is_engine = strcmp (what, "engine") == 0, recovers = false;
     if (!is_engine && strcmp (what, "socket") != 0)
         return usage ();
-    char listen[32] = "localhost:3000", *all[ARGUMENTS_MAX] = {
-        argv[0],  "--memory",        "--broker",          "tcp://127.0.0.1:*", "--events",
-        "tcp://127.0.0.1:*",         "--volatile",        "tcp://127.0.0.1:*", "--listen",
-        listen,   "--allow-origin",  "*",                 "--ping-interval",   "300",
-        "--ping-timeout",            "200",               "--connect-timeout", "1000",
-        "--socketio-path",           is_engine ? "/engine.io/" : "/socket.io/",
-        "--namespace", "/",          "--namespace",       "/custom",           "--namespace",
-        "/tenant-*"};
+    char listen[32] = "localhost:3000",
+         *all[ARGUMENTS_MAX] = {argv[0],
+                                "--memory",
+                                "--broker",
+                                "tcp://127.0.0.1:*",
+                                "--events",
+                                "tcp://127.0.0.1:*",
+                                "--volatile",
+                                "tcp://127.0.0.1:*",
+                                "--listen",
+                                listen,
+                                "--allow-origin",
+                                "*",
+                                "--ping-interval",
+                                "300",
+                                "--ping-timeout",
+                                "200",
+                                "--connect-timeout",
+                                "1000",
+                                "--socketio-path",
+                                is_engine ? "/engine.io/" : "/socket.io/",
+                                "--namespace",
+                                "/",
+                                "--namespace",
+                                "/custom",
+                                "--namespace",
+                                "/tenant-*"};
     int count = 0;
     while (all[count])
         count++;
