@@ -107,8 +107,8 @@ static void conclude (tide_hub_t *hub, tide_ask_t *ask)
 static void settle (tide_hub_t *hub, tide_ask_t *ask)
 {
     bool lanes_are_in = !ask->is_spread || (ask->is_told && ask->reports >= ask->lanes);
-    if (ask->missing == 0 && lanes_are_in)
-        ask->due_ms = hub->now_ms;
+    if (lanes_are_in)
+        ask->due_ms = ask->missing == 0 ? hub->now_ms : ask->until_ms;
 }
 
 /*  -- asking ---------------------------------------------------------------------------------- */
@@ -141,7 +141,7 @@ static tide_ask_t *ask_new (tide_hub_t *hub, tide_bytes_t record, uint64_t due_m
 {
     tide_ask_t *ask = tide_alloc (sizeof *ask);
     ask->number = ++hub->ask_number;
-    ask->due_ms = due_ms;
+    ask->due_ms = ask->until_ms = due_ms;
     tide_buffer_append_bytes (&ask->record, record);
     HASH_ADD (hh, hub->asks, number, sizeof ask->number, ask);
     return ask;

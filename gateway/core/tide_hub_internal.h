@@ -123,6 +123,7 @@ typedef struct {
 
 typedef struct tide_ask {
     uint64_t number; /* the id that clients see */
+    uint64_t until_ms; /* clients may answer; and when whoever asked is told at the latest */
     uint64_t due_ms;
     tide_buffer_t record;
     tide_asked_t *asked; /* by sid */
