@@ -69,6 +69,8 @@ struct tide_web {
     UT_hash_handle hh;
     bool is_read, is_head_only;
     bool is_http10, is_kept;
+    char key[32]; /* of a handshake … */
+    bool has_protocol;
     bool has_more; /* WEB_STREAMING: there is more to be said than is on its way */
     bool has_rest; /* a body may still come that nobody waits for */
     bool is_origin_allowed;
@@ -586,6 +588,22 @@ static outcome_t refuse_engineio (tide_lane_client_t *client, int code, bool is_
                    is_websocket ? "text/html" : "application/json", "Cache-Control: no-store\r\n");
 }
 
+/*  For libwebsockets, with what the client has sent behind its request. */
+static outcome_t leave (tide_lane_client_t *client)
+{
+    tide_web_t *web = client->web;
+    tide_buffer_t early = {0};
+    tide_buffer_append (&early, web->in.data + web->head_size, web->in.size - web->head_size);
+    char key[sizeof web->key];
+    memcpy (key, web->key, sizeof key);
+    bool has_protocol = web->has_protocol;
+    int fd = web->readable.fd;
+    web_destroy (client);
+    tide_socket_adopt (client, fd, key, has_protocol, tide_buffer_bytes (&early));
+    tide_buffer_free (&early);
+    return GONE;
+}
+
 /*  KIND_SOCKETIO and KIND_WS: a WebSocket, or nothing. */
 static outcome_t upgrade (tide_lane_client_t *client, const tide_request_t *request)
 {
@@ -594,6 +612,7 @@ static outcome_t upgrade (tide_lane_client_t *client, const tide_request_t *requ
     bool is_socketio = web->kind == KIND_SOCKETIO;
     tide_http_request_t asked = engineio_request (request);
     int code = is_socketio ? tide_hub_check_handshake (client->lane->hub, &asked) : -1;
+    bool is_far = code == TIDE_HANDSHAKE_FAR;
     if (code >= 0)
         return refuse_engineio (client, code, request->is_websocket);
     if (!request->is_websocket) {
@@ -610,20 +629,19 @@ static outcome_t upgrade (tide_lane_client_t *client, const tide_request_t *requ
         return refuse (client, 400, fault ? fault : "a handshake has no body",
                        "Sec-WebSocket-Version: 13\r\n");
     }
-    /*  Leaves for libwebsockets, with what the client has sent behind its request. */
-    tide_buffer_t early = {0};
-    tide_buffer_append (&early, web->in.data + web->head_size, web->in.size - web->head_size);
-    char key[32];
-    snprintf (key, sizeof key, "%.*s", TIDE_PRINT (request->websocket_key));
-    bool has_protocol = request->websocket_protocol.size > 0;
-    int fd = web->readable.fd;
-    web_destroy (client);
+    snprintf (web->key, sizeof web->key, "%.*s", TIDE_PRINT (request->websocket_key));
+    web->has_protocol = request->websocket_protocol.size > 0;
     client->kind = is_socketio ? TIDE_CLIENT_SOCKETIO : TIDE_CLIENT_JSON;
     if (is_socketio)
         tide_query_get (request->query, "sid", 0, &client->engine_sid);
-    tide_socket_adopt (client, fd, key, has_protocol, tide_buffer_bytes (&early));
-    tide_buffer_free (&early);
-    return GONE;
+    if (!is_far)
+        return leave (client);
+    /*  Another lane knows whether there is such a session. */
+    give_to_hub (client,
+                 tide_hub_ask_handshake (client->lane->hub, tide_lane_now (client->lane), &asked));
+    web->state = WEB_HELD;
+    tide_lane_client_watch (client, 0);
+    return GO_ON;
 }
 
 static web_kind_t kind_of (const tide_lane_t *lane, tide_bytes_t path)
@@ -850,6 +868,10 @@ void tide_web_respond (tide_lane_t *lane, const tide_hub_action_t *action)
     web->ticket = 0;
     web->has_rest = web->state == WEB_BODY; /* refused by its head */
     tide_lane_client_t *client = web->client;
+    if (action->http_status == 101) {
+        leave (client);
+        return;
+    }
     tide_buffer_append_bytes (&web->own_content, action->bytes);
     web->content = tide_buffer_bytes (&web->own_content);
     outcome_t outcome =

@@ -449,7 +449,29 @@ int tide_hub_check_handshake (tide_hub_t *self, const tide_http_request_t *reque
                                                                                  : NULL;
     int code = tide_engineio_check (&asked, session);
     free_texts (text);
-    return code;
+    return code < 0 && session == &far_away ? TIDE_HANDSHAKE_FAR : code;
+}
+
+uint64_t tide_hub_ask_handshake (tide_hub_t *self, uint64_t now_ms,
+                                 const tide_http_request_t *request)
+{
+    self->now_ms = now_ms;
+    uint64_t ticket = ++self->ticket;
+    char lane[TIDE_LANE_SIZE_MAX + 1];
+    tide_buffer_t sid = {0};
+    tide_query_get (request->query, "sid", 0, &sid);
+    if (tide_neighbour_of (self, tide_buffer_bytes (&sid), lane))
+        tide_neighbour_request (self, lane, tide_buffer_bytes (&sid), TIDE_NEIGHBOUR_HANDSHAKE,
+                                false, ticket);
+    else
+        tide_hub_respond (self, ticket, 101, "text/plain", (tide_bytes_t){0});
+    tide_buffer_free (&sid);
+    return ticket;
+}
+
+bool tide_engine_is_known (tide_hub_t *hub, tide_bytes_t sid)
+{
+    return find (hub, sid) != NULL;
 }
 
 /*  The session is known, or was a moment ago. */
@@ -490,7 +512,9 @@ uint64_t tide_hub_engineio (tide_hub_t *self, uint64_t now_ms, const tide_http_r
     else if (self->is_stopping)
         tide_hub_respond_error (self, ticket, 503, TIDE_SHUTTING_DOWN, NULL);
     else if (is_far)
-        tide_neighbour_request (self, lane, asked.sid, is_post, request->is_binary, ticket);
+        tide_neighbour_request (self, lane, asked.sid,
+                                is_post ? TIDE_NEIGHBOUR_POST : TIDE_NEIGHBOUR_GET,
+                                request->is_binary, ticket);
     else if (connection)
         tide_engine_request (self, asked.sid, is_post, request->is_binary, ticket);
     else

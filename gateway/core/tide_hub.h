@@ -116,8 +116,12 @@ typedef struct {
 uint64_t tide_hub_engineio (tide_hub_t *self, uint64_t now_ms, const tide_http_request_t *request);
 void tide_hub_body (tide_hub_t *self, uint64_t now_ms, uint64_t ticket, tide_bytes_t body);
 /*  -1 if the handshake of a WebSocket at the path of Socket.IO may go on to tide_hub_open, or
- *  Engine.IO's code for what is wrong with it. */
+ *  Engine.IO's code for what is wrong with it. TIDE_HANDSHAKE_FAR: it names a session of another
+ *  lane, which is to be asked for: one RESPOND follows, with status 101 if it may go on. */
+#define TIDE_HANDSHAKE_FAR (-2)
 int tide_hub_check_handshake (tide_hub_t *self, const tide_http_request_t *request);
+uint64_t tide_hub_ask_handshake (tide_hub_t *self, uint64_t now_ms,
+                                 const tide_http_request_t *request);
 
 /*  A request for /events. A connection, whose tide_hub_write gives bytes of text/event-stream that
  *  are written as they are, or NULL: then it is refused by one RESPOND with *ticket. The connection

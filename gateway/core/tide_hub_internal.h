@@ -559,6 +559,7 @@ uint64_t tide_engine_deadline_ms (const tide_hub_t *hub);
 /*  A GET or POST that names a session, however it came here. */
 void tide_engine_request (tide_hub_t *hub, tide_bytes_t sid, bool is_post, bool is_binary,
                           uint64_t ticket);
+bool tide_engine_is_known (tide_hub_t *hub, tide_bytes_t sid);
 /*  A WebSocket of another lane that asks for a session of ours; NULL if it cannot have it. */
 tide_connection_t *tide_engine_open_far_probe (tide_hub_t *hub, tide_bytes_t sid);
 /*  A WebSocket that asked for a session of another lane has got it. */
@@ -574,7 +575,7 @@ static inline bool tide_engine_polls (const tide_connection_t *connection)
 
 /*  What lanes say to one another, as the first byte of what is relayed. */
 typedef enum {
-    TIDE_NEIGHBOUR_REQUEST = 1, /* u8 is_post, u8 is_binary, sid */
+    TIDE_NEIGHBOUR_REQUEST = 1, /* u8 tide_neighbour_request_t, u8 is_binary, sid */
     TIDE_NEIGHBOUR_BODY,        /* bytes */
     TIDE_NEIGHBOUR_ABANDON,
     TIDE_NEIGHBOUR_PROBE, /* sid */
@@ -589,14 +590,21 @@ typedef enum {
     TIDE_NEIGHBOUR_ARE_YOU_THERE /* not answered: the broker tells if nobody is */
 } tide_neighbour_kind_t;
 
+/*  What a REQUEST is; HANDSHAKE only asks whether the session is there. */
+typedef enum {
+    TIDE_NEIGHBOUR_GET,
+    TIDE_NEIGHBOUR_POST,
+    TIDE_NEIGHBOUR_HANDSHAKE
+} tide_neighbour_request_t;
+
 /*  Tells the lane, or all others where that is empty. The number of a question (ASK, ANSWERS) is
  * the asker's. False if the broker is away. */
 bool tide_neighbour_send (tide_hub_t *hub, const char *lane, uint64_t number,
                           tide_neighbour_kind_t kind, tide_bytes_t rest);
 /*  True if the sid's session is another lane's, which is written to `lane`. */
 bool tide_neighbour_of (const tide_hub_t *hub, tide_bytes_t sid, char lane[TIDE_LANE_SIZE_MAX + 1]);
-void tide_neighbour_request (tide_hub_t *hub, const char *lane, tide_bytes_t sid, bool is_post,
-                             bool is_binary, uint64_t ticket);
+void tide_neighbour_request (tide_hub_t *hub, const char *lane, tide_bytes_t sid,
+                             tide_neighbour_request_t what, bool is_binary, uint64_t ticket);
 /*  These are false if the request is no other lane's. */
 bool tide_neighbour_body (tide_hub_t *hub, uint64_t ticket, tide_bytes_t body);
 bool tide_neighbour_abandon (tide_hub_t *hub, uint64_t ticket);

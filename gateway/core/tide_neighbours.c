@@ -40,6 +40,7 @@ struct tide_forward {
     uint64_t ticket;
     char lane[TIDE_LANE_SIZE_MAX + 1];
     uint64_t due_ms;
+    bool is_handshake;
     bool is_asked; /* whether its lane is there, in this round */
     UT_hash_handle hh;
     struct tide_forward *prev, *next; /* by time */
@@ -116,19 +117,24 @@ static tide_forward_t *find_forward (tide_hub_t *hub, uint64_t ticket)
 }
 
 /*  Nobody holds the session any more: the client makes a new one, and resumes in it. */
-static void unknown (tide_hub_t *hub, uint64_t ticket)
+static void unknown (tide_hub_t *hub, tide_forward_t *forward)
 {
+    uint64_t ticket = forward->ticket;
+    bool is_handshake = forward->is_handshake;
     tide_buffer_t body = {0};
-    tide_engineio_refusal (&body, TIDE_ENGINEIO_SESSION_UNKNOWN, false);
-    tide_hub_respond (hub, ticket, 400, "application/json", tide_buffer_bytes (&body));
+    forget_forward (hub, forward);
+    tide_engineio_refusal (&body, TIDE_ENGINEIO_SESSION_UNKNOWN, is_handshake);
+    tide_hub_respond (hub, ticket, 400, is_handshake ? "text/html" : "application/json",
+                      tide_buffer_bytes (&body));
     tide_buffer_free (&body);
 }
 
-void tide_neighbour_request (tide_hub_t *hub, const char *lane, tide_bytes_t sid, bool is_post,
-                             bool is_binary, uint64_t ticket)
+void tide_neighbour_request (tide_hub_t *hub, const char *lane, tide_bytes_t sid,
+                             tide_neighbour_request_t what, bool is_binary, uint64_t ticket)
 {
     tide_forward_t *forward = tide_alloc (sizeof *forward);
     forward->ticket = ticket;
+    forward->is_handshake = what == TIDE_NEIGHBOUR_HANDSHAKE;
     snprintf (forward->lane, sizeof forward->lane, "%s", lane);
     forward->due_ms = hub->now_ms + hub->config.engineio.ping_interval_ms
                       + hub->config.engineio.ping_timeout_ms + ANSWER_MS;
@@ -137,7 +143,7 @@ void tide_neighbour_request (tide_hub_t *hub, const char *lane, tide_bytes_t sid
     hub->counters.forwards++;
     tide_buffer_t payload = {0};
     tide_put_u8 (&payload, TIDE_NEIGHBOUR_REQUEST);
-    tide_put_u8 (&payload, is_post);
+    tide_put_u8 (&payload, (uint8_t) what);
     tide_put_u8 (&payload, is_binary);
     tide_buffer_append_bytes (&payload, sid);
     if (!send_to (hub, lane, ticket, tide_buffer_bytes (&payload))) {
@@ -174,7 +180,7 @@ static void take_response (tide_hub_t *hub, uint64_t ticket, tide_reader_t *read
     tide_forward_t *forward = find_forward (hub, ticket);
     unsigned status = tide_take_u16 (reader);
     tide_bytes_t name = tide_take_bytes (reader, tide_take_u8 (reader));
-    static const char *const types[] = {"text/plain; charset=UTF-8", "text/html"};
+    static const char *const types[] = {"text/plain; charset=UTF-8", "text/html", "text/plain"};
     const char *type = "application/json";
     for (size_t at = 0; at < sizeof types / sizeof types[0]; at++)
         if (tide_bytes_is (name, types[at]))
@@ -334,14 +340,20 @@ bool tide_neighbour_respond (tide_hub_t *hub, uint64_t ticket, unsigned status, 
 static void receive_request (tide_hub_t *hub, const char *lane, uint64_t token,
                              tide_reader_t *reader)
 {
-    bool is_post = tide_take_u8 (reader), is_binary = tide_take_u8 (reader);
-    if (reader->failed || find_guest (hub, lane, token))
+    unsigned what = tide_take_u8 (reader);
+    bool is_binary = tide_take_u8 (reader);
+    tide_bytes_t sid = {reader->data, reader->remaining};
+    if (reader->failed || what > TIDE_NEIGHBOUR_HANDSHAKE || find_guest (hub, lane, token))
         return;
     tide_guest_t *guest = add_guest (hub, lane, token);
     guest->ticket = ++hub->ticket;
     HASH_ADD (by_ticket, hub->guest_tickets, ticket, sizeof guest->ticket, guest);
-    tide_engine_request (hub, (tide_bytes_t){reader->data, reader->remaining}, is_post, is_binary,
-                         guest->ticket);
+    if (what != TIDE_NEIGHBOUR_HANDSHAKE)
+        tide_engine_request (hub, sid, what == TIDE_NEIGHBOUR_POST, is_binary, guest->ticket);
+    else if (tide_engine_is_known (hub, sid))
+        tide_hub_respond (hub, guest->ticket, 101, "text/plain", (tide_bytes_t){0});
+    else
+        tide_hub_respond (hub, guest->ticket, 400, "text/html", tide_bytes ("Session ID unknown"));
 }
 
 static void receive_abandon (tide_hub_t *hub, const char *lane, uint64_t token)
@@ -446,11 +458,8 @@ static void nobody_there (tide_hub_t *hub, uint64_t token)
         char lane[TIDE_LANE_SIZE_MAX + 1];
         snprintf (lane, sizeof lane, "%s", forward->lane);
         DL_FOREACH_SAFE (hub->forwards_due, forward, next)
-            if (strcmp (forward->lane, lane) == 0) {
-                token = forward->ticket;
-                forget_forward (hub, forward);
-                unknown (hub, token);
-            }
+            if (strcmp (forward->lane, lane) == 0)
+                unknown (hub, forward);
         return;
     }
     take_probe_answer (hub, token, TIDE_NEIGHBOUR_ENDED, (tide_bytes_t){0});
@@ -538,10 +547,8 @@ void tide_neighbour_tick (tide_hub_t *hub)
     if (hub->forwards_due && hub->now_ms >= hub->ask_lanes_ms)
         ask_lanes (hub);
     while (hub->forwards_due && hub->forwards_due->due_ms <= hub->now_ms) {
-        uint64_t ticket = hub->forwards_due->ticket;
         hub->counters.timeouts++;
-        forget_forward (hub, hub->forwards_due);
-        unknown (hub, ticket);
+        unknown (hub, hub->forwards_due);
     }
     while (hub->leaving && hub->leaving->leaving_by_ms <= hub->now_ms) {
         tide_connection_t *connection = hub->leaving;
