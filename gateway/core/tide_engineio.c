@@ -137,9 +137,13 @@ bool tide_engineio_payload_next (tide_bytes_t *rest, bool *has_more, tide_bytes_
         return false;
     const uint8_t *end = rest->size > 0 ? memchr (rest->data, SEPARATOR, rest->size) : NULL;
     *has_more = end != NULL;
-    *packet = (tide_bytes_t){rest->data, end ? (size_t) (end - rest->data) : rest->size};
-    size_t taken = packet->size + (end ? 1 : 0);
-    *rest = (tide_bytes_t){rest->data + taken, rest->size - taken};
+    if (!end) {
+        *packet = *rest;
+        *rest = (tide_bytes_t){0};
+        return true;
+    }
+    *packet = (tide_bytes_t){rest->data, (size_t) (end - rest->data)};
+    *rest = (tide_bytes_t){end + 1, rest->size - packet->size - 1};
     return true;
 }
 
