@@ -318,8 +318,7 @@ export async function probe(t, session, options) {
 
 /* -- messages over any transport -------------------------------------------------------------- */
 
-/* A client of messages, text or Buffer; pings are answered. Over polling it polls all the time and
-   posts one payload after another. */
+/* A client of messages, text or Buffer; pings are answered. Over polling it polls all the time. */
 export class Link {
     static async open(t, place, transport) {
         const self = new Link();
@@ -340,7 +339,7 @@ export class Link {
             self.onFrames(frames);
         }
         else {
-            self.posts = Promise.resolve();
+            self.due = [];
             self.stay();
         }
         return self;
@@ -384,13 +383,15 @@ export class Link {
         }
     }
 
-    post(payload) {
-        this.posts = this.posts.then(async () => {
-            const answer = this.isOver ? {} : await this.session.say(payload);
-            if (answer.error)
-                this.broken = answer.error;
-        });
-        return this.posts;
+    /* One post at a time; what is to be said meanwhile is in the next. */
+    async post(...packets) {
+        this.due.push(...packets);
+        if (this.isPosting)
+            return;
+        this.isPosting = true;
+        while (this.due.length > 0 && !this.isOver)
+            await this.session.say(...this.due.splice(0));
+        this.isPosting = false;
     }
 
     /* One message, or several that belong together. */
@@ -399,8 +400,8 @@ export class Link {
             for (const message of messages)
                 this.frames.send(typeof message === "string" ? `4${message}` : message);
         else
-            this.post(messages.map((message) => typeof message === "string"
-                ? `4${message}` : `b${message.toString("base64")}`).join(SEPARATOR));
+            this.post(...messages.map((message) => typeof message === "string"
+                ? `4${message}` : `b${message.toString("base64")}`));
     }
 
     next(what = "a message", timeoutMs) {
