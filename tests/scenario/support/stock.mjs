@@ -28,7 +28,6 @@ export function client(t, url, { version = "4.8", way = "upgrade", ...options } 
 export function besides(t, socket, nsp, options) {
     const other = socket.io.socket(nsp, options);
     t.after(() => other.disconnect());
-    other.connect();
     return other;
 }
 
