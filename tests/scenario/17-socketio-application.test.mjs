@@ -4,14 +4,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { conformance } from "./support/conformance.mjs";
+import { CALM, conformance } from "./support/conformance.mjs";
 import { besides, call, client, connected, heard, once, settled, WAYS } from "./support/stock.mjs";
 import { until } from "./support/tidemark.mjs";
 
 function each(what, run) {
     for (const way of Object.keys(WAYS))
         test(`${what} (${way})`, async (t) => {
-            const place = await conformance(t, "socket", "--ping-interval", "25000", "--ping-timeout", "20000");
+            const place = await conformance(t, "socket", ...CALM);
             await run(t, place, way);
         });
 }

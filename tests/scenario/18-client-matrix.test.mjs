@@ -4,12 +4,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { conformance } from "./support/conformance.mjs";
+import { CALM, conformance } from "./support/conformance.mjs";
 import { proxy } from "./support/proxy.mjs";
 import { besides, call, client, connected, everyClient, heard, once, settled, wait } from "./support/stock.mjs";
 import { until } from "./support/tidemark.mjs";
-
-const CALM = ["--ping-interval", "25000", "--ping-timeout", "20000"];
 
 everyClient((name, version, way) => {
     const kind = { version, way };

@@ -11,6 +11,8 @@ import { BIN, until, wait } from "./tidemark.mjs";
 
 export const PROGRAM = process.env.TIDE_CONFORMANCE ?? path.join(BIN, "../tests/conformance/tide-conformance");
 export const PING_INTERVAL = 300, PING_TIMEOUT = 200;
+/* For what is not about the heartbeat: a machine under load is no silent client. */
+export const CALM = ["--ping-interval", "25000", "--ping-timeout", "20000"];
 export const TRANSPORTS = ["polling", "websocket", "upgrade"];
 export const SEPARATOR = "\x1e";
 
@@ -430,4 +432,27 @@ export async function join(link, nsp = "/", auth) {
     if (!said.startsWith(`2${prefix}["auth",`))
         throw new Error(`the application said ${said}`);
     return { ...JSON.parse(answer.slice(1 + prefix.length)), auth: JSON.parse(said.slice(1 + prefix.length))[1] };
+}
+
+/* -- a client that must notice nothing -------------------------------------------------------- */
+
+/* One client on each transport, joined to a namespace where there are some. What happens to others
+   must not touch them: `check` makes each say something and hear it. */
+export async function witnesses(t, place) {
+    const links = await Promise.all(TRANSPORTS.map((transport) => Link.open(t, place, transport)));
+    const isSocket = place.path === "/socket.io/";
+    if (isSocket)
+        await Promise.all(links.map((link) => join(link)));
+    let n = 0;
+    return async (what) => {
+        n++;
+        await Promise.all(links.map(async (link) => {
+            if (link.isOver)
+                throw new Error(`${what}: ended a client on ${link.transport} that had nothing to do with it`);
+            link.send(isSocket ? `2["message",${n}]` : `${n}`);
+            const heard = await link.next(`an echo after ${what} (${link.transport})`);
+            if (heard !== (isSocket ? `2["message-back",${n}]` : `${n}`))
+                throw new Error(`${what}: another client heard ${heard}`);
+        }));
+    };
 }
