@@ -24,15 +24,21 @@ export class Balancer {
         return this;
     }
 
-    join(client, tries = this.ports.length) {
+    join(client) {
         client.on("error", () => {});
-        if (tries === 0) {
+        const { turn, ports } = this;
+        this.turn = (turn + 1) % ports.length;
+        this.lead(client, [...ports.slice(turn), ...ports.slice(0, turn)]);
+    }
+
+    /* To the first of these that answers. */
+    lead(client, [port, ...others]) {
+        if (!port) {
             client.resetAndDestroy();
             return;
         }
-        const port = this.ports[this.turn++ % this.ports.length];
         const server = net.connect(port, "127.0.0.1");
-        const passOver = () => this.join(client, tries - 1);
+        const passOver = () => this.lead(client, others);
         server.once("error", passOver);
         server.once("connect", () => {
             server.off("error", passOver);
@@ -43,16 +49,19 @@ export class Balancer {
                 server.destroy();
                 this.pairs.delete(pair);
             };
-            for (const one of [client, server]) {
-                one.setNoDelay(true);
-                one.on("error", end);
-                one.on("close", end);
+            for (const [from, to] of [[client, server], [server, client]]) {
+                from.setNoDelay(true);
+                from.on("error", end);
+                // What has come is still handed on; then the other side ends too.
+                from.on("close", () => {
+                    this.pairs.delete(pair);
+                    to.end();
+                });
+                from.pipe(to);
             }
             this.pairs.add(pair);
             if (client.destroyed)
                 end();
-            client.pipe(server);
-            server.pipe(client);
         });
     }
 
