@@ -62,6 +62,16 @@ export class Proxy {
         this.pairs.clear();
     }
 
+    /* Breaks one of them, whichever it is. */
+    cutOne(random) {
+        const pair = [...this.pairs][random(this.pairs.size)];
+        if (!pair)
+            return;
+        pair.client.resetAndDestroy();
+        pair.server.resetAndDestroy();
+        this.pairs.delete(pair);
+    }
+
     /* Half-open: what is connected now goes nowhere any more, and neither side is told. Returns what
        lets the server know at last. */
     stall() {

@@ -197,6 +197,15 @@ export async function tidemark(t, options = {}) {
     return made.start();
 }
 
+/* One more gateway on the broker of a Tidemark whose programs are separate; it ends with the test. */
+export async function anotherGateway(t, server, gateway = []) {
+    const port = await freePorts(1);
+    const other = new Tidemark({ port, brokerPort: server.brokerPort, data: server.data, isSeparate: true, gateway });
+    other.programs.delete(other.broker);
+    t.after(() => other.gateway.end("SIGKILL"));
+    return other.start();
+}
+
 const agent = new http.Agent({ keepAlive: true, maxSockets: 16 });
 
 /* One HTTP request. The agent's connections are reused; one that a kill broke is an error. */
