@@ -349,6 +349,7 @@ static void on_prepare (struct ev_loop *loop, ev_prepare *prepare, int events)
 {
     (void) events;
     tide_lane_t *self = prepare->data;
+    tide_web_serve (self);
     bool is_busy = tide_uplink_service (self->uplink);
     uint64_t now = tide_lane_now (self);
     if (now >= tide_hub_deadline_ms (self->hub))

@@ -47,6 +47,8 @@ struct tide_lane_client {
     bool is_writable_asked; /* in the lane's list */
     tide_lane_client_t *writable_prev, *writable_next;
 
+    tide_lane_client_t *ready_prev, *ready_next; /* speaks HTTP, and has something to be read */
+
     /*  Watched by the sweep: all that speak HTTP, and WebSockets that are closing, or are not read
      *  from, so that nothing else would tell that they have left. */
     bool is_watched;
@@ -98,6 +100,7 @@ struct tide_lane {
     double window_at; /* clients written to since then … */
     unsigned window_count;
     tide_lane_client_t *watched;
+    tide_lane_client_t *ready; /* in the order in which they became so */
     tide_lane_counters_t counters;
 };
 
@@ -145,6 +148,8 @@ void tide_web_close (tide_lane_client_t *client);
 void tide_web_respond (tide_lane_t *lane, const tide_hub_action_t *action);
 /*  The client's time is over, or is to be looked after. */
 void tide_web_sweep (tide_lane_client_t *client, bool is_due);
+/*  Serves all that have something to be read. */
+void tide_web_serve (tide_lane_t *lane);
 /*  A stream may be written to; the hub wants it ended. */
 void tide_web_writable (tide_lane_client_t *client);
 void tide_web_end_stream (tide_lane_client_t *client);

@@ -71,6 +71,7 @@ struct tide_web {
     bool is_http10, is_kept;
     char key[32]; /* of a handshake … */
     bool has_protocol;
+    bool is_ready; /* in the lane's list of those that have something to be read */
     bool has_more; /* WEB_STREAMING: there is more to be said than is on its way */
     bool has_rest; /* a body may still come that nobody waits for */
     bool is_origin_allowed;
@@ -117,11 +118,14 @@ static void request_reset (tide_web_t *web)
     web->has_rest = false;
 }
 
+static void forget_ready (tide_lane_client_t *client);
+
 /*  Leaves HTTP, with the socket still open. */
 static void web_destroy (tide_lane_client_t *client)
 {
     tide_web_t *web = client->web;
     tide_lane_t *lane = client->lane;
+    forget_ready (client);
     if (web->ticket != 0) {
         HASH_DEL (lane->held, web);
         lane->counters.requests_abandoned++;
@@ -827,11 +831,30 @@ static outcome_t look (tide_lane_client_t *client)
     return is_there ? GO_ON : CLOSE;
 }
 
+/*  libev calls what is ready in the opposite order in which it became so, and to answer in that
+ * order would turn round what a client sends over two connections: a GET, and the POST that closes.
+ * So the last one is put first here, and all are served when all are known. */
 static void on_readable (struct ev_loop *loop, ev_io *io, int events)
 {
     (void) loop;
     (void) events;
     tide_lane_client_t *client = io->data;
+    tide_web_t *web = client->web;
+    if (web->is_ready)
+        return;
+    web->is_ready = true;
+    DL_PREPEND2 (client->lane->ready, client, ready_prev, ready_next);
+}
+
+static void forget_ready (tide_lane_client_t *client)
+{
+    if (client->web->is_ready)
+        DL_DELETE2 (client->lane->ready, client, ready_prev, ready_next);
+    client->web->is_ready = false;
+}
+
+static void serve (tide_lane_client_t *client)
+{
     tide_web_t *web = client->web;
     outcome_t outcome;
     if (web->state == WEB_HELD || web->state == WEB_STREAMING)
@@ -844,6 +867,16 @@ static void on_readable (struct ev_loop *loop, ev_io *io, int events)
         outcome = process (client);
     if (outcome == CLOSE)
         tide_web_close (client);
+}
+
+void tide_web_serve (tide_lane_t *lane)
+{
+    while (lane->ready) {
+        tide_lane_client_t *client = lane->ready;
+        forget_ready (client);
+        if (ev_is_active (&client->web->readable)) /* nothing has stopped it meanwhile */
+            serve (client);
+    }
 }
 
 static void on_writable (struct ev_loop *loop, ev_io *io, int events)
