@@ -1,4 +1,4 @@
-/*  make_corpus.c - writes the seeds of the fuzz targets of protocol/.
+/*  make_corpus.c - writes the seeds of the fuzz targets that take scripts or messages.
  *  SPDX-License-Identifier: MIT
  */
 #include "tide_message.h"
@@ -145,6 +145,35 @@ static void write_link_scripts (void)
     SCRIPT ("link", "refused", 0, 0, 0, 4, 'T', 'M', 2, 2, 3, 250, 3, 250, 4, 0);
 }
 
+/*  As fuzz_engineio.c reads them. */
+static void write_engineio_scripts (void)
+{
+    enum { OPEN, CHECK, BODY, POLL, POST, ABANDON, ANSWER, PROBE, PROBED, UNPROBE, WS, TICK, SAY };
+    SCRIPT ("engineio", "polling", OPEN, 0, POLL, ANSWER, 1, POST, BODY, 4, '4', '4', '0', 0x1e,
+            ANSWER, 2, POLL, TICK, 1, 44, ANSWER, 1, POST, BODY, 1, '3', ANSWER, 2, TICK, 1, 44);
+    SCRIPT ("engineio", "payload", OPEN, 0, POST, BODY, 18, '4', 'a', 0x1e, 'b', 'A', 'Q', 'I', 'D',
+            0x1e, '6', 0x1e, '3', 0x1e, 'b', 'A', 'Q', '=', '=', BODY, 0);
+    SCRIPT ("engineio", "no-body", OPEN, 0, POST, BODY);
+    SCRIPT ("engineio", "upgrade", OPEN, 0, POLL, PROBE, PROBED, 1, 6, '2', 'p', 'r', 'o', 'b', 'e',
+            ANSWER, 1, POLL, ANSWER, 1, PROBED, 1, 1, '5', PROBE, WS, 1, 3, '4', '4', '0', WS, 0, 2,
+            1, 2, TICK, 1, 44, WS, 1, 1, '3');
+    SCRIPT ("engineio", "probes", OPEN, 0, PROBE, PROBED, 1, 1, '4', PROBE, PROBE, PROBED, 0, 1,
+            '5', PROBE, UNPROBE, PROBE, PROBED, 1, 6, '2', 'p', 'r', 'o', 'b', 'e', PROBED, 1, 0,
+            POLL, POLL);
+    SCRIPT ("engineio", "overlap", OPEN, 0, POST, POLL, ABANDON, 2, POST);
+    SCRIPT ("engineio", "broken-off", OPEN, 0, POLL, POST, ABANDON, 1);
+    SCRIPT ("engineio", "timeout", OPEN, 1, TICK, 1, 43, TICK, 0, 1, TICK, 0, 199, TICK, 0, 1);
+    SCRIPT ("engineio", "late", OPEN, 1, TICK, 40, 0, WS, 1, 1, '3', TICK, 1, 94, WS, 1, 1, '1');
+    SCRIPT ("engineio", "checks", CHECK, 0, CHECK, 0x84, CHECK, 0x40, OPEN, 0, CHECK, 0, CHECK,
+            0x41, CHECK, 0x84, CHECK, 0x04, CHECK, 0x80, CHECK, 0x0c, CHECK, 0x50);
+    /*  A text of two fragments, and a binary one. */
+    static uint8_t large[5 + 16640 + 2 + 16640 + 3] = {OPEN, 0, SAY, 3, 1, 0x80 | 65};
+    large[6 + 16640] = 0;
+    large[7 + 16640] = 0x80 | 65;
+    memset (large + 6, 'x', 16640);
+    write_seed ("engineio", "large", (tide_bytes_t){large, sizeof large});
+}
+
 int main (int argc, char **argv)
 {
     if (argc != 2) {
@@ -156,6 +185,7 @@ int main (int argc, char **argv)
     write_messages ();
     write_feed_scripts ();
     write_link_scripts ();
+    write_engineio_scripts ();
     for (size_t at = 0; at < 16; at++)
         tide_buffer_free (&records[at]);
     return 0;

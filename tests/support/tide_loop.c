@@ -176,8 +176,11 @@ static void do_broker (tide_loop_t *self, const tide_broker_action_t *action)
     switch (action->kind) {
     case TIDE_BROKER_SEND:
         for (unsigned hub = 0; hub < LOOP_HUBS; hub++)
-            if (tide_bytes_is (action->peer, self->peers[hub]) && !self->is_cut[hub])
-                receive (self, hub, action->bytes);
+            if (tide_bytes_is (action->peer, self->peers[hub])) {
+                if (!self->is_cut[hub])
+                    receive (self, hub, action->bytes);
+                break; /* the action may be gone */
+            }
         break;
     case TIDE_BROKER_PUBLISH:
         for (unsigned hub = 0; hub < LOOP_HUBS; hub++)

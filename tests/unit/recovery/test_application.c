@@ -750,7 +750,8 @@ static void a_room_is_asked_and_whoever_does_not_answer_is_missing (void **state
         assert_string_equal (tide_loop_hear (clients[at]), "421[\"q\",7]");
     assert_null (tide_loop_hear (outside));
     tide_loop_say (clients[2], "431[\"three\"]");
-    tide_loop_say (outside, "431[\"mine\"]"); /* nobody asked it */
+    tide_loop_say (clients[2], "431[\"again\"]"); /* counts for nobody else */
+    tide_loop_say (outside, "431[\"mine\"]");     /* nobody asked it */
     tide_loop_say (clients[0], "431[]");
     tide_loop_pass (loop, 750);
     assert_int_equal (app.answered, 0);
@@ -844,6 +845,30 @@ static void a_client_that_catches_up_is_asked_after_what_came_before (void **sta
     tide_loop_say (client, "431[1]");
     tide_loop_pass (loop, 250);
     assert_answers (1, "[1]+0\n");
+}
+
+/*  While a topic is being joined the session stands still, and so does what it is asked. */
+static void a_client_that_is_held_by_a_join_is_asked_after_what_came_before (void **state)
+{
+    (void) state;
+    char sid[64];
+    tide_loop_client_t *client = connected (sid);
+    join (sid, "room");
+    loop->lost_kind = TIDE_MESSAGE_PUBLISH;
+    loop->lost_name = "join";
+    tide_loop_say (client, "421[\"tide:subscribe\",{\"topic\":\"other\"}]");
+    tide_loop_publish (loop, "room", 1);
+    tide_app_ask (loop->hubs[0],
+                  &(tide_app_emit_t){.topic = tide_bytes (at_sid (sid)),
+                                     .name = tide_bytes ("q"),
+                                     .args = {.json = tide_bytes ("7")}},
+                  30000, answers, &app);
+    tide_loop_pass (loop, 5000);
+    assert_null (tide_loop_hear (client));
+    tide_loop_pass (loop, 6000); /* the join is given up */
+    assert_hears (client, "431[{\"ok\":false");
+    assert_hears (client, "42[\"n\",1");
+    assert_string_equal (tide_loop_hear (client), "421[\"q\",7]");
 }
 
 /*  Nothing follows the question that would bring it along. */
@@ -1105,6 +1130,7 @@ int main (void)
         TEST (a_client_that_goes_while_it_is_asked_is_missing),
         TEST (a_question_and_its_answer_can_be_binary),
         TEST (a_client_that_catches_up_is_asked_after_what_came_before),
+        TEST (a_client_that_is_held_by_a_join_is_asked_after_what_came_before),
         TEST (a_client_can_be_asked_the_moment_it_comes_in),
         TEST (a_client_can_be_asked_while_the_log_changes),
         TEST (whoever_is_excepted_does_not_get_it_live_or_from_pages),
