@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { assertRising, assertRun, comeBack, connected, reader } from "./support/clients.mjs";
+import { Link, Place, TRANSPORTS } from "./support/conformance.mjs";
 import { proxy } from "./support/proxy.mjs";
 import { publishMany, random, tidemark, until } from "./support/tidemark.mjs";
 
@@ -138,3 +139,27 @@ test("g1_cuts_in_the_middle_of_an_upgrade", async (t) => {
     assertRun(one.ns, 0, n);
     assert.equal(one.recoveries, one.connects);
 });
+
+/* The stock client keeps events that come before CONNECT, and keeps them over a cut: were they sent
+   first, and the connection cut in between, it would hand them to the page twice. */
+for (const transport of TRANSPORTS)
+    test(`g1_what_was_missed_comes_behind_connect_never_before_it_over_${transport}`, async (t) => {
+        const server = await tidemark(t);
+        const place = new Place(server.url, "/socket.io/");
+        const first = await Link.open(t, place, transport);
+        first.send("0");
+        const { pid, sid } = JSON.parse((await first.next()).slice(1));
+        first.send('20["tide:subscribe",{"topic":"a"}]');
+        assert.match(await first.next(), /^30\[\{"ok":true/);
+        await publishMany(server, "a", 1);
+        const offset = JSON.parse((await first.next()).slice(1)).at(-1);
+        assert.equal(typeof offset, "string");
+        first.end();
+        await publishMany(server, "a", 20, { first: 1 });
+        const second = await Link.open(t, place, transport);
+        second.send(`0${JSON.stringify({ pid, offset })}`);
+        const answer = await second.next();
+        assert.deepEqual([answer[0], JSON.parse(answer.slice(1))], ["0", { sid, pid }]);
+        for (let n = 1; n <= 20; n++)
+            assert.equal(JSON.parse((await second.next()).slice(1))[1].n, n);
+    });

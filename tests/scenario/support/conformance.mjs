@@ -145,8 +145,8 @@ export function exchange(place, { method = "GET", query, target: where, body, he
 
 export const ask = (place, options) => exchange(place, options).answer;
 
-/* Bytes as they are; resolves with all that came until the connection's end. */
-export function rawly(place, pieces, { gapMs = 0 } = {}) {
+/* Bytes as they are; resolves with all that came until the connection's end, or its silence. */
+export function rawly(place, pieces, { gapMs = 0, silenceMs = 20000 } = {}) {
     return new Promise((resolve) => {
         const parts = [];
         const socket = net.connect(place.port, "127.0.0.1", async () => {
@@ -164,7 +164,7 @@ export function rawly(place, pieces, { gapMs = 0 } = {}) {
         socket.on("data", (part) => parts.push(part));
         socket.on("error", () => {});
         socket.on("close", () => resolve(Buffer.concat(parts).toString()));
-        socket.setTimeout(20000, () => socket.destroy());
+        socket.setTimeout(silenceMs, () => socket.destroy());
     });
 }
 
