@@ -27,6 +27,8 @@
  *     what has silently gone.
  *  Q9 LWS_WRITE_HTTP on a WebSocket writes bytes as they are, so that frames can be made once for
  *     all clients. That is how the code behaves, not a promise: tests watch it.
+ *  Q10 A client's frame without a mask is taken, though RFC 6455 (5.1) says to close; there is no
+ *     callback that would tell.
  *  SPDX-License-Identifier: MIT
  */
 #ifndef TIDE_LWS_QUIRKS_H

@@ -81,7 +81,7 @@ static void check_request (const bench_t *bench, tide_reader_t *input)
     else if (code == -1)
         tide_assert (request.is_websocket != is_polling && tide_bytes_is (request.eio, "4"));
     tide_buffer_t body = {0};
-    tide_engineio_refusal (&body, code);
+    tide_engineio_refusal (&body, code, code % 2 == 0);
     tide_assert (body.size > 0);
     tide_buffer_free (&body);
 }
