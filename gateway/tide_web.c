@@ -71,7 +71,7 @@ struct tide_web {
     bool is_http10, is_kept;
     bool has_more; /* WEB_STREAMING: there is more to be said than is on its way */
     bool has_rest; /* a body may still come that nobody waits for */
-    bool is_origin_allowed;
+    bool is_origin_allowed, has_credentials;
     tide_buffer_t method, path, query, origin, body;
     uint64_t length;
 
@@ -322,12 +322,13 @@ static void count_answer (tide_lane_counters_t *counters, unsigned http_status)
 static void end_head (tide_web_t *web)
 {
     tide_buffer_t *head = &web->head;
-    if (web->origin.size > 0) {
-        if (web->is_origin_allowed)
-            tide_buffer_printf (head, "Access-Control-Allow-Origin: %.*s\r\n",
-                                TIDE_PRINT (web->origin));
-        tide_buffer_append_text (head, "Vary: Origin\r\n");
-    }
+    if (web->origin.size > 0 && web->is_origin_allowed)
+        tide_buffer_printf (head, "Access-Control-Allow-Origin: %.*s\r\n",
+                            TIDE_PRINT (web->origin));
+    if (web->has_credentials)
+        tide_buffer_append_text (head, "Access-Control-Allow-Credentials: true\r\n");
+    /*  Also where none was named: a cache would give it to a page that needs to be allowed. */
+    tide_buffer_append_text (head, "Vary: Origin\r\n");
     if (!web->is_kept)
         tide_buffer_append_text (head, "Connection: close\r\n");
     else if (web->is_http10)
@@ -707,6 +708,7 @@ static void request_begin (tide_lane_client_t *client, const tide_request_t *req
     web->has_rest = request->length > 0;
     const char *const *allowed = (const char *const *) client->lane->config.config->allow_origin;
     web->is_origin_allowed = tide_origin_is_allowed (request->origin, request->host, allowed);
+    web->has_credentials = tide_origin_has_credentials (request->origin, allowed);
 }
 
 static void take (tide_buffer_t *buffer, size_t size)
