@@ -403,7 +403,7 @@ static outcome_t serve_file (tide_lane_client_t *client, const tide_file_t *file
         return answer (client, 301, NULL, extra);
     }
     snprintf (extra, sizeof extra, "ETag: %s\r\nCache-Control: no-cache\r\n", file->etag);
-    if (tide_request_lists (request->if_none_match, file->etag))
+    if (tide_request_knows (request->if_none_match, file->etag))
         return answer (client, 304, NULL, extra);
     web->content = tide_buffer_bytes (&file->bytes);
     return answer (client, 200, file->type, extra);
