@@ -555,6 +555,11 @@ static outcome_t open_stream (tide_lane_client_t *client, const tide_request_t *
         lane->counters.refused_method++;
         return refuse (client, 405, "a stream is only to be read", "Allow: GET, OPTIONS\r\n");
     }
+    /*  A refusal would be final to a browser; where nobody answers it comes again. */
+    if (lane->is_stopping) {
+        lane->counters.refused_stopping++;
+        return CLOSE;
+    }
     lane->counters.requests_events++;
     tide_http_request_t asked = {.method = request->method,
                                  .query = request->query,
