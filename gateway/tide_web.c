@@ -74,7 +74,7 @@ struct tide_web {
     bool is_ready; /* in the lane's list of those that have something to be read */
     bool has_more; /* WEB_STREAMING: there is more to be said than is on its way */
     bool has_rest; /* a body may still come that nobody waits for */
-    bool is_origin_allowed;
+    bool is_origin_allowed, has_credentials;
     tide_buffer_t method, path, query, origin, body;
     uint64_t length;
 
@@ -328,12 +328,13 @@ static void count_answer (tide_lane_counters_t *counters, unsigned http_status)
 static void end_head (tide_web_t *web)
 {
     tide_buffer_t *head = &web->head;
-    if (web->origin.size > 0) {
-        if (web->is_origin_allowed)
-            tide_buffer_printf (head, "Access-Control-Allow-Origin: %.*s\r\n",
-                                TIDE_PRINT (web->origin));
-        tide_buffer_append_text (head, "Vary: Origin\r\n");
-    }
+    if (web->origin.size > 0 && web->is_origin_allowed)
+        tide_buffer_printf (head, "Access-Control-Allow-Origin: %.*s\r\n",
+                            TIDE_PRINT (web->origin));
+    if (web->has_credentials)
+        tide_buffer_append_text (head, "Access-Control-Allow-Credentials: true\r\n");
+    /*  Also where none was named: a cache would give it to a page that needs to be allowed. */
+    tide_buffer_append_text (head, "Vary: Origin\r\n");
     if (!web->is_kept)
         tide_buffer_append_text (head, "Connection: close\r\n");
     else if (web->is_http10)
@@ -408,7 +409,7 @@ static outcome_t serve_file (tide_lane_client_t *client, const tide_file_t *file
         return answer (client, 301, NULL, extra);
     }
     snprintf (extra, sizeof extra, "ETag: %s\r\nCache-Control: no-cache\r\n", file->etag);
-    if (tide_request_lists (request->if_none_match, file->etag))
+    if (tide_request_knows (request->if_none_match, file->etag))
         return answer (client, 304, NULL, extra);
     web->content = tide_buffer_bytes (&file->bytes);
     return answer (client, 200, file->type, extra);
@@ -559,6 +560,11 @@ static outcome_t open_stream (tide_lane_client_t *client, const tide_request_t *
     if (!tide_bytes_is (request->method, "GET")) {
         lane->counters.refused_method++;
         return refuse (client, 405, "a stream is only to be read", "Allow: GET, OPTIONS\r\n");
+    }
+    /*  A refusal would be final to a browser; where nobody answers it comes again. */
+    if (lane->is_stopping) {
+        lane->counters.refused_stopping++;
+        return CLOSE;
     }
     lane->counters.requests_events++;
     tide_http_request_t asked = {.method = request->method,
@@ -726,6 +732,7 @@ static void request_begin (tide_lane_client_t *client, const tide_request_t *req
     web->has_rest = request->length > 0;
     const char *const *allowed = (const char *const *) client->lane->config.config->allow_origin;
     web->is_origin_allowed = tide_origin_is_allowed (request->origin, request->host, allowed);
+    web->has_credentials = tide_origin_has_credentials (request->origin, allowed);
 }
 
 static void take (tide_buffer_t *buffer, size_t size)

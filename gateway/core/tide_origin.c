@@ -44,3 +44,13 @@ bool tide_origin_is_allowed (tide_bytes_t origin, tide_bytes_t host, const char 
     const char *port = takes (&rest, "http://") ? ":80" : takes (&rest, "https://") ? ":443" : NULL;
     return port && equals (without_port (rest, port), without_port (host, port));
 }
+
+bool tide_origin_has_credentials (tide_bytes_t origin, const char *const *allowed)
+{
+    if (equals (origin, tide_bytes ("null")))
+        return false;
+    for (; *allowed; allowed++)
+        if (strcmp (*allowed, "*") != 0 && equals (origin, tide_bytes (*allowed)))
+            return true;
+    return false;
+}

@@ -13,4 +13,8 @@
  *  `Host` header), or if it is listed. `allowed` is NULL-terminated; `*` allows every one. */
 bool tide_origin_is_allowed (tide_bytes_t origin, tide_bytes_t host, const char *const *allowed);
 
+/*  True if it is listed by its name: its pages may send what the browser keeps for our host, as the
+ *  cookies of a proxy before us. `*` is nobody's name, and `null` is anybody's. */
+bool tide_origin_has_credentials (tide_bytes_t origin, const char *const *allowed);
+
 #endif

@@ -56,6 +56,25 @@ bool tide_request_lists (tide_bytes_t list, const char *token)
     return equals (trim (list), token);
 }
 
+bool tide_request_knows (tide_bytes_t if_none_match, const char *etag)
+{
+    for (;;) {
+        tide_bytes_t element;
+        bool is_last = !split (&if_none_match, ',', &element);
+        element = trim (is_last ? if_none_match : element);
+        if (tide_bytes_is (element, "*"))
+            return true;
+        if (element.size > 2 && memcmp (element.data, "W/", 2) == 0) {
+            element.data += 2;
+            element.size -= 2;
+        }
+        if (tide_bytes_is (element, etag))
+            return true;
+        if (is_last)
+            return false;
+    }
+}
+
 /*  http://host/path is what one says to a proxy, and to be taken by everyone. */
 static tide_bytes_t without_authority (tide_bytes_t target)
 {

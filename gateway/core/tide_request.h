@@ -48,4 +48,8 @@ tide_request_outcome_t tide_request_parse (tide_bytes_t bytes, tide_request_t *r
 /*  True if the comma-separated list names the token, in whatever case. */
 bool tide_request_lists (tide_bytes_t list, const char *token);
 
+/*  True if what If-None-Match says has the entity tag. A proxy that compresses makes it a weak one,
+ *  and it is compared as such (RFC 9110, 13.1.2). */
+bool tide_request_knows (tide_bytes_t if_none_match, const char *etag);
+
 #endif

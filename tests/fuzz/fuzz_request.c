@@ -48,5 +48,6 @@ int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
                  == TIDE_REQUEST_WHOLE);
     tide_assert (again_size == head_size && again.length == request.length);
     tide_request_lists (request.websocket_protocol, "tidemark.v1.json");
+    tide_request_knows (request.if_none_match, "\"a1\"");
     return 0;
 }

@@ -1,5 +1,5 @@
 // A TCP proxy that stands between a client and the gateway, and does to their connection what
-// networks do: cuts it, or swallows everything without a word.
+// networks do: cuts it, swallows everything without a word, or holds it back as in a tunnel.
 // SPDX-License-Identifier: MIT
 import net from "node:net";
 
@@ -8,6 +8,7 @@ export class Proxy {
         this.target = target;
         this.pairs = new Set();
         this.isOpen = true;     // false: new connections are refused
+        this.tunnel = null;     // within one: what goes on at its end
     }
 
     async start(t) {
@@ -17,6 +18,8 @@ export class Proxy {
         this.url = `http://127.0.0.1:${this.port}`;
         this.ws = `ws://127.0.0.1:${this.port}/ws`;
         t.after(() => {
+            if (this.tunnel)
+                this.leaveTunnel();
             this.cut();
             this.server.close();
         });
@@ -28,6 +31,19 @@ export class Proxy {
             client.resetAndDestroy();
             return;
         }
+        if (this.tunnel) {
+            client.on("error", () => {});
+            client.pause();
+            this.tunnel.push(() => {
+                this.pass(client);
+                client.resume();
+            });
+        }
+        else
+            this.pass(client);
+    }
+
+    pass(client) {
         const server = net.connect(this.target, "127.0.0.1");
         const pair = { client, server, isStalled: false };
         const end = () => {
@@ -46,7 +62,7 @@ export class Proxy {
                     return;
                 if (!to.write(bytes)) {
                     from.pause();
-                    to.once("drain", () => from.resume());
+                    to.once("drain", () => this.tunnel || from.resume());
                 }
             });
         }
@@ -70,6 +86,25 @@ export class Proxy {
         pair.client.resetAndDestroy();
         pair.server.resetAndDestroy();
         this.pairs.delete(pair);
+    }
+
+    /* From here on nothing passes, of connections that there are and of new ones, neither bytes nor
+       ends; and as TCP does it, all of it passes late when the network is back. */
+    enterTunnel() {
+        const pairs = [...this.pairs];
+        this.tunnel = [];
+        for (const { client, server } of pairs)
+            for (const side of [client, server]) {
+                side.pause();
+                this.tunnel.push(() => side.resume());
+            }
+    }
+
+    leaveTunnel() {
+        const held = this.tunnel;
+        this.tunnel = null;
+        for (const goOn of held)
+            goOn();
     }
 
     /* Half-open: what is connected now goes nowhere any more, and neither side is told. Returns what

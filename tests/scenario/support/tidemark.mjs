@@ -11,6 +11,7 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 export const BIN = process.env.TIDEMARK_BIN ?? path.join(ROOT, "build/dev/bin");
+export const SHARE = process.env.TIDEMARK_SHARE ?? path.join(BIN, "../share");
 export const SHOTS = process.env.TIDEMARK_SHOTS ?? path.join(ROOT, "build/screenshots");
 export const isLong = process.env.TIDE_LONG === "1";
 
@@ -59,15 +60,16 @@ export async function freePorts(n) {
 
 /* One process of one of our programs. */
 class Program {
-    constructor(name, args) {
+    constructor(name, args, env = {}) {
         this.name = name;
         this.args = args;
+        this.env = { ...process.env, ...env };
         this.output = "";
         this.child = null;
     }
 
     start() {
-        const child = spawn(path.join(BIN, this.name), this.args, { stdio: ["ignore", "pipe", "pipe"] });
+        const child = spawn(path.join(BIN, this.name), this.args, { stdio: ["ignore", "pipe", "pipe"], env: this.env });
         const keep = (text) => { this.output = (this.output + text).slice(-20000); };
         child.stdout.on("data", keep);
         child.stderr.on("data", keep);
@@ -99,7 +101,7 @@ class Program {
 
 /* A running Tidemark: `tidemark serve`, or broker and gateway as programs of their own. */
 export class Tidemark {
-    constructor({ port, brokerPort, data, isSeparate, broker = [], gateway = [] }) {
+    constructor({ port, brokerPort, data, isSeparate, broker = [], gateway = [], env }) {
         this.port = port;
         this.brokerPort = brokerPort;
         this.data = data;
@@ -110,10 +112,10 @@ export class Tidemark {
         const forGateway = ["--listen", `127.0.0.1:${port}`, ...gateway];
         if (isSeparate) {
             this.broker = new Program("tidemark-broker", forBroker);
-            this.gateway = new Program("tidemark-gateway", ["--broker", this.endpoint, ...forGateway]);
+            this.gateway = new Program("tidemark-gateway", ["--broker", this.endpoint, ...forGateway], env);
         }
         else {
-            this.broker = new Program("tidemark", ["serve", ...forBroker, ...forGateway]);
+            this.broker = new Program("tidemark", ["serve", ...forBroker, ...forGateway], env);
             this.gateway = this.broker;
         }
         this.programs = new Set([this.broker, this.gateway]);

@@ -68,6 +68,18 @@ static void a_star_allows_all (void **state)
     assert_true (is_allowed ("null", "", "*"));
 }
 
+static void only_an_origin_that_is_named_has_credentials (void **state)
+{
+    (void) state;
+    const char *allowed[] = {"*", "https://app.example", "null", NULL};
+    assert_true (tide_origin_has_credentials (tide_bytes ("https://app.example"), allowed));
+    assert_true (tide_origin_has_credentials (tide_bytes ("https://APP.example"), allowed));
+    assert_false (tide_origin_has_credentials (tide_bytes ("https://other.example"), allowed));
+    assert_false (tide_origin_has_credentials (tide_bytes ("null"), allowed));
+    assert_false (tide_origin_has_credentials (tide_bytes ("*"), allowed));
+    assert_false (tide_origin_has_credentials (tide_bytes (""), allowed));
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -76,6 +88,7 @@ int main (void)
         cmocka_unit_test (pages_from_elsewhere_are_not),
         cmocka_unit_test (listed_pages_are_allowed_as_they_are_listed),
         cmocka_unit_test (a_star_allows_all),
+        cmocka_unit_test (only_an_origin_that_is_named_has_credentials),
     };
     return cmocka_run_group_tests_name ("tide_origin", tests, NULL, NULL);
 }

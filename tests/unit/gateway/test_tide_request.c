@@ -107,6 +107,28 @@ static void a_handshake_names_websocket_in_both_headers (void **state)
     assert_false (request.is_websocket);
 }
 
+static void knows (const char *if_none_match, bool expected)
+{
+    assert_int_equal (tide_request_knows (tide_bytes (if_none_match), "\"a1\""), expected);
+}
+
+static void an_entity_tag_is_known_also_as_a_weak_one (void **state)
+{
+    (void) state;
+    knows ("\"a1\"", true);
+    knows ("W/\"a1\"", true);
+    knows ("\"b2\" , W/\"c3\",W/\"a1\" ", true);
+    knows ("\"a1\", \"b2\"", true);
+    knows ("*", true);
+    knows ("", false);
+    knows (",", false);
+    knows ("W/", false);
+    knows ("a1", false);
+    knows ("\"A1\"", false);
+    knows ("w/\"a1\"", false);
+    knows ("\"b2\", \"c3\"", false);
+}
+
 static void a_target_may_name_the_server (void **state)
 {
     (void) state;
@@ -208,6 +230,7 @@ int main (void)
         cmocka_unit_test (every_beginning_of_a_request_waits_for_the_rest),
         cmocka_unit_test (the_version_and_the_connection_headers_say_how_it_goes_on),
         cmocka_unit_test (a_handshake_names_websocket_in_both_headers),
+        cmocka_unit_test (an_entity_tag_is_known_also_as_a_weak_one),
         cmocka_unit_test (a_target_may_name_the_server),
         cmocka_unit_test (what_could_be_taken_in_two_ways_is_refused),
         cmocka_unit_test (a_transfer_coding_is_seen),
