@@ -3,6 +3,8 @@
 // SPDX-License-Identifier: MIT
 import net from "node:net";
 
+import { reset } from "./proxy.mjs";
+
 export class Balancer {
     constructor(ports) {
         this.ports = ports;
@@ -34,7 +36,7 @@ export class Balancer {
     /* To the first of these that answers. */
     lead(client, [port, ...others]) {
         if (!port) {
-            client.resetAndDestroy();
+            reset(client);
             return;
         }
         const server = net.connect(port, "127.0.0.1");
@@ -67,8 +69,8 @@ export class Balancer {
 
     cut() {
         for (const { client, server } of this.pairs) {
-            client.resetAndDestroy();
-            server.resetAndDestroy();
+            reset(client);
+            reset(server);
         }
         this.pairs.clear();
     }

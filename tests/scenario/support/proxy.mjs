@@ -3,6 +3,9 @@
 // SPDX-License-Identifier: MIT
 import net from "node:net";
 
+/* Node cannot reset a socket that is being shut down, and waits for it for ever at its end. */
+export const reset = (socket) => (socket.readyState === "open" ? socket.resetAndDestroy() : socket.destroy());
+
 export class Proxy {
     constructor(target) {
         this.target = target;
@@ -28,7 +31,7 @@ export class Proxy {
 
     join(client) {
         if (!this.isOpen) {
-            client.resetAndDestroy();
+            reset(client);
             return;
         }
         if (this.tunnel) {
@@ -72,8 +75,8 @@ export class Proxy {
     /* Breaks every connection at once, with a reset on both sides. */
     cut() {
         for (const { client, server } of this.pairs) {
-            client.resetAndDestroy();
-            server.resetAndDestroy();
+            reset(client);
+            reset(server);
         }
         this.pairs.clear();
     }
@@ -83,8 +86,8 @@ export class Proxy {
         const pair = [...this.pairs][random(this.pairs.size)];
         if (!pair)
             return;
-        pair.client.resetAndDestroy();
-        pair.server.resetAndDestroy();
+        reset(pair.client);
+        reset(pair.server);
         this.pairs.delete(pair);
     }
 
