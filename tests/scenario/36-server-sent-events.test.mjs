@@ -18,14 +18,16 @@ test("a stream says its position first, then what comes, as the contract has it"
     assert.equal(source.status, 200);
     assert.match(source.headers["content-type"], /^text\/event-stream/);
     assert.match(source.headers["cache-control"], /no-(store|cache)/);
-    assert.deepEqual(Object.keys(source.blocks[0]), ["id"]);
-    assert.match(source.blocks[0].id, /^[0-9a-f]{16}:\d+$/);
+    const blocks = () => source.blocks.filter((block) => !block.retry); /* how soon to come back */
+    await until("the position", () => blocks().length > 0);
+    assert.deepEqual(Object.keys(blocks()[0]), ["id"]);
+    assert.match(blocks()[0].id, /^[0-9a-f]{16}:\d+$/);
     const { epoch, seq } = await publish(server, { topic: "a", event: "wave", data: { text: "line\nbreak é ✓" } });
     await source.count(1);
     const [event] = await history(server, "a", seq - 1);
     assert.deepEqual(source.events, [event]);
-    assert.deepEqual(Object.keys(source.blocks[1]).sort(), ["data", "id"]);
-    assert.equal(source.blocks[1].id, `${epoch}:${seq}`);
+    assert.deepEqual(Object.keys(blocks()[1]).sort(), ["data", "id"]);
+    assert.equal(blocks()[1].id, `${epoch}:${seq}`);
 });
 
 test("g1_a_stream_of_several_topics_has_them_in_one_order", TOLERANT, async (t) => {
@@ -82,7 +84,7 @@ test("g5_a_stream_that_is_cut_reads_on_from_its_last_id_also_where_it_had_no_eve
 test("g5_where_history_is_gone_there_is_a_reset_with_the_state_and_then_what_comes", TOLERANT, async (t) => {
     const server = await tidemark(t, { broker: ["--retain-events", "1000"] });
     const { epoch, seq } = await publish(server, { topic: "a", event: "set", key: "k", data: "stands" });
-    await publishMany(server, "a", 200_000, { batch: 1000 });
+    await publishMany(server, "a", 200_000, { batch: 250 });
     const source = await stream(t, server, "a", { lastEventId: `${epoch}:${seq}` });
     await until("the reset", () => source.resets.length > 0);
     const [reset] = source.resets;
