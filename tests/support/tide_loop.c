@@ -172,15 +172,28 @@ static void receive (tide_loop_t *self, unsigned hub, tide_bytes_t message)
     tide_buffer_free (&copy);
 }
 
+/*  As with ZeroMQ, the broker is told that a peer is gone when it has something for it. */
+static void send_to_peer (tide_loop_t *self, const tide_broker_action_t *action)
+{
+    bool is_gone = action->peer.size > 4 && memcmp (action->peer.data, "peer", 4) == 0;
+    for (unsigned hub = 0; hub < LOOP_HUBS; hub++) {
+        if (!tide_bytes_is (action->peer, self->peers[hub]))
+            continue;
+        is_gone = false;
+        if (!self->is_cut[hub])
+            receive (self, hub, action->bytes);
+    }
+    if (is_gone)
+        tide_broker_gone (self->broker, self->now_ms, action->peer);
+}
+
 static void do_broker (tide_loop_t *self, const tide_broker_action_t *action)
 {
     tide_log_batch_t *batch = action->batch;
     tide_log_fetch_t *fetch = action->fetch;
     switch (action->kind) {
     case TIDE_BROKER_SEND:
-        for (unsigned hub = 0; hub < LOOP_HUBS; hub++)
-            if (tide_bytes_is (action->peer, self->peers[hub]) && !self->is_cut[hub])
-                receive (self, hub, action->bytes);
+        send_to_peer (self, action);
         break;
     case TIDE_BROKER_PUBLISH:
         for (unsigned hub = 0; hub < LOOP_HUBS; hub++)
