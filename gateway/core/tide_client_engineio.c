@@ -138,9 +138,11 @@ void tide_engine_move_in (tide_hub_t *hub, tide_connection_t *connection)
     HASH_ADD_KEYPTR (engine_hh, hub->engines, connection->engine_sid,
                      strlen (connection->engine_sid), connection);
     begin (hub, connection);
+    /*  When it was pinged last is not known here, and it counts from that. */
     connection->engineio =
         (tide_engineio_t){.transport = TIDE_ENGINEIO_WEBSOCKET,
-                          .ping_at_ms = hub->now_ms + hub->config.engineio.ping_interval_ms};
+                          .pong_by_ms = hub->now_ms + hub->config.engineio.ping_timeout_ms};
+    tide_hub_send_text (hub, connection, tide_bytes ("2"));
     set_timer (hub, connection);
 }
 

@@ -191,6 +191,7 @@ static bool take_session (tide_hub_t *hub, tide_connection_t *connection, const 
     bool good = nsp.size <= TIDE_NAME_SIZE_MAX && tide_name_valid (nsp)
                 && user.size <= TIDE_NAME_SIZE_MAX && tide_utf8_valid (user)
                 && take_name (reader, session->sid, sizeof session->sid)
+                && tide_session_sid_valid (session->sid)
                 && take_name (reader, session->pid, sizeof session->pid);
     session->recovers = tide_take_u8 (reader);
     session->recovered = tide_take_u8 (reader);

@@ -696,6 +696,8 @@ typedef struct {
  *  tide_client_refused, or the application refuses it. The session may be gone on return. */
 void tide_session_open (tide_hub_t *hub, tide_connection_t *connection,
                         const tide_opening_t *opening);
+/*  True for what can be a session's public id: it has a topic of its own. */
+bool tide_session_sid_valid (const char *sid);
 /*  The application lets it in. */
 void tide_session_admitted (tide_hub_t *hub, tide_session_t *session);
 /*  It is to be ended, when nobody is in the midst of it. */

@@ -479,6 +479,9 @@ static void page_read (tide_hub_t *hub, tide_op_t *op, const tide_message_t *ans
         if (join->session->connection->outbox.size == 0)
             read_on (hub, join);
     }
+    else if (join->pin != 0)
+        /*  The log ends before the session's own position, which so is none of it. */
+        join_failed (hub, join, TIDE_EPOCH_CHANGED, NULL);
     else
         reached (hub, join);
 }

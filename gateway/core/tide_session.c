@@ -215,6 +215,13 @@ void tide_released_tick (tide_hub_t *hub)
 
 /*  -- opening --------------------------------------------------------------------------------- */
 
+bool tide_session_sid_valid (const char *sid)
+{
+    char topic[TIDE_TOPIC_SIZE_MAX + 1];
+    int size = snprintf (topic, sizeof topic, "@%s", sid);
+    return size > 1 && (size_t) size < sizeof topic && tide_topic_valid (tide_bytes (topic));
+}
+
 static void add_room (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic)
 {
     if (!tide_member_find (session, topic))
@@ -474,7 +481,8 @@ static bool take_record (tide_hub_t *hub, tide_session_t *session, const tide_ev
         const char *holder = json_string_value (json_object_get (json, "lane"));
         uint64_t base = (uint64_t) json_integer_value (json_object_get (json, "base"));
         good = sid && user && nsp && holder && strcmp (user, session->user) == 0
-               && strcmp (nsp, session->nsp) == 0 && strlen (sid) < sizeof session->sid;
+               && strcmp (nsp, session->nsp) == 0 && strlen (sid) < sizeof session->sid
+               && tide_session_sid_valid (sid);
         if (good) {
             snprintf (session->sid, sizeof session->sid, "%s", sid);
             snprintf (lane, 128, "%s", holder);

@@ -89,8 +89,11 @@ void tide_loop_destroy (tide_loop_t **self_p)
             free (client->frames[frame]);
         tide_buffer_free (&client->partial);
         tide_buffer_free (&client->binary);
+        tide_buffer_free (&client->text);
         free (client);
     }
+    for (unsigned at = 0; at < self->held_count; at++)
+        tide_buffer_free (&self->held[at].bytes);
     for (unsigned hub = 0; hub < LOOP_HUBS; hub++) {
         tide_hub_destroy (&self->hubs[hub]);
         tide_buffer_free (&self->prefixes[hub]);
@@ -169,18 +172,28 @@ static void receive (tide_loop_t *self, unsigned hub, tide_bytes_t message)
     tide_buffer_free (&copy);
 }
 
+/*  As with ZeroMQ, the broker is told that a peer is gone when it has something for it. */
+static void send_to_peer (tide_loop_t *self, const tide_broker_action_t *action)
+{
+    bool is_gone = action->peer.size > 4 && memcmp (action->peer.data, "peer", 4) == 0;
+    for (unsigned hub = 0; hub < LOOP_HUBS; hub++) {
+        if (!tide_bytes_is (action->peer, self->peers[hub]))
+            continue;
+        if (!self->is_cut[hub])
+            receive (self, hub, action->bytes);
+        return; /* the action may be gone */
+    }
+    if (is_gone)
+        tide_broker_gone (self->broker, self->now_ms, action->peer);
+}
+
 static void do_broker (tide_loop_t *self, const tide_broker_action_t *action)
 {
     tide_log_batch_t *batch = action->batch;
     tide_log_fetch_t *fetch = action->fetch;
     switch (action->kind) {
     case TIDE_BROKER_SEND:
-        for (unsigned hub = 0; hub < LOOP_HUBS; hub++)
-            if (tide_bytes_is (action->peer, self->peers[hub])) {
-                if (!self->is_cut[hub])
-                    receive (self, hub, action->bytes);
-                break; /* the action may be gone */
-            }
+        send_to_peer (self, action);
         break;
     case TIDE_BROKER_PUBLISH:
         for (unsigned hub = 0; hub < LOOP_HUBS; hub++)
@@ -228,6 +241,10 @@ static void take_binary (tide_loop_client_t *client, tide_bytes_t bytes)
 /*  Takes the frames apart; fragments are put together. */
 static void take_frames (tide_loop_client_t *client, tide_bytes_t bytes)
 {
+    if (client->is_stream) {
+        tide_buffer_append_bytes (&client->text, bytes);
+        return;
+    }
     tide_buffer_t *text = &client->partial;
     tide_reader_t reader = tide_reader (bytes);
     while (reader.remaining > 0) {
@@ -281,9 +298,9 @@ static bool answer_polling (tide_loop_t *self, unsigned hub, const tide_hub_acti
 {
     for (unsigned at = 0; at < self->client_count; at++) {
         tide_loop_client_t *client = self->clients[at];
-        if (!client->is_polling || client->hub != hub)
+        if (!client->is_polling)
             continue;
-        if (client->poll == action->ticket) {
+        if (client->poll == action->ticket && client->poll_hub == hub) {
             client->poll = 0;
             client->poll_status = action->http_status;
             if (action->http_status == 200)
@@ -292,7 +309,7 @@ static bool answer_polling (tide_loop_t *self, unsigned hub, const tide_hub_acti
                 client->is_over = true;
             return true;
         }
-        if (client->post == action->ticket) {
+        if (client->post == action->ticket && client->post_hub == hub) {
             client->post = 0;
             client->post_status = action->http_status;
             return true;
@@ -328,6 +345,34 @@ static bool is_lost (const tide_loop_t *self, tide_bytes_t bytes)
     return tide_event_next (&events, &event) && tide_bytes_is (event.name, self->lost_name);
 }
 
+static bool is_held (const tide_loop_t *self, tide_bytes_t bytes)
+{
+    tide_message_t message;
+    const char *why;
+    return self->held_kinds != 0 && tide_message_decode (bytes, &message, &why) == TIDE_OK
+           && (self->held_kinds & (1ull << message.kind)) != 0;
+}
+
+static void hold (tide_loop_t *self, unsigned hub, tide_bytes_t bytes)
+{
+    tide_assert (self->held_count < LOOP_HELD);
+    unsigned at = self->held_count++;
+    self->held[at].hub = hub;
+    memcpy (self->held[at].peer, self->peers[hub], sizeof self->held[at].peer);
+    self->held[at].bytes = (tide_buffer_t){0};
+    tide_buffer_append_bytes (&self->held[at].bytes, bytes);
+}
+
+static void to_broker (tide_loop_t *self, unsigned hub, tide_bytes_t bytes)
+{
+    if (self->is_cut[hub] || is_lost (self, bytes))
+        return;
+    if (is_held (self, bytes))
+        hold (self, hub, bytes);
+    else
+        tide_broker_receive (self->broker, self->now_ms, tide_bytes (self->peers[hub]), bytes);
+}
+
 static void do_hub (tide_loop_t *self, unsigned hub, const tide_hub_action_t *action)
 {
     tide_loop_client_t *client;
@@ -336,9 +381,7 @@ static void do_hub (tide_loop_t *self, unsigned hub, const tide_hub_action_t *ac
         snprintf (self->peers[hub], sizeof self->peers[hub], "peer%u.%u", hub, self->generation++);
         break;
     case TIDE_HUB_SEND:
-        if (!self->is_cut[hub] && !is_lost (self, action->bytes))
-            tide_broker_receive (self->broker, self->now_ms, tide_bytes (self->peers[hub]),
-                                 action->bytes);
+        to_broker (self, hub, action->bytes);
         break;
     case TIDE_HUB_SUBSCRIBE:
         subscribe (&self->prefixes[hub], action);
@@ -406,11 +449,15 @@ void tide_loop_pass (tide_loop_t *self, uint64_t ms)
 
 void tide_loop_kill_lane (tide_loop_t *self, unsigned hub)
 {
-    for (unsigned at = 0; at < self->client_count; at++)
-        if (self->clients[at]->hub == hub) {
-            self->clients[at]->connection = NULL;
-            self->clients[at]->poll = self->clients[at]->post = 0;
-        }
+    for (unsigned at = 0; at < self->client_count; at++) {
+        tide_loop_client_t *client = self->clients[at];
+        if (client->hub == hub)
+            client->connection = NULL;
+        if (client->poll_hub == hub)
+            client->poll = 0;
+        if (client->post_hub == hub)
+            client->post = 0;
+    }
     tide_hub_destroy (&self->hubs[hub]);
     start_lane (self, hub);
     tide_loop_run (self);
@@ -434,7 +481,7 @@ static tide_loop_client_t *client_new (tide_loop_t *self, unsigned hub)
     tide_assert (self->client_count < LOOP_CLIENTS);
     tide_loop_client_t *client = tide_alloc (sizeof *client);
     client->loop = self;
-    client->hub = hub;
+    client->hub = client->gets_at = client->posts_at = hub;
     self->clients[self->client_count++] = client;
     return client;
 }
@@ -456,7 +503,29 @@ tide_loop_client_t *tide_loop_open (tide_loop_t *self, unsigned hub, tide_client
 
 tide_loop_client_t *tide_loop_probe (tide_loop_client_t *client)
 {
-    return open_websocket (client->loop, client->hub, TIDE_CLIENT_SOCKETIO, client->sid);
+    return tide_loop_probe_at (client, client->hub);
+}
+
+tide_loop_client_t *tide_loop_probe_at (tide_loop_client_t *client, unsigned hub)
+{
+    return open_websocket (client->loop, hub, TIDE_CLIENT_SOCKETIO, client->sid);
+}
+
+tide_loop_client_t *tide_loop_stream (tide_loop_t *self, unsigned hub, const char *query,
+                                      const char *last_event_id)
+{
+    tide_loop_client_t *client = client_new (self, hub);
+    tide_http_request_t request = {.method = tide_bytes ("GET"),
+                                   .path = tide_bytes ("/events"),
+                                   .query = tide_bytes (query),
+                                   .last_event_id = tide_bytes (last_event_id)};
+    client->is_stream = true;
+    self->http_status = 0;
+    client->connection =
+        tide_hub_stream (self->hubs[hub], self->now_ms, &request, client, &self->ticket);
+    bool is_refused = !client->connection;
+    tide_loop_run (self);
+    return is_refused ? NULL : client;
 }
 
 /*  -- polling --------------------------------------------------------------------------------- */
@@ -470,17 +539,18 @@ static uint64_t ask_engineio (tide_loop_t *self, unsigned hub, const char *metho
     return tide_hub_engineio (self->hubs[hub], self->now_ms, &request);
 }
 
-static uint64_t ask_session (const tide_loop_client_t *client, const char *method)
+static uint64_t ask_session (const tide_loop_client_t *client, unsigned hub, const char *method)
 {
     char query[160];
     snprintf (query, sizeof query, "EIO=4&transport=polling&sid=%s", client->sid);
-    return ask_engineio (client->loop, client->hub, method, query);
+    return ask_engineio (client->loop, hub, method, query);
 }
 
 tide_loop_client_t *tide_loop_open_polling (tide_loop_t *self, unsigned hub)
 {
     tide_loop_client_t *client = client_new (self, hub);
     client->is_polling = client->is_stalled = true;
+    client->poll_hub = hub;
     client->poll = ask_engineio (self, hub, "GET", "EIO=4&transport=polling");
     tide_loop_run (self);
     tide_assert (client->count > 0);
@@ -496,14 +566,16 @@ tide_loop_client_t *tide_loop_open_polling (tide_loop_t *self, unsigned hub)
 void tide_loop_get (tide_loop_client_t *client)
 {
     tide_assert (client->poll == 0);
-    client->poll = ask_session (client, "GET");
+    client->poll_hub = client->gets_at;
+    client->poll = ask_session (client, client->poll_hub, "GET");
 }
 
 void tide_loop_post (tide_loop_client_t *client, tide_bytes_t body)
 {
     tide_assert (client->post == 0);
-    client->post = ask_session (client, "POST");
-    tide_hub_body (client->loop->hubs[client->hub], client->loop->now_ms, client->post, body);
+    client->post_hub = client->posts_at;
+    client->post = ask_session (client, client->post_hub, "POST");
+    tide_hub_body (client->loop->hubs[client->post_hub], client->loop->now_ms, client->post, body);
 }
 
 uint64_t tide_loop_engineio (tide_loop_t *self, unsigned hub, const char *method, const char *query,
@@ -515,6 +587,33 @@ uint64_t tide_loop_engineio (tide_loop_t *self, unsigned hub, const char *method
         tide_hub_body (self->hubs[hub], self->now_ms, ticket, tide_bytes (body));
     tide_loop_run (self);
     return ticket;
+}
+
+/*  -- what waits on its way -------------------------------------------------------------------- */
+
+bool tide_loop_let_go (tide_loop_t *self)
+{
+    if (self->held_count == 0)
+        return false;
+    tide_buffer_t bytes = self->held[0].bytes;
+    unsigned hub = self->held[0].hub;
+    /*  What a lane said on a connection that it has given up is not heard. */
+    bool is_heard = strcmp (self->held[0].peer, self->peers[hub]) == 0 && !self->is_cut[hub];
+    self->held_count--;
+    memmove (self->held, self->held + 1, self->held_count * sizeof self->held[0]);
+    if (is_heard)
+        tide_broker_receive (self->broker, self->now_ms, tide_bytes (self->peers[hub]),
+                             tide_buffer_bytes (&bytes));
+    tide_buffer_free (&bytes);
+    tide_loop_run (self);
+    return true;
+}
+
+void tide_loop_let_all_go (tide_loop_t *self)
+{
+    self->held_kinds = 0;
+    while (tide_loop_let_go (self)) {
+    }
 }
 
 /*  -- what clients do ------------------------------------------------------------------------- */
@@ -539,14 +638,14 @@ void tide_loop_say (tide_loop_client_t *client, const char *format, ...)
 
 void tide_loop_cut (tide_loop_client_t *client)
 {
-    tide_hub_t *hub = client->loop->hubs[client->hub];
+    tide_hub_t **hubs = client->loop->hubs;
     if (client->connection)
-        tide_hub_closed (hub, client->loop->now_ms, &client->connection);
+        tide_hub_closed (hubs[client->hub], client->loop->now_ms, &client->connection);
     client->is_over = true;
     if (client->post != 0)
-        tide_hub_abandon (hub, client->post);
+        tide_hub_abandon (hubs[client->post_hub], client->post);
     if (client->poll != 0)
-        tide_hub_abandon (hub, client->poll);
+        tide_hub_abandon (hubs[client->poll_hub], client->poll);
     client->poll = client->post = 0;
     tide_loop_run (client->loop);
 }

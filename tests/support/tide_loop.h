@@ -13,7 +13,7 @@
 
 #include <jansson.h>
 
-enum { LOOP_HUBS = 3, LOOP_CLIENTS = 160 };
+enum { LOOP_HUBS = 3, LOOP_CLIENTS = 160, LOOP_HELD = 256 };
 
 typedef struct tide_loop tide_loop_t;
 
@@ -28,7 +28,9 @@ typedef struct {
     bool is_polling;
     bool is_over;                      /* it was told "1", or refused: it asks no more */
     char sid[96];                      /* of Engine.IO */
+    unsigned gets_at, posts_at;        /* the lanes that its requests reach */
     uint64_t poll, post;               /* requests that await their answer; 0: none */
+    unsigned poll_hub, post_hub;       /* … and where */
     unsigned poll_status, post_status; /* of the last answers */
 
     bool is_stalled;     /* it takes nothing */
@@ -40,6 +42,9 @@ typedef struct {
     uint8_t opcode;
     size_t binaries;      /* binary frames */
     tide_buffer_t binary; /* the last of them */
+
+    bool is_stream; /* of Server-Sent Events */
+    tide_buffer_t text;
 } tide_loop_client_t;
 
 struct tide_loop {
@@ -53,6 +58,13 @@ struct tide_loop {
     bool is_prompt;                /* a lane acts on each message before the next one comes */
     tide_message_kind_t lost_kind; /* messages of this kind never reach the broker; 0: none */
     const char *lost_name;         /* … where the first event has this name, unless NULL */
+    uint64_t held_kinds; /* bits: messages of these kinds wait on their way to the broker */
+    struct {
+        unsigned hub;
+        char peer[32];
+        tide_buffer_t bytes;
+    } held[LOOP_HELD];
+    unsigned held_count;
     char lanes[LOOP_HUBS][32];
     char peers[LOOP_HUBS][32];
     unsigned generation;
@@ -83,6 +95,8 @@ tide_loop_client_t *tide_loop_open (tide_loop_t *self, unsigned hub, tide_client
 /*  A WebSocket that asks to take over from the client, which polls; it says nothing by itself. What
  *  comes behind the upgrade comes to this one. */
 tide_loop_client_t *tide_loop_probe (tide_loop_client_t *client);
+/*  … which reaches another lane. */
+tide_loop_client_t *tide_loop_probe_at (tide_loop_client_t *client, unsigned hub);
 /*  The client sends a text frame, or posts that much. */
 void tide_loop_say (tide_loop_client_t *client, const char *format, ...)
     __attribute__ ((format (printf, 2, 3)));
@@ -92,6 +106,15 @@ void tide_loop_cut (tide_loop_client_t *client);
 const char *tide_loop_hear (tide_loop_client_t *client);
 /*  It takes bytes again. */
 void tide_loop_unstall (tide_loop_client_t *client);
+
+/*  A stream of Server-Sent Events; NULL if it was refused, in http_status and http_body. */
+tide_loop_client_t *tide_loop_stream (tide_loop_t *self, unsigned hub, const char *query,
+                                      const char *last_event_id);
+
+/*  Passes on the oldest message that is held; false if there is none. */
+bool tide_loop_let_go (tide_loop_t *self);
+/*  … all of them, and holds nothing any more. */
+void tide_loop_let_all_go (tide_loop_t *self);
 
 /*  A client that polls, from its first GET. */
 tide_loop_client_t *tide_loop_open_polling (tide_loop_t *self, unsigned hub);

@@ -222,7 +222,7 @@ static void a_binary_post_ends_the_session (void **state)
 static void a_payload_that_is_none_ends_the_session (void **state)
 {
     (void) state;
-    static const char *const bodies[] = {"",   "abc", "4\x1e",  "2",   "2probe",
+    static const char *const bodies[] = {"",   "abc", "4\x1e", "2",   "2probe",
                                          "b*", "bA",  "4\xff", "\x1e"};
     for (size_t at = 0; at < sizeof bodies / sizeof bodies[0]; at++) {
         tide_loop_client_t *client = tide_loop_open_polling (loop, 0);
