@@ -32,6 +32,8 @@
 #define DISCARD_MS 2000
 
 #define PREFLIGHT_HEADERS_MAX 1024
+/*  What a stream that stood still keeps of its memory. */
+#define STREAM_KEEP_SIZE 65536
 
 /*  What a callback is to do with the connection. */
 typedef enum { GO_ON, CLOSE, GONE } outcome_t;
@@ -250,6 +252,8 @@ static outcome_t stream_on (tide_lane_client_t *client)
     tide_web_t *web = client->web;
     tide_lane_t *lane = client->lane;
     web->head.size = web->own_content.size = web->sent = 0;
+    if (web->own_content.capacity > STREAM_KEEP_SIZE)
+        tide_buffer_free (&web->own_content);
     web->content = (tide_bytes_t){0};
     if (web->has_more) {
         web->has_more = false;

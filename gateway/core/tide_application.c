@@ -87,8 +87,7 @@ void tide_app_connected (tide_hub_t *hub, tide_session_t *session)
 void tide_app_disconnected (tide_hub_t *hub, const tide_session_t *session, const char *reason)
 {
     const tide_application_t *app = hub->config.application;
-    if (!app || !app->disconnected || session->is_moved
-        || session->connection->kind != TIDE_CLIENT_SOCKETIO)
+    if (!app || !app->disconnected || session->connection->kind != TIDE_CLIENT_SOCKETIO)
         return;
     tide_app_client_t client = client_of (session);
     app->disconnected (app->argument, hub, &client, reason);
@@ -262,10 +261,32 @@ static void append_event (tide_hub_t *hub, const tide_app_emit_t *emit, tide_buf
     tide_buffer_free (&payload);
 }
 
-static void tell (tide_hub_t *hub, tide_app_done_fn *done, void *argument, tide_status_t status)
+struct tide_told {
+    tide_app_done_fn *done;
+    void *argument;
+    tide_status_t status;
+    struct tide_told *prev, *next;
+};
+
+void tide_app_tell (tide_hub_t *hub, tide_app_done_fn *done, void *argument, tide_status_t status)
 {
-    if (done)
-        done (argument, hub, status);
+    if (!done)
+        return;
+    struct tide_told *told = tide_alloc (sizeof *told);
+    told->done = done;
+    told->argument = argument;
+    told->status = status;
+    DL_APPEND (hub->told, told);
+}
+
+void tide_app_sweep (tide_hub_t *hub)
+{
+    while (hub->told) {
+        struct tide_told *told = hub->told;
+        DL_DELETE (hub->told, told);
+        told->done (told->argument, hub, told->status);
+        free (told);
+    }
 }
 
 static void emitted (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
@@ -274,7 +295,7 @@ static void emitted (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answe
                            : answer->kind == TIDE_MESSAGE_ACK  ? TIDE_OK
                            : answer->kind == TIDE_MESSAGE_FAIL ? (tide_status_t) answer->fail.code
                                                                : TIDE_BAD_REQUEST;
-    tell (hub, op->reply.done, op->reply.argument, status);
+    tide_app_tell (hub, op->reply.done, op->reply.argument, status);
 }
 
 void tide_app_emit (tide_hub_t *hub, const tide_app_emit_t *emit, tide_app_done_fn *done,
@@ -282,7 +303,7 @@ void tide_app_emit (tide_hub_t *hub, const tide_app_emit_t *emit, tide_app_done_
 {
     if (!tide_topic_valid (emit->topic) || !tide_name_valid (emit->name) || emit->name.size == 0
         || emit->name.size > TIDE_NAME_SIZE_MAX) {
-        tell (hub, done, argument, TIDE_BAD_TOPIC);
+        tide_app_tell (hub, done, argument, TIDE_BAD_TOPIC);
         return;
     }
     tide_buffer_t records = {0};
@@ -297,7 +318,7 @@ void tide_app_emit (tide_hub_t *hub, const tide_app_emit_t *emit, tide_app_done_
         op->reply.argument = argument;
     }
     else
-        tell (hub, done, argument, TIDE_TOO_MANY);
+        tide_app_tell (hub, done, argument, TIDE_TOO_MANY);
 }
 
 void tide_app_ask (tide_hub_t *hub, const tide_app_emit_t *emit, uint32_t timeout_ms,
@@ -320,7 +341,7 @@ void tide_app_join (tide_hub_t *hub, const char *sid, tide_bytes_t topic, tide_a
                     void *argument)
 {
     tide_session_t *session = find_session (hub, sid);
-    tide_reply_t reply = {.kind = TIDE_REPLY_DONE, .done = done, .argument = argument};
+    tide_reply_t reply = {.kind = TIDE_REPLY_DONE, .done = done, .argument = argument, .hub = hub};
     if (session)
         tide_join_begin (hub, session, topic, (tide_since_t){.kind = TIDE_SINCE_LIVE}, false,
                          &reply);
@@ -332,7 +353,7 @@ void tide_app_leave (tide_hub_t *hub, const char *sid, tide_bytes_t topic, tide_
                      void *argument)
 {
     tide_session_t *session = find_session (hub, sid);
-    tide_reply_t reply = {.kind = TIDE_REPLY_DONE, .done = done, .argument = argument};
+    tide_reply_t reply = {.kind = TIDE_REPLY_DONE, .done = done, .argument = argument, .hub = hub};
     if (session)
         tide_leave (hub, session, topic, &reply);
     else

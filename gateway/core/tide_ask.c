@@ -17,6 +17,11 @@
 #define ASKS_PER_SESSION_MAX 64
 /*  Other lanes' reports come this much later than their time is up. */
 #define REPORT_MS 1000
+/*  Of answers to one question; what is more counts as none, so that a report is never too large. */
+#define ANSWERS_SIZE_MAX (4u << 20)
+/*  How long, and how often at once, other lanes may ask. */
+#define FAR_TIMEOUT_MAX_MS 600000
+#define FAR_ASKS_MAX 4096
 
 /*  -- who is asked ---------------------------------------------------------------------------- */
 
@@ -52,6 +57,8 @@ void tide_ask_free (tide_hub_t *hub, tide_ask_t *ask)
         free (asked);
     }
     tide_buffer_free (&ask->record);
+    tide_buffer_free (&ask->reporters);
+    hub->far_asks -= ask->lane != NULL;
     free (ask->lane);
     free (ask);
 }
@@ -187,8 +194,10 @@ void tide_ask_receive (tide_hub_t *hub, const char *lane, uint64_t number, tide_
     uint32_t timeout_ms = tide_take_u32 (&reader);
     tide_bytes_t record = {reader.data, reader.remaining};
     tide_event_t event;
-    if (reader.failed || !tide_event_decode (record, &event))
+    if (reader.failed || timeout_ms > FAR_TIMEOUT_MAX_MS || hub->far_asks >= FAR_ASKS_MAX
+        || !tide_event_decode (record, &event))
         return;
+    hub->far_asks++;
     tide_ask_t *ask = ask_new (hub, record, hub->now_ms + timeout_ms);
     ask->lane = tide_copy (lane, strlen (lane));
     ask->asker_number = number;
@@ -238,6 +247,11 @@ bool tide_ask_answer (tide_hub_t *hub, tide_session_t *session,
                                     packet->attachments, hub->config.payload_max, &why)
         != TIDE_OK)
         return false;
+    if (ask->size + asked->payload.size > ANSWERS_SIZE_MAX) {
+        tide_buffer_free (&asked->payload);
+        return false;
+    }
+    ask->size += asked->payload.size;
     asked->has_answered = true;
     ask->missing--;
     settle (hub, ask);
@@ -254,10 +268,22 @@ void tide_ask_told (tide_hub_t *hub, uint64_t number, uint32_t lanes)
     settle (hub, ask);
 }
 
-void tide_ask_report (tide_hub_t *hub, uint64_t number, tide_bytes_t bytes)
+/*  Each lane reports once. */
+static bool is_new_reporter (tide_ask_t *ask, const char *lane)
+{
+    tide_reader_t reader = tide_reader (tide_buffer_bytes (&ask->reporters));
+    while (reader.remaining > 0)
+        if (tide_bytes_is (tide_take_bytes (&reader, tide_take_u8 (&reader)), lane))
+            return false;
+    tide_put_u8 (&ask->reporters, (uint8_t) strlen (lane));
+    tide_buffer_append_text (&ask->reporters, lane);
+    return true;
+}
+
+void tide_ask_report (tide_hub_t *hub, const char *lane, uint64_t number, tide_bytes_t bytes)
 {
     tide_ask_t *ask = find_ask (hub, number);
-    if (!ask || ask->lane)
+    if (!ask || ask->lane || !is_new_reporter (ask, lane))
         return;
     tide_reader_t reader = tide_reader (bytes);
     uint32_t count = tide_take_u32 (&reader);

@@ -223,7 +223,14 @@ void tide_engine_open_probe (tide_hub_t *hub, tide_connection_t *connection, tid
 tide_connection_t *tide_engine_open_far_probe (tide_hub_t *hub, tide_bytes_t sid)
 {
     tide_connection_t *target = find (hub, sid);
-    if (!target || !can_be_probed (target))
+    const tide_session_t *session;
+    if (!target)
+        return NULL;
+    /*  What the application has in hand could not be answered there. */
+    DL_FOREACH (target->sessions, session)
+        if (session->calls)
+            return NULL;
+    if (!can_be_probed (target))
         return NULL;
     tide_connection_t *probe = tide_alloc (sizeof *probe);
     probe->kind = TIDE_CLIENT_SOCKETIO;
@@ -265,7 +272,6 @@ static void upgrade (tide_hub_t *hub, tide_connection_t *probe)
     tide_connection_t *target = probe->target;
     forget_probe (hub, probe);
     answer_poll (hub, target, tide_bytes ("6"));
-    tide_engine_resume (hub, target);
     if (probe->guest) {
         tide_neighbour_leave (hub, target, probe);
         tide_hub_close (hub, probe, 0);
@@ -364,7 +370,10 @@ static void answer_poll (tide_hub_t *hub, tide_connection_t *connection, tide_by
     if (ticket == 0)
         return;
     let_go (hub, ticket);
-    tide_hub_respond (hub, ticket, 200, POLL_TYPE, payload);
+    if (!tide_hub_respond (hub, ticket, 200, POLL_TYPE, payload)) {
+        connection->reason = "transport error"; /* what it was told is lost: it comes again */
+        tide_hub_drop (hub, connection, "1");
+    }
 }
 
 static void answer_post (tide_hub_t *hub, tide_connection_t *connection, unsigned status)
@@ -446,9 +455,9 @@ int tide_hub_check_handshake (tide_hub_t *self, const tide_http_request_t *reque
     tide_engineio_request_t asked = parse (request, text);
     char lane[TIDE_LANE_SIZE_MAX + 1];
     const tide_connection_t *connection = find (self, asked.sid);
-    const tide_engineio_t *session = connection ? &connection->engineio
-                                     : tide_neighbour_of (self, asked.sid, lane) ? &far_away
-                                                                                 : NULL;
+    bool is_far =
+        tide_neighbour_of (self, asked.sid, lane) || tide_engine_is_known (self, asked.sid);
+    const tide_engineio_t *session = connection ? &connection->engineio : is_far ? &far_away : NULL;
     int code = tide_engineio_check (&asked, session);
     free_texts (text);
     return code < 0 && session == &far_away ? TIDE_HANDSHAKE_FAR : code;
@@ -471,9 +480,33 @@ uint64_t tide_hub_ask_handshake (tide_hub_t *self, uint64_t now_ms,
     return ticket;
 }
 
+/*  A session that has gone to another lane is known for a while: a WebSocket that names it is let
+ * in and closed, like any that comes second. */
 bool tide_engine_is_known (tide_hub_t *hub, tide_bytes_t sid)
 {
+    const tide_moved_t *moved;
+    DL_FOREACH (hub->moved, moved)
+        if (tide_bytes_is (sid, moved->sid))
+            return true;
     return find (hub, sid) != NULL;
+}
+
+void tide_engine_moved (tide_hub_t *hub, const tide_connection_t *connection)
+{
+    tide_moved_t *moved = tide_alloc (sizeof *moved);
+    moved->sid = tide_copy (connection->engine_sid, strlen (connection->engine_sid));
+    moved->until_ms = hub->now_ms + TIDE_ENGINEIO_UPGRADE_MS;
+    DL_APPEND (hub->moved, moved);
+}
+
+void tide_engine_forget_moved (tide_hub_t *hub, uint64_t until_ms)
+{
+    while (hub->moved && hub->moved->until_ms <= until_ms) {
+        tide_moved_t *moved = hub->moved;
+        DL_DELETE (hub->moved, moved);
+        free (moved->sid);
+        free (moved);
+    }
 }
 
 /*  The session is known, or was a moment ago. */
@@ -526,26 +559,26 @@ uint64_t tide_hub_engineio (tide_hub_t *self, uint64_t now_ms, const tide_http_r
     return ticket;
 }
 
-/*  Takes the packets of a payload, up to one that ends the session. False if that was a fault. */
-static bool take_payload (tide_hub_t *hub, tide_connection_t *connection, tide_bytes_t body)
+/*  Takes the packets of a payload, up to one that ends the session, or until so much is under way
+ * that the client has to wait: what is left is kept. It is answered when all of it was taken. */
+static void take_body (tide_hub_t *hub, tide_held_t *held, tide_bytes_t body)
 {
+    tide_connection_t *connection = held->connection;
     uint64_t errors = hub->counters.parse_errors;
     tide_bytes_t packet;
     bool has_more = true;
-    if (!tide_utf8_valid (body)) {
-        hub->counters.parse_errors++;
-        connection->reason = "parse error";
-        tide_hub_drop (hub, connection, "1");
-    }
-    while (!connection->is_closing && tide_engineio_payload_next (&body, &has_more, &packet))
+    connection->has_body_left = false;
+    while (!connection->is_closing && !tide_hub_is_busy (connection)
+           && tide_engineio_payload_next (&body, &has_more, &packet))
         receive (hub, connection, packet, true);
-    return hub->counters.parse_errors == errors;
-}
-
-static void take_body (tide_hub_t *hub, tide_connection_t *connection, tide_bytes_t body)
-{
-    bool is_good = take_payload (hub, connection, body);
-    answer_post (hub, connection, is_good ? 200 : 400);
+    tide_buffer_t rest = {0};
+    connection->has_body_left = has_more && !connection->is_closing;
+    if (connection->has_body_left)
+        tide_buffer_append_bytes (&rest, body);
+    tide_buffer_free (&held->body);
+    held->body = rest;
+    if (!connection->has_body_left)
+        answer_post (hub, connection, hub->counters.parse_errors == errors ? 200 : 400);
 }
 
 void tide_hub_body (tide_hub_t *self, uint64_t now_ms, uint64_t ticket, tide_bytes_t body)
@@ -554,25 +587,27 @@ void tide_hub_body (tide_hub_t *self, uint64_t now_ms, uint64_t ticket, tide_byt
     if (tide_neighbour_body (self, ticket, body))
         return;
     tide_held_t *held = find_held (self, ticket);
-    if (!held) /* refused meanwhile */
+    if (!held || held->connection->engineio.post != ticket) /* refused meanwhile; or a GET's */
         return;
     tide_connection_t *connection = held->connection;
-    held->has_body = true;
-    /*  A client that has not taken its answers waits with what it asks now until it has. */
-    if (connection->is_paused && !connection->is_closing)
-        tide_buffer_append_bytes (&held->body, body);
-    else
-        take_body (self, connection, body);
+    if (!tide_utf8_valid (body)) {
+        self->counters.parse_errors++;
+        connection->reason = "parse error";
+        tide_hub_drop (self, connection, "1");
+        answer_post (self, connection, 400);
+        return;
+    }
+    take_body (self, held, body);
 }
 
 void tide_engine_resume (tide_hub_t *hub, tide_connection_t *connection)
 {
     tide_held_t *held = find_held (hub, connection->engineio.post);
-    if (!held || !held->has_body)
+    if (!held || !connection->has_body_left)
         return;
     tide_buffer_t body = held->body;
     held->body = (tide_buffer_t){0};
-    take_body (hub, connection, tide_buffer_bytes (&body));
+    take_body (hub, held, tide_buffer_bytes (&body));
     tide_buffer_free (&body);
 }
 
@@ -636,8 +671,9 @@ void tide_engine_sweep (tide_hub_t *hub)
         }
         forget_timer (hub, connection);
         tide_hub_leave (hub, connection);
-        tide_engine_resume (hub, connection);
-        if (connection->probe)
+        if (connection->has_body_left)
+            answer_post (hub, connection, 200);
+        if (connection->probe && !connection->probe->has_taken)
             end_probe (hub, connection->probe);
         if (at_once || connection->engineio.poll != 0) {
             finish (hub, connection);
@@ -684,6 +720,7 @@ void tide_engine_closed (tide_hub_t *hub, tide_connection_t *connection)
 void tide_engine_tick (tide_hub_t *hub)
 {
     tick_heartbeats (hub);
+    tide_engine_forget_moved (hub, hub->now_ms);
     while (hub->probes && hub->probes->probe_by_ms <= hub->now_ms)
         end_probe (hub, hub->probes);
     while (hub->farewells && hub->farewells->farewell_by_ms <= hub->now_ms)
@@ -708,4 +745,10 @@ uint64_t tide_engine_deadline_ms (const tide_hub_t *hub)
     if (hub->farewells)
         sooner (&deadline, hub->farewells->farewell_by_ms);
     return deadline;
+}
+
+void tide_engine_stop (tide_hub_t *hub)
+{
+    while (hub->farewells)
+        finish (hub, hub->farewells);
 }

@@ -48,6 +48,15 @@ void tide_sse_id (tide_hub_t *hub, tide_buffer_t *out, uint64_t position)
     tide_put_u8 (out, '\n');
 }
 
+bool tide_sse_is_whole (const tide_session_t *session)
+{
+    const tide_member_t *member;
+    DL_FOREACH2 (session->members, member, own_next)
+        if (member->is_suspended)
+            return false;
+    return session->members && !session->joins;
+}
+
 /*  A block without data: nothing is dispatched, but the position is taken. */
 void tide_sse_position (tide_hub_t *hub, tide_session_t *session, const char *before)
 {
@@ -105,7 +114,6 @@ static void take_snapshots (tide_hub_t *hub, tide_stream_t *stream)
     tide_session_t *session = stream->connection->sessions;
     tide_reader_t topics = tide_reader (tide_buffer_bytes (&stream->topics));
     tide_bytes_t topic;
-    tide_sse_position (hub, session, "");
     while (next_topic (&topics, &topic)) {
         tide_reply_t reply = {.connection = session->connection};
         tide_join_begin (hub, session, topic, stream->since, true, &reply);
@@ -292,7 +300,8 @@ void tide_sse_tick (tide_hub_t *hub)
             continue;
         tide_session_t *session = connection->sessions;
         /*  The position that goes with it is not ahead of what was said. */
-        if (session && session->is_live && session->pending_count == 0 && session->members)
+        if (session && session->is_live && session->pending_count == 0
+            && tide_sse_is_whole (session))
             tide_sse_position (hub, session, ": keep-alive\n");
         else
             tide_hub_send_text (hub, connection, tide_bytes (": keep-alive\n\n"));

@@ -35,6 +35,7 @@ static void put_join (tide_buffer_t *out, const tide_join_t *join)
     tide_put_u64 (out, join->epoch);
     tide_put_u64 (out, join->at);
     tide_put_u8 (out, join->meta);
+    tide_put_u8 (out, join->had_member);
     tide_put_u8 (out, join->reply.kind == TIDE_REPLY_ACK);
     tide_put_u64 (out, join->reply.ack);
 }
@@ -77,6 +78,9 @@ static bool session_is_quiet (const tide_session_t *session)
 
 bool tide_handover_is_ready (const tide_connection_t *connection)
 {
+    if (connection->has_body_left
+        || (connection->decoder && tide_socketio_decoder_is_pending (connection->decoder)))
+        return false;
     const tide_op_t *op;
     DL_FOREACH2 (connection->ops, op, own_next)
         if (!op->join) /* those that only bring a topic up are asked again there */
@@ -96,11 +100,10 @@ void tide_handover_write (tide_hub_t *hub, tide_connection_t *connection, tide_b
                                    connection->outbox.size - connection->outbox_at});
     tide_put_u32 (out, connection->session_count);
     tide_session_t *session;
-    DL_FOREACH (connection->sessions, session) {
+    /*  A record is still released when its session ends here: that has no effect where the other
+     * lane has taken it by then, and is needed where it never will. */
+    DL_FOREACH (connection->sessions, session)
         put_session (out, session);
-        session->is_moved = true;
-        session->owns_record = false;
-    }
 }
 
 /*  -- in -------------------------------------------------------------------------------------- */
@@ -124,6 +127,8 @@ static bool take_name (tide_reader_t *reader, char *name, size_t size)
 static bool take_members (tide_hub_t *hub, tide_session_t *session, tide_reader_t *reader)
 {
     uint32_t count = tide_take_u32 (reader);
+    if (count > TIDE_SESSION_TOPICS_MAX + 2) /* its own, and its namespace's */
+        return false;
     for (uint32_t at = 0; at < count && !reader->failed; at++) {
         tide_bytes_t topic = take_bytes (reader);
         uint64_t joined = tide_take_u64 (reader);
@@ -155,6 +160,14 @@ static void begin_join (tide_hub_t *hub, tide_session_t *session, const tide_joi
     }
     tide_join_begin (hub, session, topic, since, wanted->meta, &reply);
     tide_reply_free (&reply);
+    tide_join_t *join = tide_join_find (session, topic);
+    if (!join)
+        return;
+    join->had_member = join->had_member || wanted->had_member;
+    if (wanted->mode == TIDE_JOIN_RESET) { /* a bring-up that found its history gone */
+        join->mode = TIDE_JOIN_RESET;
+        join->reason = wanted->reason;
+    }
 }
 
 static bool take_joins (tide_hub_t *hub, tide_session_t *session, tide_reader_t *reader)
@@ -167,6 +180,7 @@ static bool take_joins (tide_hub_t *hub, tide_session_t *session, tide_reader_t 
         wanted.epoch = tide_take_u64 (reader);
         wanted.at = tide_take_u64 (reader);
         wanted.meta = tide_take_u8 (reader);
+        wanted.had_member = tide_take_u8 (reader);
         wanted.reply.kind = tide_take_u8 (reader) ? TIDE_REPLY_ACK : TIDE_REPLY_NONE;
         wanted.reply.ack = tide_take_u64 (reader);
         if (reader->failed || !tide_pattern_valid (topic) || mode > TIDE_JOIN_RESET)
@@ -200,6 +214,9 @@ static bool take_session (tide_hub_t *hub, tide_connection_t *connection, const 
     session->base = tide_take_u64 (reader);
     session->record_seq = tide_take_u64 (reader);
     session->is_moved = session->is_admitted = true;
+    const tide_session_t *other;
+    DL_FOREACH (connection->sessions, other)
+        good = good && (other == session || strcmp (other->nsp, session->nsp) != 0);
     if (!good || !take_members (hub, session, reader))
         return false;
     tide_session_move_in (hub, session, lane);

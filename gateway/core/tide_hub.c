@@ -41,6 +41,7 @@ tide_hub_t *tide_hub_new (const tide_hub_config_t *config, uint64_t now_ms)
     if (self->config.write_size_max == 0)
         self->config.write_size_max = WRITE_SIZE_MAX;
     self->now_ms = now_ms;
+    memcpy (&self->ask_number, self->config.secret + 16, 5); /* exact in JavaScript, for long */
     snprintf (self->lane_topic, sizeof self->lane_topic, "$lane/%.64s", config->lane);
     self->link = tide_link_new (&(tide_link_config_t){
         .name = self->config.lane, .lease = self->config.lane, .origin = self->config.lane});
@@ -97,6 +98,8 @@ void tide_hub_destroy (tide_hub_t **self_p)
     HASH_ITER (hh, self->asks, ask, ask_next)
         tide_ask_free (self, ask);
     tide_neighbour_free (self);
+    tide_engine_forget_moved (self, UINT64_MAX);
+    tide_app_sweep (self);
     free_rest (self);
     tide_link_destroy (&self->link);
     tide_feed_destroy (&self->feed);
@@ -186,15 +189,17 @@ void tide_hub_queue_for (tide_hub_t *hub, tide_hub_action_kind_t kind,
     action->close_code = code;
 }
 
-void tide_hub_respond (tide_hub_t *hub, uint64_t ticket, unsigned status, const char *type,
+bool tide_hub_respond (tide_hub_t *hub, uint64_t ticket, unsigned status, const char *type,
                        tide_bytes_t body)
 {
-    if (tide_neighbour_respond (hub, ticket, status, type, body))
-        return;
+    bool is_sent;
+    if (tide_neighbour_respond (hub, ticket, status, type, body, &is_sent))
+        return is_sent;
     tide_hub_action_t *action = tide_hub_queue (hub, TIDE_HUB_RESPOND, body);
     action->ticket = ticket;
     action->http_status = status;
     action->type = type;
+    return true;
 }
 
 void tide_hub_respond_error (tide_hub_t *hub, uint64_t ticket, unsigned status, tide_status_t code,
@@ -244,25 +249,53 @@ void tide_hub_drop (tide_hub_t *hub, tide_connection_t *connection, const char *
     }
 }
 
+/*  True while what the client says cannot be taken yet: the JSON dialect's one session is not
+ *  decided, or a session comes from another lane. */
+static bool must_wait (const tide_connection_t *connection)
+{
+    const tide_session_t *session;
+    if (connection->is_taking)
+        return true;
+    DL_FOREACH (connection->sessions, session)
+        if (session->state < TIDE_SESSION_OPEN
+            && (connection->kind == TIDE_CLIENT_JSON || session->is_moved))
+            return true;
+    return false;
+}
+
+bool tide_hub_is_busy (const tide_connection_t *connection)
+{
+    return connection->outbox.size - connection->outbox_at > TIDE_OUTBOX_PAUSE_SIZE
+           || connection->op_count > TIDE_CONNECTION_OPS_MAX;
+}
+
+/*  What it said and was not taken yet is taken when nobody is in the midst of anything. */
+static void resume_later (tide_hub_t *hub, tide_connection_t *connection)
+{
+    if (connection->is_resuming)
+        return;
+    connection->is_resuming = true;
+    DL_APPEND2 (hub->resuming, connection, resuming_prev, resuming_next);
+}
+
 void tide_hub_pace (tide_hub_t *hub, tide_connection_t *connection)
 {
-    if (connection->kind == TIDE_CLIENT_SSE) /* it says nothing */
+    if (connection->kind == TIDE_CLIENT_SSE || connection->is_closing) /* it says nothing */
         return;
     size_t waiting = connection->outbox.size - connection->outbox_at;
-    unsigned ops = connection->op_count;
-    bool pause = waiting > TIDE_OUTBOX_PAUSE_SIZE || ops > TIDE_CONNECTION_OPS_MAX
-                 || connection->inbox.size > 0;
-    bool resume = waiting <= TIDE_OUTBOX_PAUSE_SIZE / 2 && ops <= TIDE_CONNECTION_OPS_MAX / 2
-                  && connection->inbox.size == 0;
-    if (connection->is_closing || (connection->is_paused ? !resume : !pause))
+    bool is_low = waiting <= TIDE_OUTBOX_PAUSE_SIZE / 2
+                  && connection->op_count <= TIDE_CONNECTION_OPS_MAX / 2;
+    bool pause = tide_hub_is_busy (connection) || connection->inbox.size > 0;
+    bool resume = is_low && connection->inbox.size == 0;
+    if (is_low
+        && (connection->has_body_left || (connection->inbox.size > 0 && !must_wait (connection))))
+        resume_later (hub, connection);
+    if (connection->is_paused ? !resume : !pause)
         return;
     connection->is_paused = !connection->is_paused;
     hub->counters.paused += connection->is_paused;
-    if (tide_engine_polls (connection)) {
-        if (!connection->is_paused)
-            tide_engine_resume (hub, connection);
+    if (tide_engine_polls (connection))
         return;
-    }
     tide_hub_queue_for (hub, connection->is_paused ? TIDE_HUB_PAUSE : TIDE_HUB_RESUME, connection,
                         0);
 }
@@ -311,20 +344,6 @@ tide_connection_t *tide_hub_open (tide_hub_t *self, uint64_t now_ms, tide_client
     return connection;
 }
 
-/*  True while what the client says cannot be taken yet: the JSON dialect's one session is not
- *  decided, or a session comes from another lane. */
-static bool must_wait (const tide_connection_t *connection)
-{
-    const tide_session_t *session;
-    if (connection->is_taking)
-        return true;
-    DL_FOREACH (connection->sessions, session)
-        if (session->state < TIDE_SESSION_OPEN
-            && (connection->kind == TIDE_CLIENT_JSON || session->is_moved))
-            return true;
-    return false;
-}
-
 static void take_frame (tide_hub_t *self, tide_connection_t *connection, tide_bytes_t bytes,
                         bool is_text)
 {
@@ -365,10 +384,38 @@ void tide_hub_frame (tide_hub_t *self, uint64_t now_ms, tide_connection_t *conne
 
 void tide_hub_drain_inbox (tide_hub_t *hub, tide_connection_t *connection)
 {
+    if (connection->inbox.size > 0)
+        resume_later (hub, connection);
+}
+
+static void take_inbox (tide_hub_t *hub, tide_connection_t *connection);
+
+void tide_hub_resume_sweep (tide_hub_t *hub)
+{
+    while (hub->resuming) {
+        tide_connection_t *connection = hub->resuming;
+        tide_hub_forget_resuming (hub, connection);
+        if (connection->is_closing)
+            continue;
+        tide_engine_resume (hub, connection);
+        take_inbox (hub, connection);
+    }
+}
+
+void tide_hub_forget_resuming (tide_hub_t *hub, tide_connection_t *connection)
+{
+    if (connection->is_resuming)
+        DL_DELETE2 (hub->resuming, connection, resuming_prev, resuming_next);
+    connection->is_resuming = false;
+}
+
+static void take_inbox (tide_hub_t *hub, tide_connection_t *connection)
+{
     tide_buffer_t inbox = connection->inbox;
     connection->inbox = (tide_buffer_t){0};
     tide_reader_t reader = tide_reader (tide_buffer_bytes (&inbox));
-    while (reader.remaining > 0 && !connection->is_closing && !must_wait (connection)) {
+    while (reader.remaining > 0 && !connection->is_closing && !must_wait (connection)
+           && !tide_hub_is_busy (connection)) {
         bool is_text = tide_take_u8 (&reader) != 0;
         uint32_t size = tide_take_u32 (&reader);
         take_frame (hub, connection, tide_take_bytes (&reader, size), is_text);
@@ -403,6 +450,7 @@ void tide_hub_closed (tide_hub_t *self, uint64_t now_ms, tide_connection_t **con
         taken = connection->target;
     connection->is_closing = true;
     tide_hub_leave (self, connection);
+    tide_hub_forget_resuming (self, connection);
     tide_engine_closed (self, connection);
     tide_sse_closed (self, connection);
     tide_hub_settled (self, connection);
@@ -426,13 +474,26 @@ void tide_hub_closed (tide_hub_t *self, uint64_t now_ms, tide_connection_t **con
         say_bye (self);
 }
 
+/*  Bytes of a stream may be written in any parts. */
+static void take_stream (tide_hub_t *self, tide_connection_t *connection)
+{
+    tide_buffer_t *outbox = &connection->outbox;
+    size_t rest = outbox->size - connection->outbox_at;
+    size_t size = rest < self->config.write_size_max ? rest : self->config.write_size_max;
+    tide_buffer_append (&self->write, outbox->data + connection->outbox_at, size);
+    connection->outbox_at += size;
+    if (connection->outbox_at == outbox->size) {
+        tide_buffer_free (outbox);
+        connection->outbox_at = 0;
+    }
+}
+
 /*  Moves whole frames from the outbox, so that the library's own control frames fit between. */
 static void take_outbox (tide_hub_t *self, tide_connection_t *connection)
 {
     tide_buffer_t *outbox = &connection->outbox;
     if (connection->kind == TIDE_CLIENT_SSE) {
-        tide_buffer_append_bytes (&self->write, tide_buffer_bytes (outbox));
-        tide_buffer_free (outbox);
+        take_stream (self, connection);
         return;
     }
     bool is_whole = true; /* a poll is answered by whole messages */
@@ -670,8 +731,10 @@ bool tide_hub_next_action (tide_hub_t *self, tide_hub_action_t *action)
     for (;;) {
         tide_join_sweep (self);
         tide_session_sweep (self);
+        tide_hub_resume_sweep (self);
         tide_neighbour_sweep (self);
         tide_engine_sweep (self);
+        tide_app_sweep (self);
         tide_link_action_t from_link;
         tide_feed_action_t from_feed;
         if (tide_link_next_action (self->link, &from_link)) {
@@ -732,6 +795,7 @@ void tide_hub_stop (tide_hub_t *self, uint64_t now_ms)
 {
     self->now_ms = now_ms;
     self->is_stopping = true;
+    tide_engine_stop (self);
     tide_connection_t *connection;
     DL_FOREACH (self->connections, connection) {
         connection->reason = "server shutting down";

@@ -99,8 +99,9 @@ typedef struct {
     uint64_t ack;           /* ACK: its id */
     json_t *id;             /* JSON: the client's id, or NULL */
     uint64_t ticket;        /* HTTP */
-    tide_app_done_fn *done; /* DONE */
+    tide_app_done_fn *done; /* DONE: always told, by `hub` */
     void *argument;
+    tide_hub_t *hub;
 } tide_reply_t;
 
 /*  An event that the application has in hand, and whose acknowledgement is wanted. */
@@ -122,7 +123,7 @@ typedef struct {
 } tide_asked_t;
 
 typedef struct tide_ask {
-    uint64_t number; /* the id that clients see */
+    uint64_t number;   /* the id that clients see */
     uint64_t until_ms; /* clients may answer; and when whoever asked is told at the latest */
     uint64_t due_ms;
     tide_buffer_t record;
@@ -131,7 +132,9 @@ typedef struct tide_ask {
     bool is_spread;      /* other lanes were asked as well … */
     bool is_told;        /* … and it is known how many */
     uint32_t lanes, reports;
-    char *lane; /* which has asked us; NULL: an application here */
+    tide_buffer_t reporters; /* lanes that have reported, each behind its u8 size */
+    size_t size;             /* of what was answered */
+    char *lane;              /* which has asked us; NULL: an application here */
     uint64_t asker_number;
     tide_app_answers_fn *done;
     void *argument;
@@ -313,12 +316,18 @@ struct tide_session {
     tide_session_t *page_prev, *page_next;   /* among the readers of its page */
 };
 
+/*  A session of Engine.IO that has gone to another lane. */
+typedef struct tide_moved {
+    char *sid;
+    uint64_t until_ms;
+    struct tide_moved *prev, *next;
+} tide_moved_t;
+
 /*  A request of HTTP that was not answered yet, and whose end concerns a connection. */
 typedef struct {
     uint64_t ticket;
     tide_connection_t *connection;
-    bool has_body;      /* of a POST: it has come … */
-    tide_buffer_t body; /* … and waits to be taken */
+    tide_buffer_t body; /* of a POST: what of it is still to be taken */
     UT_hash_handle hh;
 } tide_held_t;
 
@@ -373,6 +382,9 @@ struct tide_connection {
     bool is_closing;
     const char *reason; /* why, in Socket.IO's words; NULL: "transport close" */
     bool is_paused;
+    bool has_body_left; /* of its POST not all was taken yet */
+    bool is_resuming;   /* in the hub's list of those of whom what waits is to be taken */
+    tide_connection_t *resuming_prev, *resuming_next;
     bool is_writable_asked;
     bool wants_welcome;   /* JSON: a hello awaits its answer */
     tide_buffer_t outbox; /* whole frames; outbox_at of them is written */
@@ -441,7 +453,9 @@ struct tide_hub {
     tide_connection_t *pings, *pongs; /* by time */
     tide_connection_t *connecting;    /* Socket.IO clients without a namespace, by time */
     tide_connection_t *engines;       /* by Engine.IO's sid */
-    tide_connection_t *probes, *ending, *farewells;
+    tide_connection_t *probes, *ending, *farewells, *resuming;
+    tide_moved_t *moved;            /* by time */
+    struct tide_told *told;         /* to be told to the application */
     tide_connection_t *streams;     /* by time */
     tide_stream_t *streams_waiting; /* for a broker */
     tide_held_t *held;              /* by ticket */
@@ -452,11 +466,14 @@ struct tide_hub {
     uint64_t ask_lanes_ms;         /* when lanes that owe answers are asked for */
     tide_connection_t *far_probes; /* by number */
     tide_guest_t *guests;          /* by lane and token */
+    tide_guest_t *guests_due;      /* those with a ticket, by time */
     tide_guest_t *guest_tickets;   /* by ticket */
     tide_connection_t *leaving;    /* by time */
     tide_call_t *calls;            /* by number */
     tide_ask_t *asks;              /* by number */
-    uint64_t ask_number;
+    uint64_t
+        ask_number; /* begins anywhere: no answer given to another lane is taken for one of ours */
+    unsigned far_asks;  /* of other lanes */
     tide_op_t *ops;     /* by token */
     tide_op_t *ops_due; /* by time */
     size_t ops_size;
@@ -519,8 +536,12 @@ void tide_hub_close (tide_hub_t *hub, tide_connection_t *connection, uint16_t co
 void tide_hub_drop (tide_hub_t *hub, tide_connection_t *connection, const char *farewell);
 /*  Ends what the connection has: its sessions, and what it asked for. */
 void tide_hub_leave (tide_hub_t *hub, tide_connection_t *connection);
-/*  Answers a request of HTTP. */
-void tide_hub_respond (tide_hub_t *hub, uint64_t ticket, unsigned status, const char *type,
+/*  So much is under way with it that it has to wait. */
+bool tide_hub_is_busy (const tide_connection_t *connection);
+void tide_hub_resume_sweep (tide_hub_t *hub);
+void tide_hub_forget_resuming (tide_hub_t *hub, tide_connection_t *connection);
+/*  Answers a request of HTTP. False if the answer could not be sent to the lane that has it. */
+bool tide_hub_respond (tide_hub_t *hub, uint64_t ticket, unsigned status, const char *type,
                        tide_bytes_t body);
 void tide_hub_respond_error (tide_hub_t *hub, uint64_t ticket, unsigned status, tide_status_t code,
                              const char *message);
@@ -533,7 +554,7 @@ void tide_hub_random (tide_hub_t *hub, const char *what, char *text, size_t size
 unsigned tide_hub_form (tide_hub_t *hub, const tide_form_t *form);
 /*  Nothing more is read from the client while too much of it is under way; or it is again. */
 void tide_hub_pace (tide_hub_t *hub, tide_connection_t *connection);
-/*  Frames that waited for the session are handled now. */
+/*  Frames that waited for the session are handled soon. */
 void tide_hub_drain_inbox (tide_hub_t *hub, tide_connection_t *connection);
 
 /*  -- tide_client_engineio.c: clients of Engine.IO, whatever carries them ------------------------
@@ -560,6 +581,9 @@ uint64_t tide_engine_deadline_ms (const tide_hub_t *hub);
 void tide_engine_request (tide_hub_t *hub, tide_bytes_t sid, bool is_post, bool is_binary,
                           uint64_t ticket);
 bool tide_engine_is_known (tide_hub_t *hub, tide_bytes_t sid);
+void tide_engine_moved (tide_hub_t *hub, const tide_connection_t *connection);
+void tide_engine_forget_moved (tide_hub_t *hub, uint64_t until_ms);
+void tide_engine_stop (tide_hub_t *hub);
 /*  A WebSocket of another lane that asks for a session of ours; NULL if it cannot have it. */
 tide_connection_t *tide_engine_open_far_probe (tide_hub_t *hub, tide_bytes_t sid);
 /*  A WebSocket that asked for a session of another lane has got it. */
@@ -609,7 +633,7 @@ void tide_neighbour_request (tide_hub_t *hub, const char *lane, tide_bytes_t sid
 bool tide_neighbour_body (tide_hub_t *hub, uint64_t ticket, tide_bytes_t body);
 bool tide_neighbour_abandon (tide_hub_t *hub, uint64_t ticket);
 bool tide_neighbour_respond (tide_hub_t *hub, uint64_t ticket, unsigned status, const char *type,
-                             tide_bytes_t body);
+                             tide_bytes_t body, bool *is_sent);
 void tide_neighbour_open_probe (tide_hub_t *hub, tide_connection_t *connection, const char *lane,
                                 tide_bytes_t sid);
 void tide_neighbour_probe_frame (tide_hub_t *hub, tide_connection_t *connection, tide_bytes_t bytes,
@@ -728,6 +752,9 @@ uint64_t tide_session_limit (const tide_session_t *session);
  *  ends, maybe before this returns. */
 bool tide_app_asks_admission (tide_hub_t *hub, tide_session_t *session);
 void tide_app_forget_admission (tide_hub_t *hub, tide_session_t *session);
+/*  Tells the application how something ended, when nobody is in the midst of anything. */
+void tide_app_tell (tide_hub_t *hub, tide_app_done_fn *done, void *argument, tide_status_t status);
+void tide_app_sweep (tide_hub_t *hub);
 /*  The topic of all that are in a namespace, appended. */
 void tide_namespace_topic (tide_buffer_t *out, tide_bytes_t nsp);
 void tide_app_connected (tide_hub_t *hub, tide_session_t *session);
@@ -745,7 +772,7 @@ void tide_ask_begin (tide_hub_t *hub, tide_bytes_t record, uint32_t timeout_ms,
 /*  Another lane asks; is told how many lanes it asked; has a report for us. */
 void tide_ask_receive (tide_hub_t *hub, const char *lane, uint64_t number, tide_bytes_t bytes);
 void tide_ask_told (tide_hub_t *hub, uint64_t number, uint32_t lanes);
-void tide_ask_report (tide_hub_t *hub, uint64_t number, tide_bytes_t bytes);
+void tide_ask_report (tide_hub_t *hub, const char *lane, uint64_t number, tide_bytes_t bytes);
 /*  A client's acknowledgement; false if nobody has asked it for that. */
 bool tide_ask_answer (tide_hub_t *hub, tide_session_t *session,
                       const tide_socketio_packet_t *packet);
@@ -779,6 +806,8 @@ void tide_join_channel_ready (tide_hub_t *hub, tide_join_t *join);
 /*  The client took what was sent: go on reading. */
 void tide_join_drained (tide_hub_t *hub, tide_session_t *session);
 void tide_leave (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic, tide_reply_t *reply);
+/*  The join of a topic that is under way; NULL if none is. */
+tide_join_t *tide_join_find (tide_session_t *session, tide_bytes_t pattern);
 tide_member_t *tide_member_find (tide_session_t *session, tide_bytes_t pattern);
 tide_member_t *tide_member_add (tide_hub_t *hub, tide_session_t *session, tide_channel_t *channel,
                                 uint64_t joined, bool meta);
@@ -811,6 +840,9 @@ void tide_deliver_pump (tide_hub_t *hub);
 void tide_sse_block (tide_buffer_t *out, const char *event, tide_bytes_t data);
 /*  Appends the line that says a position. */
 void tide_sse_id (tide_hub_t *hub, tide_buffer_t *out, uint64_t position);
+/*  True if none of its topics awaits a snapshot or reset. Until then no position is told, and no
+ * event, which would tell one: whoever came back from there would never get what is awaited. */
+bool tide_sse_is_whole (const tide_session_t *session);
 /*  Tells the client where it is; `before` is put in front. */
 void tide_sse_position (tide_hub_t *hub, tide_session_t *session, const char *before);
 void tide_sse_broker_came (tide_hub_t *hub);

@@ -208,7 +208,7 @@ void tide_join_session_ready (tide_hub_t *hub, tide_session_t *session)
             tide_join_channel_ready (hub, join);
 }
 
-static tide_join_t *find_join (tide_session_t *session, tide_bytes_t pattern)
+tide_join_t *tide_join_find (tide_session_t *session, tide_bytes_t pattern)
 {
     tide_join_t *join;
     DL_FOREACH2 (session->joins, join, own_next)
@@ -273,7 +273,7 @@ void tide_join_begin (tide_hub_t *hub, tide_session_t *session, tide_bytes_t top
 {
     const char *why = NULL;
     tide_status_t status = tide_may_read (hub, topic, &why);
-    if (status == TIDE_OK && find_join (session, topic)) {
+    if (status == TIDE_OK && tide_join_find (session, topic)) {
         status = TIDE_CONFLICT;
         why = "this topic is being joined already";
     }
@@ -370,7 +370,7 @@ static void become_member (tide_hub_t *hub, tide_join_t *join)
     tide_join_abandon (hub, &join);
     tide_session_whole (hub, session);
     tide_deliver_settle (hub, session);
-    if (session->connection->kind == TIDE_CLIENT_SSE)
+    if (session->connection->kind == TIDE_CLIENT_SSE && tide_sse_is_whole (session))
         tide_sse_position (hub, session, "");
 }
 
@@ -613,7 +613,7 @@ static void left (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
 
 void tide_leave (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic, tide_reply_t *reply)
 {
-    tide_join_t *join = find_join (session, topic);
+    tide_join_t *join = tide_join_find (session, topic);
     if (join) {
         tide_reply_fail (hub, &join->reply, TIDE_NOT_FOUND,
                          "the topic was left while it was joined");

@@ -52,8 +52,10 @@ struct tide_guest {
     char lane[TIDE_LANE_SIZE_MAX + 1];
     uint64_t token;
     uint64_t ticket;          /* ours, of a request */
+    uint64_t due_ms;          /* when the other lane has given it up */
     tide_connection_t *probe; /* ours, of a WebSocket */
     UT_hash_handle by_key, by_ticket;
+    struct tide_guest *prev, *next; /* those with a ticket, by time */
 };
 
 /*  -- sending --------------------------------------------------------------------------------- */
@@ -129,6 +131,13 @@ static void unknown (tide_hub_t *hub, tide_forward_t *forward)
     tide_buffer_free (&body);
 }
 
+/*  Longer than any request is held. */
+static uint64_t answer_time (const tide_hub_t *hub)
+{
+    return (uint64_t) hub->config.engineio.ping_interval_ms + hub->config.engineio.ping_timeout_ms
+           + ANSWER_MS;
+}
+
 void tide_neighbour_request (tide_hub_t *hub, const char *lane, tide_bytes_t sid,
                              tide_neighbour_request_t what, bool is_binary, uint64_t ticket)
 {
@@ -136,8 +145,7 @@ void tide_neighbour_request (tide_hub_t *hub, const char *lane, tide_bytes_t sid
     forward->ticket = ticket;
     forward->is_handshake = what == TIDE_NEIGHBOUR_HANDSHAKE;
     snprintf (forward->lane, sizeof forward->lane, "%s", lane);
-    forward->due_ms = hub->now_ms + hub->config.engineio.ping_interval_ms
-                      + hub->config.engineio.ping_timeout_ms + ANSWER_MS;
+    forward->due_ms = hub->now_ms + answer_time (hub);
     HASH_ADD (hh, hub->forwards, ticket, sizeof forward->ticket, forward);
     DL_APPEND (hub->forwards_due, forward);
     hub->counters.forwards++;
@@ -175,7 +183,9 @@ bool tide_neighbour_abandon (tide_hub_t *hub, uint64_t ticket)
     return true;
 }
 
-static void take_response (tide_hub_t *hub, uint64_t ticket, tide_reader_t *reader)
+/*  What another lane than the one that was asked says is nothing to us. */
+static void take_response (tide_hub_t *hub, const char *lane, uint64_t ticket,
+                           tide_reader_t *reader)
 {
     tide_forward_t *forward = find_forward (hub, ticket);
     unsigned status = tide_take_u16 (reader);
@@ -185,7 +195,9 @@ static void take_response (tide_hub_t *hub, uint64_t ticket, tide_reader_t *read
     for (size_t at = 0; at < sizeof types / sizeof types[0]; at++)
         if (tide_bytes_is (name, types[at]))
             type = types[at];
-    if (!forward || reader->failed)
+    bool is_status = forward && forward->is_handshake && status == 101;
+    if (!forward || reader->failed || strcmp (forward->lane, lane) != 0
+        || (!is_status && (status < 200 || status > 599)))
         return;
     forget_forward (hub, forward);
     tide_hub_respond (hub, ticket, status, type, (tide_bytes_t){reader->data, reader->remaining});
@@ -268,11 +280,13 @@ static void take_handover (tide_hub_t *hub, tide_connection_t *connection, tide_
     tide_hub_drain_inbox (hub, connection);
 }
 
-static void take_probe_answer (tide_hub_t *hub, uint64_t number, uint8_t kind, tide_bytes_t rest)
+/*  lane NULL: the broker says that nobody is there. */
+static void take_probe_answer (tide_hub_t *hub, const char *lane, uint64_t number, uint8_t kind,
+                               tide_bytes_t rest)
 {
     tide_connection_t *connection;
     HASH_FIND (far_hh, hub->far_probes, &number, sizeof number, connection);
-    if (!connection)
+    if (!connection || (lane && strcmp (lane, connection->far_lane) != 0))
         return;
     if (kind == TIDE_NEIGHBOUR_PROBED) {
         connection->is_far_probed = true;
@@ -303,8 +317,10 @@ static tide_guest_t *find_guest (tide_hub_t *hub, const char *lane, uint64_t tok
 static void forget_guest (tide_hub_t *hub, tide_guest_t *guest)
 {
     HASH_DELETE (by_key, hub->guests, guest);
-    if (guest->ticket != 0)
+    if (guest->ticket != 0) {
         HASH_DELETE (by_ticket, hub->guest_tickets, guest);
+        DL_DELETE (hub->guests_due, guest);
+    }
     free (guest);
 }
 
@@ -318,21 +334,30 @@ static tide_guest_t *add_guest (tide_hub_t *hub, const char *lane, uint64_t toke
     return guest;
 }
 
-bool tide_neighbour_respond (tide_hub_t *hub, uint64_t ticket, unsigned status, const char *type,
-                             tide_bytes_t body)
+static bool send_response (tide_hub_t *hub, const tide_guest_t *guest, unsigned status,
+                           const char *type, tide_bytes_t body)
 {
-    tide_guest_t *guest;
-    HASH_FIND (by_ticket, hub->guest_tickets, &ticket, sizeof ticket, guest);
-    if (!guest)
-        return false;
     tide_buffer_t payload = {0};
     tide_put_u8 (&payload, TIDE_NEIGHBOUR_RESPONSE);
     tide_put_u16 (&payload, (uint16_t) status);
     tide_put_u8 (&payload, (uint8_t) strlen (type));
     tide_buffer_append_text (&payload, type);
     tide_buffer_append_bytes (&payload, body);
-    send_to (hub, guest->lane, guest->token | BACK, tide_buffer_bytes (&payload));
+    bool is_sent = send_to (hub, guest->lane, guest->token | BACK, tide_buffer_bytes (&payload));
     tide_buffer_free (&payload);
+    return is_sent;
+}
+
+bool tide_neighbour_respond (tide_hub_t *hub, uint64_t ticket, unsigned status, const char *type,
+                             tide_bytes_t body, bool *is_sent)
+{
+    tide_guest_t *guest;
+    HASH_FIND (by_ticket, hub->guest_tickets, &ticket, sizeof ticket, guest);
+    if (!guest)
+        return false;
+    *is_sent = send_response (hub, guest, status, type, body);
+    if (!*is_sent) /* too large, or the broker is away: the other lane need not wait for it */
+        send_response (hub, guest, 400, "text/html", tide_bytes ("Session ID unknown"));
     forget_guest (hub, guest);
     return true;
 }
@@ -347,7 +372,9 @@ static void receive_request (tide_hub_t *hub, const char *lane, uint64_t token,
         return;
     tide_guest_t *guest = add_guest (hub, lane, token);
     guest->ticket = ++hub->ticket;
+    guest->due_ms = hub->now_ms + answer_time (hub);
     HASH_ADD (by_ticket, hub->guest_tickets, ticket, sizeof guest->ticket, guest);
+    DL_APPEND (hub->guests_due, guest);
     if (what != TIDE_NEIGHBOUR_HANDSHAKE)
         tide_engine_request (hub, sid, what == TIDE_NEIGHBOUR_POST, is_binary, guest->ticket);
     else if (tide_engine_is_known (hub, sid))
@@ -432,10 +459,15 @@ static void hand_over (tide_hub_t *hub, tide_connection_t *connection)
     tide_buffer_t payload = {0};
     tide_put_u8 (&payload, TIDE_NEIGHBOUR_HANDOVER);
     tide_handover_write (hub, connection, &payload);
-    if (send_to (hub, guest->lane, guest->token | BACK, tide_buffer_bytes (&payload))) {
+    bool is_sent = send_to (hub, guest->lane, guest->token | BACK, tide_buffer_bytes (&payload));
+    if (is_sent) {
         connection->guest = NULL;
         forget_guest (hub, guest);
+        tide_engine_moved (hub, connection);
     }
+    tide_session_t *session;
+    DL_FOREACH (connection->sessions, session)
+        session->is_moved = is_sent;
     tide_buffer_free (&payload);
     tide_hub_closed (hub, hub->now_ms, &connection);
 }
@@ -462,7 +494,7 @@ static void nobody_there (tide_hub_t *hub, uint64_t token)
                 unknown (hub, forward);
         return;
     }
-    take_probe_answer (hub, token, TIDE_NEIGHBOUR_ENDED, (tide_bytes_t){0});
+    take_probe_answer (hub, NULL, token, TIDE_NEIGHBOUR_ENDED, (tide_bytes_t){0});
 }
 
 static void receive_for_us (tide_hub_t *hub, const char *lane, uint64_t token, uint8_t kind,
@@ -515,13 +547,13 @@ void tide_neighbour_receive (tide_hub_t *hub, const tide_message_t *message)
     if (kind == TIDE_NEIGHBOUR_ASK)
         tide_ask_receive (hub, lane, number, rest);
     else if (kind == TIDE_NEIGHBOUR_ANSWERS)
-        tide_ask_report (hub, number, rest);
+        tide_ask_report (hub, lane, number, rest);
     else if (!(token & BACK))
         receive_for_us (hub, lane, token, kind, &reader);
     else if (kind == TIDE_NEIGHBOUR_RESPONSE)
-        take_response (hub, number, &reader);
+        take_response (hub, lane, number, &reader);
     else
-        take_probe_answer (hub, number, kind, rest);
+        take_probe_answer (hub, lane, number, kind, rest);
 }
 
 /*  Each lane that owes us answers is asked for once. */
@@ -550,6 +582,12 @@ void tide_neighbour_tick (tide_hub_t *hub)
         hub->counters.timeouts++;
         unknown (hub, hub->forwards_due);
     }
+    /*  Nobody waits there any more, or the lane is gone: as if the client had broken it off. */
+    while (hub->guests_due && hub->guests_due->due_ms <= hub->now_ms) {
+        uint64_t ticket = hub->guests_due->ticket;
+        forget_guest (hub, hub->guests_due);
+        tide_engine_abandon (hub, ticket);
+    }
     while (hub->leaving && hub->leaving->leaving_by_ms <= hub->now_ms) {
         tide_connection_t *connection = hub->leaving;
         tide_neighbour_stay (hub, connection);
@@ -562,6 +600,8 @@ uint64_t tide_neighbour_deadline_ms (const tide_hub_t *hub)
     uint64_t deadline = hub->forwards_due ? hub->forwards_due->due_ms : UINT64_MAX;
     if (hub->forwards_due && hub->ask_lanes_ms < deadline)
         deadline = hub->ask_lanes_ms;
+    if (hub->guests_due && hub->guests_due->due_ms < deadline)
+        deadline = hub->guests_due->due_ms;
     if (hub->leaving && hub->leaving->leaving_by_ms < deadline)
         deadline = hub->leaving->leaving_by_ms;
     return deadline;

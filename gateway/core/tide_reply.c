@@ -17,6 +17,9 @@ tide_reply_t tide_reply_take (tide_reply_t *reply)
 
 void tide_reply_free (tide_reply_t *reply)
 {
+    /*  Whoever waits for it is told, even if what it was about is gone. */
+    if (reply->kind == TIDE_REPLY_DONE)
+        tide_app_tell (reply->hub, reply->done, reply->argument, TIDE_NOT_FOUND);
     free (reply->nsp);
     json_decref (reply->id);
     *reply = (tide_reply_t){0};
@@ -83,10 +86,10 @@ static void send_object (tide_hub_t *hub, const tide_reply_t *reply, const char 
     tide_buffer_free (&packet);
 }
 
-static void tell (tide_hub_t *hub, const tide_reply_t *reply, tide_status_t status)
+static void tell (tide_hub_t *hub, tide_reply_t *reply, tide_status_t status)
 {
-    if (reply->done)
-        reply->done (reply->argument, hub, status);
+    tide_app_tell (hub, reply->done, reply->argument, status);
+    reply->kind = TIDE_REPLY_NONE;
 }
 
 void tide_reply_ok (tide_hub_t *hub, tide_reply_t *reply, tide_bytes_t members)

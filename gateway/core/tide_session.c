@@ -559,6 +559,20 @@ static void repeat_resets (tide_hub_t *hub, tide_session_t *session)
             tide_join_reset (hub, member, TIDE_TRIMMED);
 }
 
+/*  A topic that is joined anew, as it came from another lane, is not joined yet, though the record
+ *  names it still. */
+static void leave_joining (tide_hub_t *hub, tide_session_t *session)
+{
+    tide_join_t *join;
+    DL_FOREACH2 (session->joins, join, own_next) {
+        tide_member_t *member = tide_member_find (session, tide_channel_pattern (join->channel));
+        if (!member || join->is_reset)
+            continue;
+        join->had_member = true;
+        tide_member_remove (hub, &member);
+    }
+}
+
 /*  A topic that the one before us joined or left while we took over is in the record, though not
  *  in what we read of it: from the take-over on nobody but us can change it. */
 static void record_read_again (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
@@ -574,6 +588,7 @@ static void record_read_again (tide_hub_t *hub, tide_op_t *op, const tide_messag
     char lane[128] = "";
     forget_members (hub, session);
     if (take_records (hub, session, op, lane) && session->record_seq == record_seq) {
+        leave_joining (hub, session);
         session->recovered = true;
         repeat_resets (hub, session);
         open_now (hub, session);
@@ -713,7 +728,9 @@ void tide_session_end (tide_hub_t *hub, tide_session_t **session_p, bool for_goo
 {
     tide_session_t *session = *session_p;
     *session_p = NULL;
-    if (session->state >= TIDE_SESSION_OPEN) {
+    /*  Of one that goes to another lane nobody is told; of one that comes from there, even if it
+     * never opened. */
+    if ((session->state >= TIDE_SESSION_OPEN) != session->is_moved) {
         const char *reason = session->reason ? session->reason : session->connection->reason;
         tide_app_disconnected (hub, session, reason ? reason : "transport close");
     }

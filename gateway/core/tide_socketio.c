@@ -40,7 +40,7 @@ void tide_socketio_decoder_destroy (tide_socketio_decoder_t **self_p)
     *self_p = NULL;
 }
 
-static bool is_pending (const tide_socketio_decoder_t *self)
+bool tide_socketio_decoder_is_pending (const tide_socketio_decoder_t *self)
 {
     return self->received < self->expected;
 }
@@ -49,7 +49,7 @@ void tide_socketio_decoder_release (tide_socketio_decoder_t *self)
 {
     json_decref (self->data);
     self->data = NULL;
-    if (is_pending (self))
+    if (tide_socketio_decoder_is_pending (self))
         return;
     tide_buffer_free (&self->text);
     tide_buffer_free (&self->binary);
@@ -226,7 +226,7 @@ static tide_socketio_result_t parse (tide_bytes_t text, tide_socketio_packet_t *
 static tide_socketio_result_t take_text (tide_socketio_decoder_t *self, tide_bytes_t text,
                                          tide_socketio_packet_t *packet, const char **why)
 {
-    if (is_pending (self))
+    if (tide_socketio_decoder_is_pending (self))
         return invalid (why, "text while attachments are pending");
     unsigned attachments;
     tide_socketio_result_t result = parse (text, packet, &attachments, why);
@@ -246,13 +246,13 @@ static tide_socketio_result_t take_text (tide_socketio_decoder_t *self, tide_byt
 static tide_socketio_result_t take_attachment (tide_socketio_decoder_t *self, tide_bytes_t bytes,
                                                tide_socketio_packet_t *packet, const char **why)
 {
-    if (!is_pending (self))
+    if (!tide_socketio_decoder_is_pending (self))
         return invalid (why, "binary while no attachment is pending");
     if (bytes.size > self->payload_max - self->binary.size)
         return invalid (why, "attachments above --max-payload");
     tide_buffer_append_bytes (&self->binary, bytes);
     self->ends[self->received++] = self->binary.size;
-    if (is_pending (self))
+    if (tide_socketio_decoder_is_pending (self))
         return TIDE_SOCKETIO_MORE;
 
     unsigned attachments;

@@ -43,6 +43,8 @@ typedef enum {
 } tide_socketio_result_t;
 
 tide_socketio_decoder_t *tide_socketio_decoder_new (uint32_t payload_max);
+/*  True while attachments of a packet are still to come. */
+bool tide_socketio_decoder_is_pending (const tide_socketio_decoder_t *self);
 void tide_socketio_decoder_destroy (tide_socketio_decoder_t **self_p);
 
 /*  Frees the packet that was returned last, which is no longer valid: a connection that says

@@ -1003,9 +1003,11 @@ static void a_client_joins_and_leaves_at_the_applications_wish (void **state)
     emit ("room", 2, "");
     assert_numbers (client, "1 ");
     tide_app_join (loop->hubs[0], "nobody", tide_bytes ("room"), done, &app);
+    tide_loop_run (loop);
     assert_int_equal (app.status, TIDE_NOT_FOUND);
     app.status = TIDE_OK;
     tide_app_leave (loop->hubs[0], "nobody", tide_bytes ("room"), done, &app);
+    tide_loop_run (loop);
     assert_int_equal (app.status, TIDE_NOT_FOUND);
     tide_app_leave (loop->hubs[0], sid, tide_bytes ("room"), NULL, NULL);
     tide_app_join (loop->hubs[0], sid, tide_bytes ("room"), NULL, NULL);
@@ -1035,6 +1037,7 @@ static void an_emission_is_told_when_it_is_done_or_why_not (void **state)
         bad.topic = tide_bytes (topics[at]);
         app.status = TIDE_OK;
         tide_app_emit (loop->hubs[0], &bad, done, &app);
+        tide_loop_run (loop);
         assert_int_equal (app.status, TIDE_BAD_TOPIC);
     }
     tide_app_emit (loop->hubs[0], &volatile_emit, NULL, NULL);
