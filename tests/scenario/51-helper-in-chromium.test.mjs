@@ -414,7 +414,7 @@ const isOn = (tab, key) => tab.getAttribute(`#control-${key}`, "aria-checked").t
 const figure = async (tab, name) => Number((await tab.textContent(`#${name}`)).replace(/[^0-9]/g, ""));
 const turned = (tab, key, on) => until(`${key} to be ${on ? "on" : "off"}`, async () => await isOn(tab, key) === on);
 
-for (const [width, height, colorScheme] of [[1280, 900, "light"], [390, 844, "light"], [1280, 900, "dark"], [390, 844, "dark"]])
+for (const [width, height, colorScheme] of [[1280, 900, "light"], [390, 844, "dark"]])
     test(`g5_the_board_is_shared_and_misses_nothing_through_a_reload_and_a_cut_at_${width}_px_${colorScheme}`, async (t) => {
         const server = await tidemark(t);
         const board = (key, data) => publish(server, { topic: "demo/board", event: "set", key, data });
