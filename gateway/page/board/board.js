@@ -270,13 +270,14 @@ class Slider extends Control {
 /*  Publishes once, whatever happens to the connection meanwhile; returns the sequence. */
 async function publishSurely(event) {
     for (;;) {
-        const answer = await socket.emitWithAck("tide:publish", event).catch(() => null);
-        if (answer?.ok)
+        // The client says by an error that the connection ended first: then nobody knows.
+        const answer = await socket.emitWithAck("tide:publish", event).catch(() => ({ code: "timeout" }));
+        if (answer.ok)
             return answer.seq;
-        if (answer)
+        if (!["timeout", "broker_away"].includes(answer.code)) {
             say(`Not published: ${answer.message}`, true);
-        if (answer?.code !== "broker_away" && answer)
             return 0;
+        }
         await pause(300);
     }
 }
