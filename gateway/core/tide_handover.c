@@ -1,8 +1,9 @@
 /*  tide_handover.c - a connection goes from one lane to another with all that it has.
  *
- *  What a connection is, is little: bytes that it was not told yet and, for each session, who that
- *  is, one cursor, its topics and those that it is about to join. The lane that gets it writes
- *  itself into the sessions' records, as with any take-over, and reads on.
+ *  What a connection is, is little: bytes that it was not told yet, a packet that it has not said
+ * to the end, and, for each session, who that is, one cursor, its topics and those that it is about
+ *  to join. The lane that gets it writes itself into the sessions' records, as with any take-over,
+ *  and reads on.
  *  SPDX-License-Identifier: MIT
  */
 #include "tide_hub_internal.h"
@@ -65,6 +66,22 @@ static void put_session (tide_buffer_t *out, const tide_session_t *session)
             put_join (out, join);
 }
 
+/*  What the client has said of a packet whose attachments are still to come. */
+static void put_pending (tide_buffer_t *out, const tide_socketio_decoder_t *decoder)
+{
+    tide_buffer_t messages = {0};
+    tide_bytes_t message;
+    bool is_text;
+    unsigned count = 0;
+    while (decoder && tide_socketio_decoder_pending (decoder, &count, &message, &is_text)) {
+        tide_put_u8 (&messages, is_text);
+        put_bytes (&messages, message);
+    }
+    tide_put_u32 (out, count);
+    tide_buffer_append_bytes (out, tide_buffer_bytes (&messages));
+    tide_buffer_free (&messages);
+}
+
 /*  Nothing may be under way whose end only this lane would hear of. */
 static bool session_is_quiet (const tide_session_t *session)
 {
@@ -94,6 +111,7 @@ void tide_handover_write (tide_hub_t *hub, tide_connection_t *connection, tide_b
     tide_put_u8 (out, connection->connect_by_ms != 0);
     put_bytes (out, (tide_bytes_t){connection->outbox.data + connection->outbox_at,
                                    connection->outbox.size - connection->outbox_at});
+    put_pending (out, connection->decoder);
     tide_put_u32 (out, connection->session_count);
     tide_session_t *session;
     DL_FOREACH (connection->sessions, session) {
@@ -206,6 +224,22 @@ static bool take_session (tide_hub_t *hub, tide_connection_t *connection, const 
     return take_joins (hub, session, reader);
 }
 
+static bool take_pending (tide_socketio_decoder_t *decoder, tide_reader_t *reader)
+{
+    uint32_t count = tide_take_u32 (reader);
+    for (uint32_t at = 0; at < count; at++) {
+        tide_socketio_packet_t packet;
+        const char *why;
+        bool is_text = tide_take_u8 (reader);
+        tide_bytes_t message = take_bytes (reader);
+        if (reader->failed || !decoder
+            || tide_socketio_decode (decoder, message, is_text, &packet, &why)
+                   != TIDE_SOCKETIO_MORE)
+            return false;
+    }
+    return !reader->failed;
+}
+
 bool tide_handover_read (tide_hub_t *hub, tide_connection_t *connection, const char *lane,
                          tide_bytes_t bytes)
 {
@@ -214,6 +248,8 @@ bool tide_handover_read (tide_hub_t *hub, tide_connection_t *connection, const c
         return false; /* another log by now: the client comes again, and is told */
     bool awaits_namespace = tide_take_u8 (&reader);
     tide_bytes_t outbox = take_bytes (&reader);
+    if (!take_pending (connection->decoder, &reader))
+        return false;
     uint32_t count = tide_take_u32 (&reader);
     if (reader.failed || count > TIDE_NAMESPACES_MAX || !tide_wsframe_are_whole (outbox))
         return false;

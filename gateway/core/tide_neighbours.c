@@ -26,16 +26,16 @@
 #include <string.h>
 
 enum {
-    REQUEST = 1, /* u8 method, u8 is_binary, sid */
-    BODY,        /* bytes */
-    ABANDON,     /* – */
-    PROBE,       /* sid */
-    TAKE,        /* – */
-    UNPROBE,     /* – */
-    RESPONSE,    /* u16 status, u8 size, type, body */
-    PROBED,      /* – */
-    ENDED,       /* the session, or the attempt to take it over, is no more */
-    HANDOVER,    /* tide_handover_write */
+    REQUEST = 1,  /* u8 method, u8 is_binary, sid */
+    BODY,         /* bytes */
+    ABANDON,      /* – */
+    PROBE,        /* sid */
+    TAKE,         /* – */
+    UNPROBE,      /* – */
+    RESPONSE,     /* u16 status, u8 size, type, body */
+    PROBED,       /* – */
+    ENDED,        /* the session, or the attempt to take it over, is no more */
+    HANDOVER,     /* tide_handover_write */
     ARE_YOU_THERE /* not answered: the broker tells if nobody is */
 };
 
@@ -190,7 +190,8 @@ static void take_response (tide_hub_t *hub, uint64_t ticket, tide_reader_t *read
     tide_hub_respond (hub, ticket, status, type, (tide_bytes_t){reader->data, reader->remaining});
 }
 
-/*  -- here: a WebSocket that asks for a session of another lane --------------------------------- */
+/*  -- here: a WebSocket that asks for a session of another lane ---------------------------------
+ */
 
 void tide_neighbour_open_probe (tide_hub_t *hub, tide_connection_t *connection, const char *lane,
                                 tide_bytes_t sid)
@@ -396,8 +397,7 @@ static void receive_probe_frame (tide_hub_t *hub, const char *lane, uint64_t tok
 
 /*  -- the holder: leaving --------------------------------------------------------------------- */
 
-void tide_neighbour_leave (tide_hub_t *hub, tide_connection_t *connection,
-                           tide_connection_t *probe)
+void tide_neighbour_leave (tide_hub_t *hub, tide_connection_t *connection, tide_connection_t *probe)
 {
     connection->guest = probe->guest;
     probe->guest = NULL;
@@ -507,8 +507,7 @@ void tide_neighbour_receive (tide_hub_t *hub, const tide_message_t *message)
     else if (kind == RESPONSE)
         take_response (hub, token & ~BACK, &reader);
     else
-        take_probe_answer (hub, token & ~BACK, kind,
-                           (tide_bytes_t){reader.data, reader.remaining});
+        take_probe_answer (hub, token & ~BACK, kind, (tide_bytes_t){reader.data, reader.remaining});
 }
 
 /*  Each lane that owes us answers is asked for once. */

@@ -282,6 +282,24 @@ tide_socketio_result_t tide_socketio_decode (tide_socketio_decoder_t *self, tide
                    : take_attachment (self, message, packet, why);
 }
 
+bool tide_socketio_decoder_pending (const tide_socketio_decoder_t *self, unsigned *at,
+                                    tide_bytes_t *message, bool *is_text)
+{
+    if (!is_pending (self) || *at > self->received)
+        return false;
+    unsigned attachment = *at;
+    *is_text = attachment == 0;
+    ++*at;
+    if (*is_text) {
+        *message = tide_buffer_bytes (&self->text);
+        return true;
+    }
+    size_t begin = attachment > 1 ? self->ends[attachment - 2] : 0;
+    size_t size = self->ends[attachment - 1] - begin;
+    *message = size > 0 ? (tide_bytes_t){self->binary.data + begin, size} : (tide_bytes_t){0};
+    return true;
+}
+
 /*  -- encoding -------------------------------------------------------------------------------- */
 
 /*  Appends "4", the type, "N-" for a binary one, and the namespace unless it is the main one. */

@@ -59,6 +59,11 @@ tide_socketio_result_t tide_socketio_decode (tide_socketio_decoder_t *self, tide
                                              bool is_text, tide_socketio_packet_t *packet,
                                              const char **why);
 
+/*  The messages of the packet whose attachments are still to come, in order: the one at *at, which
+ *  goes on by one; false if there is none. Another decoder that is given them is as far as this. */
+bool tide_socketio_decoder_pending (const tide_socketio_decoder_t *self, unsigned *at,
+                                    tide_bytes_t *message, bool *is_text);
+
 /*  True for a name that Socket.IO keeps for itself: a client that got an event of that name would
  *  close its connection. */
 bool tide_socketio_is_reserved (tide_bytes_t name);
