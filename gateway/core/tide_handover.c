@@ -36,6 +36,8 @@ static void put_join (tide_buffer_t *out, const tide_join_t *join)
     tide_put_u64 (out, join->epoch);
     tide_put_u64 (out, join->at);
     tide_put_u8 (out, join->meta);
+    tide_put_u8 (out, join->is_reset);
+    tide_put_u8 (out, join->had_member);
     tide_put_u8 (out, join->reply.kind == TIDE_REPLY_ACK);
     tide_put_u64 (out, join->reply.ack);
 }
@@ -49,6 +51,7 @@ static void put_session (tide_buffer_t *out, const tide_session_t *session)
     tide_put_u8 (out, session->recovers);
     tide_put_u8 (out, session->recovered);
     tide_put_u8 (out, session->has_rooms);
+    tide_put_u8 (out, session->is_record_stale);
     tide_put_u64 (out, session->cursor);
     tide_put_u64 (out, session->base);
     tide_put_u64 (out, session->record_seq);
@@ -89,7 +92,8 @@ static bool session_is_quiet (const tide_session_t *session)
     DL_FOREACH2 (session->joins, join, own_next)
         if (join->step == TIDE_JOIN_RECORDING)
             return false;
-    return session->state == TIDE_SESSION_OPEN && !session->calls && !session->is_kicked;
+    return session->state == TIDE_SESSION_OPEN && !session->is_remaking && !session->calls
+           && !session->is_kicked;
 }
 
 bool tide_handover_is_ready (const tide_connection_t *connection)
@@ -154,24 +158,16 @@ static bool take_members (tide_hub_t *hub, tide_session_t *session, tide_reader_
     return !reader->failed;
 }
 
-static void begin_join (tide_hub_t *hub, tide_session_t *session, const tide_join_t *wanted,
-                        tide_bytes_t topic)
+static void go_on_joining (tide_hub_t *hub, tide_session_t *session, const tide_join_t *wanted,
+                           tide_bytes_t topic)
 {
-    tide_member_t *member = tide_member_find (session, topic);
     tide_reply_t reply = {.connection = session->connection};
-    tide_since_t since = {.kind = TIDE_SINCE_LIVE, .epoch = wanted->epoch, .seq = wanted->at};
-    if (wanted->mode == TIDE_JOIN_RESET && member) {
-        tide_join_reset (hub, member, wanted->reason);
-        return;
-    }
-    if (wanted->mode != TIDE_JOIN_LIVE)
-        since.kind = wanted->mode == TIDE_JOIN_SINCE ? TIDE_SINCE_SEQ : TIDE_SINCE_SNAPSHOT;
     if (wanted->reply.kind == TIDE_REPLY_ACK) {
         reply.kind = TIDE_REPLY_ACK;
         reply.nsp = tide_copy (session->nsp, strlen (session->nsp));
         reply.ack = wanted->reply.ack;
     }
-    tide_join_begin (hub, session, topic, since, wanted->meta, &reply);
+    tide_join_go_on (hub, session, topic, wanted, &reply);
     tide_reply_free (&reply);
 }
 
@@ -185,13 +181,15 @@ static bool take_joins (tide_hub_t *hub, tide_session_t *session, tide_reader_t 
         wanted.epoch = tide_take_u64 (reader);
         wanted.at = tide_take_u64 (reader);
         wanted.meta = tide_take_u8 (reader);
+        wanted.is_reset = tide_take_u8 (reader);
+        wanted.had_member = tide_take_u8 (reader);
         wanted.reply.kind = tide_take_u8 (reader) ? TIDE_REPLY_ACK : TIDE_REPLY_NONE;
         wanted.reply.ack = tide_take_u64 (reader);
         if (reader->failed || !tide_pattern_valid (topic) || mode > TIDE_JOIN_RESET)
             return false;
         wanted.mode = mode;
         wanted.reason = (tide_status_t) reason;
-        begin_join (hub, session, &wanted, topic);
+        go_on_joining (hub, session, &wanted, topic);
     }
     return !reader->failed;
 }
@@ -214,6 +212,7 @@ static bool take_session (tide_hub_t *hub, tide_connection_t *connection, const 
     session->recovers = tide_take_u8 (reader);
     session->recovered = tide_take_u8 (reader);
     session->has_rooms = tide_take_u8 (reader);
+    session->is_record_stale = tide_take_u8 (reader);
     session->cursor = tide_take_u64 (reader);
     session->base = tide_take_u64 (reader);
     session->record_seq = tide_take_u64 (reader);

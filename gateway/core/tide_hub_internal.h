@@ -721,6 +721,12 @@ typedef struct {
 bool tide_since_json (const json_t *since, const json_t *epoch, tide_since_t *out);
 void tide_join_begin (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic,
                       tide_since_t since, bool meta, tide_reply_t *reply);
+/*  A join that was under way in another lane: `wanted` says what of it, up to where. */
+void tide_join_go_on (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic,
+                      const tide_join_t *wanted, tide_reply_t *reply);
+/*  The session's members were made anew from its record: what is being joined again is none of them
+ *  yet, and what awaits a reset gets nothing. */
+void tide_join_members_made (tide_hub_t *hub, tide_session_t *session);
 void tide_join_reset (tide_hub_t *hub, tide_member_t *member, tide_status_t reason);
 void tide_join_abandon (tide_hub_t *hub, tide_join_t **join_p);
 /*  Ends joins that failed, and begins those that were queued. */

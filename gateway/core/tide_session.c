@@ -574,8 +574,12 @@ static void record_read_again (tide_hub_t *hub, tide_op_t *op, const tide_messag
     char lane[128] = "";
     forget_members (hub, session);
     if (take_records (hub, session, op, lane) && session->record_seq == record_seq) {
-        session->recovered = true;
-        repeat_resets (hub, session);
+        if (session->is_moved) /* its resets are said, or are among its joins */
+            tide_join_members_made (hub, session);
+        else {
+            session->recovered = true;
+            repeat_resets (hub, session);
+        }
         open_now (hub, session);
         return;
     }
