@@ -605,7 +605,8 @@ void tide_engine_sweep (tide_hub_t *hub)
     while (hub->ending) {
         tide_connection_t *connection = hub->ending;
         DL_DELETE2 (hub->ending, connection, ending_prev, ending_next);
-        bool at_once = connection->ending == TIDE_ENDING_AT_ONCE || hub->is_stopping;
+        bool at_once = connection->ending == TIDE_ENDING_AT_ONCE || hub->is_stopping
+                       || connection->leaving_by_ms != 0; /* it polls no more */
         connection->ending = TIDE_ENDING_NONE;
         if (connection->is_probe) {
             tide_hub_closed (hub, hub->now_ms, &connection);

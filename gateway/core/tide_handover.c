@@ -109,7 +109,8 @@ bool tide_handover_is_ready (const tide_connection_t *connection)
     return true;
 }
 
-void tide_handover_write (tide_hub_t *hub, tide_connection_t *connection, tide_buffer_t *out)
+void tide_handover_write (const tide_hub_t *hub, const tide_connection_t *connection,
+                          tide_buffer_t *out)
 {
     tide_put_u64 (out, tide_feed_epoch (hub->feed));
     tide_put_u8 (out, connection->connect_by_ms != 0);
@@ -117,12 +118,9 @@ void tide_handover_write (tide_hub_t *hub, tide_connection_t *connection, tide_b
                                    connection->outbox.size - connection->outbox_at});
     put_pending (out, connection->decoder);
     tide_put_u32 (out, connection->session_count);
-    tide_session_t *session;
-    DL_FOREACH (connection->sessions, session) {
+    const tide_session_t *session;
+    DL_FOREACH (connection->sessions, session)
         put_session (out, session);
-        session->is_moved = true;
-        session->owns_record = false;
-    }
 }
 
 /*  -- in -------------------------------------------------------------------------------------- */

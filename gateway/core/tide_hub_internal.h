@@ -454,6 +454,7 @@ struct tide_hub {
     size_t ops_size;
     tide_join_t *joins_queued, *joins_failed;
     unsigned gathering;
+    tide_released_t *moved; /* to be released, by time */
     tide_released_t *released;
     unsigned released_count;
     tide_queued_t *queue;
@@ -598,8 +599,9 @@ void tide_neighbour_free (tide_hub_t *hub);
 
 /*  True if nothing is under way whose end only this lane would hear of. */
 bool tide_handover_is_ready (const tide_connection_t *connection);
-/*  Appends what the connection is; its sessions are no longer ours. */
-void tide_handover_write (tide_hub_t *hub, tide_connection_t *connection, tide_buffer_t *out);
+/*  Appends what the connection is. */
+void tide_handover_write (const tide_hub_t *hub, const tide_connection_t *connection,
+                          tide_buffer_t *out);
 /*  Makes the connection what the bytes say, which come from `lane`. False if that can't be. */
 bool tide_handover_read (tide_hub_t *hub, tide_connection_t *connection, const char *lane,
                          tide_bytes_t bytes);

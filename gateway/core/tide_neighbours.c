@@ -416,7 +416,8 @@ void tide_neighbour_stay (tide_hub_t *hub, tide_connection_t *connection)
 }
 
 /*  The session has come to rest: it goes. What cannot be sent is lost to the other lane as if the
- *  connection had broken: the client comes again. */
+ *  connection had broken: the client comes again. Whoever has it writes itself into its record; as
+ *  that may be nobody, the record is released in a while. */
 static void hand_over (tide_hub_t *hub, tide_connection_t *connection)
 {
     tide_guest_t *guest = connection->guest;
@@ -426,6 +427,9 @@ static void hand_over (tide_hub_t *hub, tide_connection_t *connection)
     if (send_to (hub, guest->lane, guest->token | BACK, tide_buffer_bytes (&payload))) {
         connection->guest = NULL;
         forget_guest (hub, guest);
+        tide_session_t *session;
+        DL_FOREACH (connection->sessions, session)
+            session->is_moved = true;
     }
     tide_buffer_free (&payload);
     tide_hub_closed (hub, hub->now_ms, &connection);
