@@ -485,7 +485,7 @@ uint64_t tide_hub_ask_handshake (tide_hub_t *self, uint64_t now_ms,
 bool tide_engine_is_known (tide_hub_t *hub, tide_bytes_t sid)
 {
     const tide_moved_t *moved;
-    DL_FOREACH (hub->moved, moved)
+    DL_FOREACH (hub->gone, moved)
         if (tide_bytes_is (sid, moved->sid))
             return true;
     return find (hub, sid) != NULL;
@@ -496,14 +496,14 @@ void tide_engine_moved (tide_hub_t *hub, const tide_connection_t *connection)
     tide_moved_t *moved = tide_alloc (sizeof *moved);
     moved->sid = tide_copy (connection->engine_sid, strlen (connection->engine_sid));
     moved->until_ms = hub->now_ms + TIDE_ENGINEIO_UPGRADE_MS;
-    DL_APPEND (hub->moved, moved);
+    DL_APPEND (hub->gone, moved);
 }
 
 void tide_engine_forget_moved (tide_hub_t *hub, uint64_t until_ms)
 {
-    while (hub->moved && hub->moved->until_ms <= until_ms) {
-        tide_moved_t *moved = hub->moved;
-        DL_DELETE (hub->moved, moved);
+    while (hub->gone && hub->gone->until_ms <= until_ms) {
+        tide_moved_t *moved = hub->gone;
+        DL_DELETE (hub->gone, moved);
         free (moved->sid);
         free (moved);
     }
@@ -663,7 +663,8 @@ void tide_engine_sweep (tide_hub_t *hub)
     while (hub->ending) {
         tide_connection_t *connection = hub->ending;
         DL_DELETE2 (hub->ending, connection, ending_prev, ending_next);
-        bool at_once = connection->ending == TIDE_ENDING_AT_ONCE || hub->is_stopping;
+        bool at_once = connection->ending == TIDE_ENDING_AT_ONCE || hub->is_stopping
+                       || connection->leaving_by_ms != 0; /* it polls no more */
         connection->ending = TIDE_ENDING_NONE;
         if (connection->is_probe) {
             tide_hub_closed (hub, hub->now_ms, &connection);

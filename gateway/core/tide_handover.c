@@ -1,8 +1,9 @@
 /*  tide_handover.c - a connection goes from one lane to another with all that it has.
  *
- *  What a connection is, is little: bytes that it was not told yet and, for each session, who that
- *  is, one cursor, its topics and those that it is about to join. The lane that gets it writes
- *  itself into the sessions' records, as with any take-over, and reads on.
+ *  What a connection is, is little: bytes that it was not told yet, a packet that it has not said
+ * to the end, and, for each session, who that is, one cursor, its topics and those that it is about
+ *  to join. The lane that gets it writes itself into the sessions' records, as with any take-over,
+ *  and reads on.
  *  SPDX-License-Identifier: MIT
  */
 #include "tide_hub_internal.h"
@@ -35,6 +36,7 @@ static void put_join (tide_buffer_t *out, const tide_join_t *join)
     tide_put_u64 (out, join->epoch);
     tide_put_u64 (out, join->at);
     tide_put_u8 (out, join->meta);
+    tide_put_u8 (out, join->is_reset);
     tide_put_u8 (out, join->had_member);
     tide_put_u8 (out, join->reply.kind == TIDE_REPLY_ACK);
     tide_put_u64 (out, join->reply.ack);
@@ -49,6 +51,7 @@ static void put_session (tide_buffer_t *out, const tide_session_t *session)
     tide_put_u8 (out, session->recovers);
     tide_put_u8 (out, session->recovered);
     tide_put_u8 (out, session->has_rooms);
+    tide_put_u8 (out, session->is_record_stale);
     tide_put_u64 (out, session->cursor);
     tide_put_u64 (out, session->base);
     tide_put_u64 (out, session->record_seq);
@@ -66,6 +69,22 @@ static void put_session (tide_buffer_t *out, const tide_session_t *session)
             put_join (out, join);
 }
 
+/*  What the client has said of a packet whose attachments are still to come. */
+static void put_pending (tide_buffer_t *out, const tide_socketio_decoder_t *decoder)
+{
+    tide_buffer_t messages = {0};
+    tide_bytes_t message;
+    bool is_text;
+    unsigned count = 0;
+    while (decoder && tide_socketio_decoder_pending (decoder, &count, &message, &is_text)) {
+        tide_put_u8 (&messages, is_text);
+        put_bytes (&messages, message);
+    }
+    tide_put_u32 (out, count);
+    tide_buffer_append_bytes (out, tide_buffer_bytes (&messages));
+    tide_buffer_free (&messages);
+}
+
 /*  Nothing may be under way whose end only this lane would hear of. */
 static bool session_is_quiet (const tide_session_t *session)
 {
@@ -73,13 +92,13 @@ static bool session_is_quiet (const tide_session_t *session)
     DL_FOREACH2 (session->joins, join, own_next)
         if (join->step == TIDE_JOIN_RECORDING)
             return false;
-    return session->state == TIDE_SESSION_OPEN && !session->calls && !session->is_kicked;
+    return session->state == TIDE_SESSION_OPEN && !session->is_remaking && !session->calls
+           && !session->is_kicked;
 }
 
 bool tide_handover_is_ready (const tide_connection_t *connection)
 {
-    if (connection->has_body_left
-        || (connection->decoder && tide_socketio_decoder_is_pending (connection->decoder)))
+    if (connection->has_body_left)
         return false;
     const tide_op_t *op;
     DL_FOREACH2 (connection->ops, op, own_next)
@@ -92,16 +111,16 @@ bool tide_handover_is_ready (const tide_connection_t *connection)
     return true;
 }
 
-void tide_handover_write (tide_hub_t *hub, tide_connection_t *connection, tide_buffer_t *out)
+void tide_handover_write (const tide_hub_t *hub, const tide_connection_t *connection,
+                          tide_buffer_t *out)
 {
     tide_put_u64 (out, tide_feed_epoch (hub->feed));
     tide_put_u8 (out, connection->connect_by_ms != 0);
     put_bytes (out, (tide_bytes_t){connection->outbox.data + connection->outbox_at,
                                    connection->outbox.size - connection->outbox_at});
+    put_pending (out, connection->decoder);
     tide_put_u32 (out, connection->session_count);
-    tide_session_t *session;
-    /*  A record is still released when its session ends here: that has no effect where the other
-     * lane has taken it by then, and is needed where it never will. */
+    const tide_session_t *session;
     DL_FOREACH (connection->sessions, session)
         put_session (out, session);
 }
@@ -141,33 +160,17 @@ static bool take_members (tide_hub_t *hub, tide_session_t *session, tide_reader_
     return !reader->failed;
 }
 
-static void begin_join (tide_hub_t *hub, tide_session_t *session, const tide_join_t *wanted,
-                        tide_bytes_t topic)
+static void go_on_joining (tide_hub_t *hub, tide_session_t *session, const tide_join_t *wanted,
+                           tide_bytes_t topic)
 {
-    tide_member_t *member = tide_member_find (session, topic);
     tide_reply_t reply = {.connection = session->connection};
-    tide_since_t since = {.kind = TIDE_SINCE_LIVE, .epoch = wanted->epoch, .seq = wanted->at};
-    if (wanted->mode == TIDE_JOIN_RESET && member) {
-        tide_join_reset (hub, member, wanted->reason);
-        return;
-    }
-    if (wanted->mode != TIDE_JOIN_LIVE)
-        since.kind = wanted->mode == TIDE_JOIN_SINCE ? TIDE_SINCE_SEQ : TIDE_SINCE_SNAPSHOT;
     if (wanted->reply.kind == TIDE_REPLY_ACK) {
         reply.kind = TIDE_REPLY_ACK;
         reply.nsp = tide_copy (session->nsp, strlen (session->nsp));
         reply.ack = wanted->reply.ack;
     }
-    tide_join_begin (hub, session, topic, since, wanted->meta, &reply);
+    tide_join_go_on (hub, session, topic, wanted, &reply);
     tide_reply_free (&reply);
-    tide_join_t *join = tide_join_find (session, topic);
-    if (!join)
-        return;
-    join->had_member = join->had_member || wanted->had_member;
-    if (wanted->mode == TIDE_JOIN_RESET) { /* a bring-up that found its history gone */
-        join->mode = TIDE_JOIN_RESET;
-        join->reason = wanted->reason;
-    }
 }
 
 static bool take_joins (tide_hub_t *hub, tide_session_t *session, tide_reader_t *reader)
@@ -180,6 +183,7 @@ static bool take_joins (tide_hub_t *hub, tide_session_t *session, tide_reader_t 
         wanted.epoch = tide_take_u64 (reader);
         wanted.at = tide_take_u64 (reader);
         wanted.meta = tide_take_u8 (reader);
+        wanted.is_reset = tide_take_u8 (reader);
         wanted.had_member = tide_take_u8 (reader);
         wanted.reply.kind = tide_take_u8 (reader) ? TIDE_REPLY_ACK : TIDE_REPLY_NONE;
         wanted.reply.ack = tide_take_u64 (reader);
@@ -187,7 +191,7 @@ static bool take_joins (tide_hub_t *hub, tide_session_t *session, tide_reader_t 
             return false;
         wanted.mode = mode;
         wanted.reason = (tide_status_t) reason;
-        begin_join (hub, session, &wanted, topic);
+        go_on_joining (hub, session, &wanted, topic);
     }
     return !reader->failed;
 }
@@ -210,6 +214,7 @@ static bool take_session (tide_hub_t *hub, tide_connection_t *connection, const 
     session->recovers = tide_take_u8 (reader);
     session->recovered = tide_take_u8 (reader);
     session->has_rooms = tide_take_u8 (reader);
+    session->is_record_stale = tide_take_u8 (reader);
     session->cursor = tide_take_u64 (reader);
     session->base = tide_take_u64 (reader);
     session->record_seq = tide_take_u64 (reader);
@@ -223,6 +228,22 @@ static bool take_session (tide_hub_t *hub, tide_connection_t *connection, const 
     return take_joins (hub, session, reader);
 }
 
+static bool take_pending (tide_socketio_decoder_t *decoder, tide_reader_t *reader)
+{
+    uint32_t count = tide_take_u32 (reader);
+    for (uint32_t at = 0; at < count; at++) {
+        tide_socketio_packet_t packet;
+        const char *why;
+        bool is_text = tide_take_u8 (reader);
+        tide_bytes_t message = take_bytes (reader);
+        if (reader->failed || !decoder
+            || tide_socketio_decode (decoder, message, is_text, &packet, &why)
+                   != TIDE_SOCKETIO_MORE)
+            return false;
+    }
+    return !reader->failed;
+}
+
 bool tide_handover_read (tide_hub_t *hub, tide_connection_t *connection, const char *lane,
                          tide_bytes_t bytes)
 {
@@ -231,6 +252,8 @@ bool tide_handover_read (tide_hub_t *hub, tide_connection_t *connection, const c
         return false; /* another log by now: the client comes again, and is told */
     bool awaits_namespace = tide_take_u8 (&reader);
     tide_bytes_t outbox = take_bytes (&reader);
+    if (!take_pending (connection->decoder, &reader))
+        return false;
     uint32_t count = tide_take_u32 (&reader);
     if (reader.failed || count > TIDE_NAMESPACES_MAX || !tide_wsframe_are_whole (outbox))
         return false;

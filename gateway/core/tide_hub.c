@@ -72,6 +72,8 @@ static void free_rest (tide_hub_t *self)
     tide_released_t *released, *released_next;
     DL_FOREACH_SAFE (self->released, released, released_next)
         free (released);
+    DL_FOREACH_SAFE (self->moved, released, released_next)
+        free (released);
     while (self->stats) {
         tide_stat_entry_t *stat = self->stats;
         self->stats = stat->next;

@@ -366,7 +366,7 @@ struct tide_connection {
     char *far_lane; /* NULL: it does not, or no more */
     char *far_sid;
     uint64_t far_number;
-    bool is_far_asked, is_far_probed;
+    bool is_far_asked;
     bool is_taking; /* the session is on its way here: what the client says waits */
     UT_hash_handle far_hh;
 
@@ -454,7 +454,7 @@ struct tide_hub {
     tide_connection_t *connecting;    /* Socket.IO clients without a namespace, by time */
     tide_connection_t *engines;       /* by Engine.IO's sid */
     tide_connection_t *probes, *ending, *farewells, *resuming;
-    tide_moved_t *moved;            /* by time */
+    tide_moved_t *gone;             /* by time */
     struct tide_told *told;         /* to be told to the application */
     tide_connection_t *streams;     /* by time */
     tide_stream_t *streams_waiting; /* for a broker */
@@ -479,6 +479,7 @@ struct tide_hub {
     size_t ops_size;
     tide_join_t *joins_queued, *joins_failed;
     unsigned gathering;
+    tide_released_t *moved; /* to be released, by time */
     tide_released_t *released;
     unsigned released_count;
     tide_queued_t *queue;
@@ -659,8 +660,9 @@ void tide_neighbour_free (tide_hub_t *hub);
 
 /*  True if nothing is under way whose end only this lane would hear of. */
 bool tide_handover_is_ready (const tide_connection_t *connection);
-/*  Appends what the connection is; its sessions are no longer ours. */
-void tide_handover_write (tide_hub_t *hub, tide_connection_t *connection, tide_buffer_t *out);
+/*  Appends what the connection is. */
+void tide_handover_write (const tide_hub_t *hub, const tide_connection_t *connection,
+                          tide_buffer_t *out);
 /*  Makes the connection what the bytes say, which come from `lane`. False if that can't be. */
 bool tide_handover_read (tide_hub_t *hub, tide_connection_t *connection, const char *lane,
                          tide_bytes_t bytes);
@@ -795,6 +797,12 @@ typedef struct {
 bool tide_since_json (const json_t *since, const json_t *epoch, tide_since_t *out);
 void tide_join_begin (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic,
                       tide_since_t since, bool meta, tide_reply_t *reply);
+/*  A join that was under way in another lane: `wanted` says what of it, up to where. */
+void tide_join_go_on (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic,
+                      const tide_join_t *wanted, tide_reply_t *reply);
+/*  The session's members were made anew from its record: what is being joined again is none of them
+ *  yet, and what awaits a reset gets nothing. */
+void tide_join_members_made (tide_hub_t *hub, tide_session_t *session);
 void tide_join_reset (tide_hub_t *hub, tide_member_t *member, tide_status_t reason);
 void tide_join_abandon (tide_hub_t *hub, tide_join_t **join_p);
 /*  Ends joins that failed, and begins those that were queued. */

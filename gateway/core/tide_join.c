@@ -310,6 +310,47 @@ void tide_join_begin (tide_hub_t *hub, tide_session_t *session, tide_bytes_t top
     wait_channel (hub, join);
 }
 
+void tide_join_go_on (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic,
+                      const tide_join_t *wanted, tide_reply_t *reply)
+{
+    const char *why = NULL;
+    tide_status_t status = tide_may_read (hub, topic, &why);
+    tide_member_t *member = tide_member_find (session, topic);
+    if (status == TIDE_OK
+        && (tide_join_find (session, topic) || session->join_count >= TIDE_SESSION_TOPICS_MAX))
+        status = TIDE_CONFLICT;
+    if (status != TIDE_OK || (wanted->is_reset && !member)) {
+        tide_reply_fail (hub, reply, status, why);
+        return;
+    }
+    if (wanted->is_reset) {
+        tide_join_reset (hub, member, wanted->reason);
+        return;
+    }
+    tide_join_t *join = join_new (session, tide_channel_use (hub, topic), wanted->meta);
+    join->mode = wanted->mode;
+    join->reason = wanted->reason;
+    join->epoch = wanted->epoch;
+    join->at = wanted->at;
+    join->had_member = wanted->had_member;
+    join->reply = tide_reply_take (reply);
+    wait_channel (hub, join);
+}
+
+void tide_join_members_made (tide_hub_t *hub, tide_session_t *session)
+{
+    tide_join_t *join;
+    DL_FOREACH2 (session->joins, join, own_next) {
+        tide_member_t *member = tide_member_find (session, pattern_of (join));
+        if (!member || join->step == TIDE_JOIN_FAILED)
+            continue;
+        if (join->is_reset)
+            member->is_suspended = true;
+        else
+            tide_member_remove (hub, &member);
+    }
+}
+
 void tide_join_reset (tide_hub_t *hub, tide_member_t *member, tide_status_t reason)
 {
     tide_session_t *session = member->session;

@@ -250,12 +250,11 @@ void tide_neighbour_probe_frame (tide_hub_t *hub, tide_connection_t *connection,
     bool is_probe = is_text && tide_bytes_is (bytes, "2probe");
     bool takes = is_text && bytes.size > 0 && bytes.data[0] == '5';
     bool is_sent = false;
-    if (is_probe && !connection->is_far_asked) {
-        connection->is_far_asked = true;
+    if (is_probe || (takes && !connection->is_far_asked))
         is_sent =
             send_kind (hub, lane, number, TIDE_NEIGHBOUR_PROBE, tide_bytes (connection->far_sid));
-    }
-    else if (takes && connection->is_far_probed) {
+    connection->is_far_asked = connection->is_far_asked || is_probe;
+    if (takes) { /* the holder says whether it may: without asking first, too */
         connection->is_taking = true; /* what comes now is for the session */
         is_sent = send_kind (hub, lane, number, TIDE_NEIGHBOUR_TAKE, (tide_bytes_t){0});
     }
@@ -289,8 +288,8 @@ static void take_probe_answer (tide_hub_t *hub, const char *lane, uint64_t numbe
     if (!connection || (lane && strcmp (lane, connection->far_lane) != 0))
         return;
     if (kind == TIDE_NEIGHBOUR_PROBED) {
-        connection->is_far_probed = true;
-        tide_hub_send_text (hub, connection, tide_bytes ("3probe"));
+        if (connection->is_far_asked) /* or it takes without */
+            tide_hub_send_text (hub, connection, tide_bytes ("3probe"));
     }
     else if (kind == TIDE_NEIGHBOUR_HANDOVER)
         take_handover (hub, connection, rest);
@@ -396,15 +395,17 @@ static void receive_abandon (tide_hub_t *hub, const char *lane, uint64_t token)
 /*  The WebSocket there is a probe here, without a handle. */
 static void receive_probe (tide_hub_t *hub, const char *lane, uint64_t token, tide_bytes_t sid)
 {
-    tide_connection_t *probe =
-        find_guest (hub, lane, token) ? NULL : tide_engine_open_far_probe (hub, sid);
+    tide_guest_t *guest = find_guest (hub, lane, token);
+    tide_connection_t *probe = guest ? guest->probe : tide_engine_open_far_probe (hub, sid);
     if (!probe) {
         send_kind (hub, lane, token | BACK, TIDE_NEIGHBOUR_ENDED, (tide_bytes_t){0});
         return;
     }
-    tide_guest_t *guest = add_guest (hub, lane, token);
-    guest->probe = probe;
-    probe->guest = guest;
+    if (!guest) { /* else it asks once more */
+        guest = add_guest (hub, lane, token);
+        guest->probe = probe;
+        probe->guest = guest;
+    }
     tide_engine_frame (hub, probe, tide_bytes ("2probe"), true);
 }
 
@@ -452,7 +453,8 @@ void tide_neighbour_stay (tide_hub_t *hub, tide_connection_t *connection)
 }
 
 /*  The session has come to rest: it goes. What cannot be sent is lost to the other lane as if the
- *  connection had broken: the client comes again. */
+ *  connection had broken: the client comes again. Whoever has it writes itself into its record; as
+ *  that may be nobody, the record is released in a while. */
 static void hand_over (tide_hub_t *hub, tide_connection_t *connection)
 {
     tide_guest_t *guest = connection->guest;

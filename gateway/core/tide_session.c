@@ -19,6 +19,8 @@
 enum { TAKE_ATTEMPTS = 4 };
 /*  Margin after which a released session is surely removed. */
 enum { RELEASE_MARGIN_MS = 60000 };
+/*  What was handed to another lane is surely that lane's by then, or nobody's. */
+enum { MOVE_MS = 5000 };
 
 static void make_session (tide_hub_t *hub, tide_session_t *session);
 static void take_over (tide_hub_t *hub, tide_session_t *session, const char *old_lane,
@@ -184,13 +186,16 @@ static void forget_released (tide_hub_t *hub)
     free (released);
 }
 
-/*  The record's holder is gone: from now on its resume time runs. A broker that restarts gives
- *  every lease a full period again, so it is told again whenever the conversation begins anew. */
-static void release (tide_hub_t *hub, const char *topic, uint64_t seq)
+static tide_released_t *released_new (const char *topic, uint64_t seq)
 {
     tide_released_t *released = tide_alloc (sizeof *released);
     snprintf (released->topic, sizeof released->topic, "%s", topic);
     released->seq = seq;
+    return released;
+}
+
+static void add_released (tide_hub_t *hub, tide_released_t *released)
+{
     released->until_ms = hub->now_ms + hub->config.resume_ms + RELEASE_MARGIN_MS;
     DL_APPEND (hub->released, released);
     send_release (hub, released);
@@ -198,6 +203,22 @@ static void release (tide_hub_t *hub, const char *topic, uint64_t seq)
         hub->counters.releases_dropped++;
         forget_released (hub);
     }
+}
+
+/*  The record's holder is gone: from now on its resume time runs. A broker that restarts gives
+ *  every lease a full period again, so it is told again whenever the conversation begins anew. */
+static void release (tide_hub_t *hub, const char *topic, uint64_t seq)
+{
+    add_released (hub, released_new (topic, seq));
+}
+
+/*  The lane that gets the session writes it anew, and then this means nothing. If no lane does, it
+ *  is as with any other that has lost its connection. */
+static void release_later (tide_hub_t *hub, const char *topic, uint64_t seq)
+{
+    tide_released_t *released = released_new (topic, seq);
+    released->until_ms = hub->now_ms + MOVE_MS;
+    DL_APPEND (hub->moved, released);
 }
 
 void tide_released_resend (tide_hub_t *hub)
@@ -209,6 +230,11 @@ void tide_released_resend (tide_hub_t *hub)
 
 void tide_released_tick (tide_hub_t *hub)
 {
+    while (hub->moved && hub->moved->until_ms <= hub->now_ms) {
+        tide_released_t *released = hub->moved;
+        DL_DELETE (hub->moved, released);
+        add_released (hub, released);
+    }
     while (hub->released && hub->released->until_ms <= hub->now_ms)
         forget_released (hub);
 }
@@ -374,7 +400,7 @@ static void taken (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
         read_again (hub, session);
     }
     else if (answer && answer->kind == TIDE_MESSAGE_FAIL && answer->fail.code == TIDE_CONFLICT
-             && op->number < TAKE_ATTEMPTS)
+             && op->number < TAKE_ATTEMPTS && !session->is_moved)
         read_record (hub, session, (unsigned) op->number + 1);
     else if (answer && answer->kind == TIDE_MESSAGE_FAIL && answer->fail.code == TIDE_CONFLICT)
         refuse_resume (hub, session);
@@ -559,20 +585,6 @@ static void repeat_resets (tide_hub_t *hub, tide_session_t *session)
             tide_join_reset (hub, member, TIDE_TRIMMED);
 }
 
-/*  A topic that is joined anew, as it came from another lane, is not joined yet, though the record
- *  names it still. */
-static void leave_joining (tide_hub_t *hub, tide_session_t *session)
-{
-    tide_join_t *join;
-    DL_FOREACH2 (session->joins, join, own_next) {
-        tide_member_t *member = tide_member_find (session, tide_channel_pattern (join->channel));
-        if (!member || join->is_reset)
-            continue;
-        join->had_member = true;
-        tide_member_remove (hub, &member);
-    }
-}
-
 /*  A topic that the one before us joined or left while we took over is in the record, though not
  *  in what we read of it: from the take-over on nobody but us can change it. */
 static void record_read_again (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
@@ -588,9 +600,12 @@ static void record_read_again (tide_hub_t *hub, tide_op_t *op, const tide_messag
     char lane[128] = "";
     forget_members (hub, session);
     if (take_records (hub, session, op, lane) && session->record_seq == record_seq) {
-        leave_joining (hub, session);
-        session->recovered = true;
-        repeat_resets (hub, session);
+        if (session->is_moved) /* its resets are said, or are among its joins */
+            tide_join_members_made (hub, session);
+        else {
+            session->recovered = true;
+            repeat_resets (hub, session);
+        }
         open_now (hub, session);
         return;
     }
@@ -749,7 +764,9 @@ void tide_session_end (tide_hub_t *hub, tide_session_t **session_p, bool for_goo
     hub->counters.sessions -= session->state >= TIDE_SESSION_OPEN;
     for_good = for_good || session->is_kicked;
     bool is_removed = session->owns_record && for_good && remove_record (hub, session);
-    if (session->owns_record && !is_removed)
+    if (session->owns_record && !is_removed && session->is_moved)
+        release_later (hub, session->topic, session->record_seq);
+    else if (session->owns_record && !is_removed)
         release (hub, session->topic, session->record_seq);
     drop_session_ops (hub, session);
     forget_members (hub, session);

@@ -40,7 +40,7 @@ void tide_socketio_decoder_destroy (tide_socketio_decoder_t **self_p)
     *self_p = NULL;
 }
 
-bool tide_socketio_decoder_is_pending (const tide_socketio_decoder_t *self)
+static bool is_pending (const tide_socketio_decoder_t *self)
 {
     return self->received < self->expected;
 }
@@ -49,7 +49,7 @@ void tide_socketio_decoder_release (tide_socketio_decoder_t *self)
 {
     json_decref (self->data);
     self->data = NULL;
-    if (tide_socketio_decoder_is_pending (self))
+    if (is_pending (self))
         return;
     tide_buffer_free (&self->text);
     tide_buffer_free (&self->binary);
@@ -226,7 +226,7 @@ static tide_socketio_result_t parse (tide_bytes_t text, tide_socketio_packet_t *
 static tide_socketio_result_t take_text (tide_socketio_decoder_t *self, tide_bytes_t text,
                                          tide_socketio_packet_t *packet, const char **why)
 {
-    if (tide_socketio_decoder_is_pending (self))
+    if (is_pending (self))
         return invalid (why, "text while attachments are pending");
     unsigned attachments;
     tide_socketio_result_t result = parse (text, packet, &attachments, why);
@@ -246,13 +246,13 @@ static tide_socketio_result_t take_text (tide_socketio_decoder_t *self, tide_byt
 static tide_socketio_result_t take_attachment (tide_socketio_decoder_t *self, tide_bytes_t bytes,
                                                tide_socketio_packet_t *packet, const char **why)
 {
-    if (!tide_socketio_decoder_is_pending (self))
+    if (!is_pending (self))
         return invalid (why, "binary while no attachment is pending");
     if (bytes.size > self->payload_max - self->binary.size)
         return invalid (why, "attachments above --max-payload");
     tide_buffer_append_bytes (&self->binary, bytes);
     self->ends[self->received++] = self->binary.size;
-    if (tide_socketio_decoder_is_pending (self))
+    if (is_pending (self))
         return TIDE_SOCKETIO_MORE;
 
     unsigned attachments;
@@ -280,6 +280,24 @@ tide_socketio_result_t tide_socketio_decode (tide_socketio_decoder_t *self, tide
     *packet = (tide_socketio_packet_t){0};
     return is_text ? take_text (self, message, packet, why)
                    : take_attachment (self, message, packet, why);
+}
+
+bool tide_socketio_decoder_pending (const tide_socketio_decoder_t *self, unsigned *at,
+                                    tide_bytes_t *message, bool *is_text)
+{
+    if (!is_pending (self) || *at > self->received)
+        return false;
+    unsigned attachment = *at;
+    *is_text = attachment == 0;
+    ++*at;
+    if (*is_text) {
+        *message = tide_buffer_bytes (&self->text);
+        return true;
+    }
+    size_t begin = attachment > 1 ? self->ends[attachment - 2] : 0;
+    size_t size = self->ends[attachment - 1] - begin;
+    *message = size > 0 ? (tide_bytes_t){self->binary.data + begin, size} : (tide_bytes_t){0};
+    return true;
 }
 
 /*  -- encoding -------------------------------------------------------------------------------- */

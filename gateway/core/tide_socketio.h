@@ -43,8 +43,6 @@ typedef enum {
 } tide_socketio_result_t;
 
 tide_socketio_decoder_t *tide_socketio_decoder_new (uint32_t payload_max);
-/*  True while attachments of a packet are still to come. */
-bool tide_socketio_decoder_is_pending (const tide_socketio_decoder_t *self);
 void tide_socketio_decoder_destroy (tide_socketio_decoder_t **self_p);
 
 /*  Frees the packet that was returned last, which is no longer valid: a connection that says
@@ -60,6 +58,11 @@ void tide_socketio_decoder_release (tide_socketio_decoder_t *self);
 tide_socketio_result_t tide_socketio_decode (tide_socketio_decoder_t *self, tide_bytes_t message,
                                              bool is_text, tide_socketio_packet_t *packet,
                                              const char **why);
+
+/*  The messages of the packet whose attachments are still to come, in order: the one at *at, which
+ *  goes on by one; false if there is none. Another decoder that is given them is as far as this. */
+bool tide_socketio_decoder_pending (const tide_socketio_decoder_t *self, unsigned *at,
+                                    tide_bytes_t *message, bool *is_text);
 
 /*  True for a name that Socket.IO keeps for itself: a client that got an event of that name would
  *  close its connection. */
