@@ -242,7 +242,8 @@ static void bench_fan_out (unsigned burst)
                              now_ms);
     pump (&self);
     for (unsigned reader = 0; reader < READERS; reader++) {
-        tide_connection_t *connection = tide_hub_open (self.hub, now_ms, TIDE_CLIENT_JSON, (tide_bytes_t){0}, NULL);
+        tide_connection_t *connection =
+            tide_hub_open (self.hub, now_ms, TIDE_CLIENT_JSON, (tide_bytes_t){0}, NULL);
         tide_hub_frame (self.hub, now_ms, connection,
                         tide_bytes ("{\"op\":\"sub\",\"topic\":\"room/0\"}"), true);
         pump (&self);

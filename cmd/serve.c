@@ -45,7 +45,8 @@ static int serve (const tide_config_t *config)
     tide_server_t *server = signals < 0 ? NULL : tide_server_start (config, &why);
     if (!server)
         return say_why (why);
-    tide_gateway_t *gateway = tide_gateway_start (config, tide_server_endpoint (server), NULL, &why);
+    tide_gateway_t *gateway =
+        tide_gateway_start (config, tide_server_endpoint (server), NULL, &why);
     if (!gateway) {
         tide_server_stop (&server);
         return say_why (why);

@@ -585,9 +585,9 @@ sim_socket_t *sim_socket_open (sim_t *sim, sim_client_t *client, sim_lane_t *lan
     socket->lane = lane;
     socket->opened_ms = sim->now_ms;
     DL_APPEND (sim->sockets, socket);
-    socket->connection = tide_hub_open (
-        lane->hub, sim->now_ms, client->is_json ? TIDE_CLIENT_JSON : TIDE_CLIENT_SOCKETIO,
-        (tide_bytes_t){0}, socket);
+    socket->connection = tide_hub_open (lane->hub, sim->now_ms,
+                                        client->is_json ? TIDE_CLIENT_JSON : TIDE_CLIENT_SOCKETIO,
+                                        (tide_bytes_t){0}, socket);
     sim_lane_drain (sim, lane);
     return socket;
 }
