@@ -90,8 +90,7 @@ void tide_app_connected (tide_hub_t *hub, tide_session_t *session)
 void tide_app_disconnected (tide_hub_t *hub, const tide_session_t *session, const char *reason)
 {
     const tide_application_t *app = hub->config.application;
-    if (!app || !app->disconnected || session->is_moved
-        || session->connection->kind != TIDE_CLIENT_SOCKETIO)
+    if (!app || !app->disconnected || session->connection->kind != TIDE_CLIENT_SOCKETIO)
         return;
     tide_app_client_t client = client_of (session);
     app->disconnected (app->argument, hub, &client, reason);
