@@ -139,9 +139,9 @@ void tide_engine_move_in (tide_hub_t *hub, tide_connection_t *connection)
                      strlen (connection->engine_sid), connection);
     begin (hub, connection);
     /*  When it was pinged last is not known here, and it counts from that. */
-    connection->engineio = (tide_engineio_t){
-        .transport = TIDE_ENGINEIO_WEBSOCKET,
-        .pong_by_ms = hub->now_ms + hub->config.engineio.ping_timeout_ms};
+    connection->engineio =
+        (tide_engineio_t){.transport = TIDE_ENGINEIO_WEBSOCKET,
+                          .pong_by_ms = hub->now_ms + hub->config.engineio.ping_timeout_ms};
     tide_hub_send_text (hub, connection, tide_bytes ("2"));
     set_timer (hub, connection);
 }
