@@ -90,7 +90,7 @@ static bool session_is_quiet (const tide_session_t *session)
 {
     const tide_join_t *join;
     DL_FOREACH2 (session->joins, join, own_next)
-        if (join->step == TIDE_JOIN_RECORDING)
+        if (join->step == TIDE_JOIN_RECORDING || join->reply.kind == TIDE_REPLY_DONE)
             return false;
     return session->state == TIDE_SESSION_OPEN && !session->is_remaking && !session->calls
            && !session->is_kicked;

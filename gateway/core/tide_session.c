@@ -743,8 +743,7 @@ void tide_session_end (tide_hub_t *hub, tide_session_t **session_p, bool for_goo
 {
     tide_session_t *session = *session_p;
     *session_p = NULL;
-    /*  Of one that goes to another lane nobody is told; of one that comes from there, even if it
-     * never opened. */
+    /*  One that is on its way is told of by the lane that it has reached. */
     if ((session->state >= TIDE_SESSION_OPEN) != session->is_moved) {
         const char *reason = session->reason ? session->reason : session->connection->reason;
         tide_app_disconnected (hub, session, reason ? reason : "transport close");

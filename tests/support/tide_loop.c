@@ -345,12 +345,13 @@ static bool is_lost (const tide_loop_t *self, tide_bytes_t bytes)
     return tide_event_next (&events, &event) && tide_bytes_is (event.name, self->lost_name);
 }
 
-static bool is_held (const tide_loop_t *self, tide_bytes_t bytes)
+static bool is_held (const tide_loop_t *self, unsigned hub, tide_bytes_t bytes)
 {
     tide_message_t message;
     const char *why;
-    return self->held_kinds != 0 && tide_message_decode (bytes, &message, &why) == TIDE_OK
-           && (self->held_kinds & (1ull << message.kind)) != 0;
+    uint64_t kinds = self->held_kinds[hub];
+    return kinds != 0 && tide_message_decode (bytes, &message, &why) == TIDE_OK
+           && (kinds & (1ull << message.kind)) != 0;
 }
 
 static void hold (tide_loop_t *self, unsigned hub, tide_bytes_t bytes)
@@ -367,7 +368,7 @@ static void to_broker (tide_loop_t *self, unsigned hub, tide_bytes_t bytes)
 {
     if (self->is_cut[hub] || is_lost (self, bytes))
         return;
-    if (is_held (self, bytes))
+    if (is_held (self, hub, bytes))
         hold (self, hub, bytes);
     else
         tide_broker_receive (self->broker, self->now_ms, tide_bytes (self->peers[hub]), bytes);
@@ -611,7 +612,7 @@ bool tide_loop_let_go (tide_loop_t *self)
 
 void tide_loop_let_all_go (tide_loop_t *self)
 {
-    self->held_kinds = 0;
+    memset (self->held_kinds, 0, sizeof self->held_kinds);
     while (tide_loop_let_go (self)) {
     }
 }

@@ -58,7 +58,8 @@ struct tide_loop {
     bool is_prompt;                /* a lane acts on each message before the next one comes */
     tide_message_kind_t lost_kind; /* messages of this kind never reach the broker; 0: none */
     const char *lost_name;         /* … where the first event has this name, unless NULL */
-    uint64_t held_kinds; /* bits: messages of these kinds wait on their way to the broker */
+    uint64_t held_kinds[LOOP_HUBS]; /* bits: messages of these kinds wait on their way to the
+                                       broker */
     struct {
         unsigned hub;
         char peer[32];
