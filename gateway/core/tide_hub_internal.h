@@ -335,6 +335,7 @@ struct tide_connection {
 
     /*  Server-Sent Events */
     tide_stream_t *stream; /* what was asked for, until it has begun */
+    bool owes_position;    /* … as soon as it has been given all before it */
     uint64_t alive_at_ms;  /* when the next sign of life is due */
     tide_connection_t *stream_prev, *stream_next; /* in the hub's streams, by time */
 
@@ -772,8 +773,10 @@ void tide_deliver_pump (tide_hub_t *hub);
 void tide_sse_block (tide_buffer_t *out, const char *event, tide_bytes_t data);
 /*  Appends the line that says a position. */
 void tide_sse_id (tide_hub_t *hub, tide_buffer_t *out, uint64_t position);
-/*  Tells the client where it is; `before` is put in front. */
-void tide_sse_position (tide_hub_t *hub, tide_session_t *session, const char *before);
+/*  A topic was joined, or its reset said. */
+void tide_sse_joined (tide_hub_t *hub, tide_session_t *session);
+/*  The session was given what there was: says its position if that is owed. */
+void tide_sse_delivered (tide_hub_t *hub, tide_session_t *session);
 void tide_sse_broker_came (tide_hub_t *hub);
 void tide_sse_closed (tide_hub_t *hub, tide_connection_t *connection);
 void tide_sse_tick (tide_hub_t *hub);
