@@ -241,7 +241,7 @@ bool tide_ask_answer (tide_hub_t *hub, tide_session_t *session,
     tide_ask_t *ask = find_ask (hub, packet->ack);
     tide_asked_t *asked = ask ? find_asked (ask, session->sid) : NULL;
     const char *why;
-    if (!asked || asked->has_answered || asked->is_far)
+    if (!asked || asked->has_answered || asked->is_far || asked->is_gone)
         return false;
     if (tide_json_payload_attached (&asked->payload, packet->data, true, packet->attachment,
                                     packet->attachments, hub->config.payload_max, &why)
@@ -256,6 +256,19 @@ bool tide_ask_answer (tide_hub_t *hub, tide_session_t *session,
     ask->missing--;
     settle (hub, ask);
     return true;
+}
+
+void tide_ask_forget (tide_hub_t *hub, const tide_session_t *session)
+{
+    tide_ask_t *ask;
+    for (ask = hub->asks; ask; ask = ask->hh.next) {
+        tide_asked_t *asked = find_asked (ask, session->sid);
+        if (!asked || asked->has_answered || asked->is_far || asked->is_gone)
+            continue;
+        asked->is_gone = true;
+        ask->missing--;
+        settle (hub, ask);
+    }
 }
 
 void tide_ask_told (tide_hub_t *hub, uint64_t number, uint32_t lanes)

@@ -3,8 +3,11 @@
  *  Its id is a position, and so is what it resumes from: its topics are read on from one cursor, in
  *  sequence order across them. Without a position it begins where the lane is complete now, and
  *  says so, so that a reader which is cut before its first event misses nothing either.
- *  Source: HTML Standard, 9.2 Server-sent events.
- *  SPDX-License-Identifier: MIT
+ *
+ *  Nothing but the stream remembers what was told: while snapshots are still to come, those asked
+ *  for or those of resets, neither a position is said nor an event that carries one. Who is cut
+ * then comes back from where it was before them, and is told all of them. Source: HTML
+ * Standard, 9.2 Server-sent events. SPDX-License-Identifier: MIT
  */
 #include "tide_hub_internal.h"
 
@@ -48,17 +51,8 @@ void tide_sse_id (tide_hub_t *hub, tide_buffer_t *out, uint64_t position)
     tide_put_u8 (out, '\n');
 }
 
-bool tide_sse_is_whole (const tide_session_t *session)
-{
-    const tide_member_t *member;
-    DL_FOREACH2 (session->members, member, own_next)
-        if (member->is_suspended)
-            return false;
-    return session->members && !session->joins;
-}
-
 /*  A block without data: nothing is dispatched, but the position is taken. */
-void tide_sse_position (tide_hub_t *hub, tide_session_t *session, const char *before)
+static void send_position (tide_hub_t *hub, tide_session_t *session, const char *before)
 {
     tide_buffer_t text = {0};
     tide_buffer_append_text (&text, before);
@@ -66,6 +60,34 @@ void tide_sse_position (tide_hub_t *hub, tide_session_t *session, const char *be
     tide_put_u8 (&text, '\n');
     tide_hub_send_text (hub, session->connection, tide_buffer_bytes (&text));
     tide_buffer_free (&text);
+}
+
+/*  Says where the session is, once it has been given what there was. */
+static void say_position (tide_hub_t *hub, tide_session_t *session, const char *before)
+{
+    tide_deliver_settle (hub, session);
+    send_position (hub, session, before);
+}
+
+static bool has_all (const tide_session_t *session)
+{
+    return !session->joins && session->is_live && session->pending_count == 0 && session->members;
+}
+
+void tide_sse_joined (tide_hub_t *hub, tide_session_t *session)
+{
+    if (session->joins)
+        return;
+    session->connection->owes_position = true;
+    tide_hub_ask_writable (hub, session->connection);
+}
+
+void tide_sse_delivered (tide_hub_t *hub, tide_session_t *session)
+{
+    if (!session->connection->owes_position || !has_all (session))
+        return;
+    session->connection->owes_position = false;
+    say_position (hub, session, "");
 }
 
 /*  -- beginning ------------------------------------------------------------------------------- */
@@ -94,7 +116,7 @@ static void read_on_from (tide_hub_t *hub, tide_stream_t *stream, uint64_t seq)
     tide_session_t *session = stream->connection->sessions;
     add_members (hub, stream, seq);
     session->is_live = false;
-    tide_sse_position (hub, session, "");
+    send_position (hub, session, "");
     tide_deliver_settle (hub, session);
 }
 
@@ -300,9 +322,8 @@ void tide_sse_tick (tide_hub_t *hub)
             continue;
         tide_session_t *session = connection->sessions;
         /*  The position that goes with it is not ahead of what was said. */
-        if (session && session->is_live && session->pending_count == 0
-            && tide_sse_is_whole (session))
-            tide_sse_position (hub, session, ": keep-alive\n");
+        if (session && has_all (session))
+            say_position (hub, session, ": keep-alive\n");
         else
             tide_hub_send_text (hub, connection, tide_bytes (": keep-alive\n\n"));
     }

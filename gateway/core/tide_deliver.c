@@ -421,7 +421,8 @@ void tide_deliver_settle (tide_hub_t *hub, tide_session_t *session)
 
 bool tide_deliver (tide_hub_t *hub, tide_session_t *session, tide_buffer_t *out, size_t size_max)
 {
-    if (session->connection->kind == TIDE_CLIENT_SSE && !tide_sse_is_whole (session))
+    /*  A stream gets no position that is ahead of a snapshot which is still to come. */
+    if (session->connection->kind == TIDE_CLIENT_SSE && session->joins)
         return false;
     if (session->is_live)
         return deliver_tape (hub, session, out, size_max);

@@ -536,6 +536,8 @@ tide_bytes_t tide_hub_write (tide_hub_t *self, uint64_t now_ms, tide_connection_
         more = tide_deliver (self, session, &self->write, self->config.write_size_max);
         if (!more)
             tide_ask_deliver (self, session, &self->write);
+        if (!more)
+            tide_sse_delivered (self, session);
         tide_join_drained (self, session);
     }
     if (more || connection->outbox.size > 0)

@@ -117,7 +117,8 @@ typedef struct tide_call {
 typedef struct {
     char sid[40];
     bool has_answered;
-    bool is_far; /* another lane has asked it */
+    bool is_far;  /* another lane has asked it */
+    bool is_gone; /* it left before it answered */
     tide_buffer_t payload;
     UT_hash_handle hh;
 } tide_asked_t;
@@ -351,8 +352,9 @@ struct tide_connection {
     tide_connection_t *farewell_prev, *farewell_next; /* in the hub's farewells, by time */
 
     /*  Server-Sent Events */
-    tide_stream_t *stream;                        /* what was asked for, until it has begun */
-    uint64_t alive_at_ms;                         /* when the next sign of life is due */
+    tide_stream_t *stream; /* what was asked for, until it has begun */
+    bool owes_position;    /* … as soon as it has been given all before it */
+    uint64_t alive_at_ms;  /* when the next sign of life is due */
     tide_connection_t *stream_prev, *stream_next; /* in the hub's streams, by time */
 
     /*  A WebSocket that asks to take over a session that polls. */
@@ -778,6 +780,8 @@ void tide_ask_report (tide_hub_t *hub, const char *lane, uint64_t number, tide_b
 /*  A client's acknowledgement; false if nobody has asked it for that. */
 bool tide_ask_answer (tide_hub_t *hub, tide_session_t *session,
                       const tide_socketio_packet_t *packet);
+/*  The session ends: nobody waits for its answers any more. */
+void tide_ask_forget (tide_hub_t *hub, const tide_session_t *session);
 /*  Appends the questions that wait for the session, if all before them was appended. */
 bool tide_ask_deliver (tide_hub_t *hub, tide_session_t *session, tide_buffer_t *out);
 void tide_ask_free (tide_hub_t *hub, tide_ask_t *ask);
@@ -848,11 +852,10 @@ void tide_deliver_pump (tide_hub_t *hub);
 void tide_sse_block (tide_buffer_t *out, const char *event, tide_bytes_t data);
 /*  Appends the line that says a position. */
 void tide_sse_id (tide_hub_t *hub, tide_buffer_t *out, uint64_t position);
-/*  True if none of its topics awaits a snapshot or reset. Until then no position is told, and no
- * event, which would tell one: whoever came back from there would never get what is awaited. */
-bool tide_sse_is_whole (const tide_session_t *session);
-/*  Tells the client where it is; `before` is put in front. */
-void tide_sse_position (tide_hub_t *hub, tide_session_t *session, const char *before);
+/*  A topic was joined, or its reset said. */
+void tide_sse_joined (tide_hub_t *hub, tide_session_t *session);
+/*  The session was given what there was: says its position if that is owed. */
+void tide_sse_delivered (tide_hub_t *hub, tide_session_t *session);
 void tide_sse_broker_came (tide_hub_t *hub);
 void tide_sse_closed (tide_hub_t *hub, tide_connection_t *connection);
 void tide_sse_tick (tide_hub_t *hub);

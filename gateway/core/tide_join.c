@@ -159,7 +159,8 @@ static void unrecorded (tide_hub_t *hub, tide_op_t *op, const tide_message_t *an
 }
 
 /*  The join can't be: whoever asked is told. A reset that can't be leaves a gap that would not be
- *  said aloud, so the connection ends instead, and the client comes again. The join itself is swept
+ *  said aloud, so the connection ends instead, and the client comes again; a stream too, which can
+ *  be told nothing. The join itself is swept
  *  later: whoever called may be in the midst of a list that it is in. */
 static void join_failed (tide_hub_t *hub, tide_join_t *join, tide_status_t status,
                          const tide_message_t *answer)
@@ -176,7 +177,7 @@ static void join_failed (tide_hub_t *hub, tide_join_t *join, tide_status_t statu
     bool is_right = !join->had_member || !join->session->recovers
                     || tide_session_publish_topic (hub, join->session, pattern_of (join), 0, false,
                                                    false, unrecorded);
-    if (join->is_reset || !is_right)
+    if (join->is_reset || !is_right || join->session->connection->kind == TIDE_CLIENT_SSE)
         tide_hub_close (hub, join->session->connection, 1011);
     else if (status != TIDE_OK)
         tide_reply_fail (hub, &join->reply, status, NULL);
@@ -411,8 +412,8 @@ static void become_member (tide_hub_t *hub, tide_join_t *join)
     tide_join_abandon (hub, &join);
     tide_session_whole (hub, session);
     tide_deliver_settle (hub, session);
-    if (session->connection->kind == TIDE_CLIENT_SSE && tide_sse_is_whole (session))
-        tide_sse_position (hub, session, "");
+    if (session->connection->kind == TIDE_CLIENT_SSE)
+        tide_sse_joined (hub, session);
 }
 
 static void recorded (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)

@@ -752,6 +752,7 @@ void tide_session_end (tide_hub_t *hub, tide_session_t **session_p, bool for_goo
         DL_DELETE2 (hub->kicked, session, kicked_prev, kicked_next);
     tide_app_forget_admission (hub, session);
     tide_app_forget_calls (hub, session);
+    tide_ask_forget (hub, session);
     while (session->joins) {
         tide_join_t *join = session->joins;
         tide_join_abandon (hub, &join);

@@ -100,6 +100,7 @@ void tide_loop_destroy (tide_loop_t **self_p)
     }
     tide_broker_destroy (&self->broker);
     tide_log_close (&self->log);
+    tide_buffer_free (&self->told);
     free (self->http_body);
     free (self);
 }
@@ -185,6 +186,10 @@ static void send_to_peer (tide_loop_t *self, const tide_broker_action_t *action)
     }
     if (is_gone)
         tide_broker_gone (self->broker, self->now_ms, action->peer);
+    else if (tide_bytes_is (action->peer, "test")) {
+        self->told.size = 0;
+        tide_buffer_append_bytes (&self->told, action->bytes);
+    }
 }
 
 static void do_broker (tide_loop_t *self, const tide_broker_action_t *action)
@@ -662,6 +667,16 @@ void tide_loop_unstall (tide_loop_client_t *client)
     if (client->is_writable && client->connection)
         write_to (client->loop, client);
     tide_loop_run (client->loop);
+}
+
+void tide_loop_ask_broker (tide_loop_t *self, const tide_message_t *message)
+{
+    tide_buffer_t bytes = {0};
+    tide_message_encode (&bytes, message);
+    tide_broker_receive (self->broker, self->now_ms, tide_bytes ("test"),
+                         tide_buffer_bytes (&bytes));
+    tide_buffer_free (&bytes);
+    tide_loop_run (self);
 }
 
 void tide_loop_http (tide_loop_t *self, unsigned hub, const char *method, const char *path,

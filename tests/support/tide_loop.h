@@ -66,6 +66,7 @@ struct tide_loop {
         tide_buffer_t bytes;
     } held[LOOP_HELD];
     unsigned held_count;
+    tide_buffer_t told; /* what the broker has told last to a peer that is no lane */
     char lanes[LOOP_HUBS][32];
     char peers[LOOP_HUBS][32];
     unsigned generation;
@@ -126,6 +127,9 @@ void tide_loop_get (tide_loop_client_t *client);
  *  the body is NULL while it is still to come. Returns its ticket. */
 uint64_t tide_loop_engineio (tide_loop_t *self, unsigned hub, const char *method, const char *query,
                              const char *body);
+
+/*  A peer that is no lane says something to the broker; the answer is in told. */
+void tide_loop_ask_broker (tide_loop_t *self, const tide_message_t *message);
 
 /*  An HTTP request, answered in http_status and http_body. */
 void tide_loop_http (tide_loop_t *self, unsigned hub, const char *method, const char *path,

@@ -1965,7 +1965,8 @@ static void a_session_that_arrives_changed_does_no_harm (void **state)
         tide_buffer_append_bytes (&changed, relay.relay.payload);
         for (uint32_t flips = 1 + roll (4); flips > 0; flips--) {
             uint8_t *byte = changed.data + 1 + roll ((uint32_t) changed.size - 1);
-            *byte = roll (2) ? (uint8_t) (*byte ^ (1u << roll (8))) : (uint8_t) roll (256);
+            uint32_t value = roll (2) ? *byte ^ (1u << roll (8)) : roll (256);
+            *byte = (uint8_t) value;
         }
         if (roll (8) == 0)
             tide_put_u8 (&changed, (uint8_t) roll (256));

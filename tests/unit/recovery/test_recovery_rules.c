@@ -263,13 +263,21 @@ static void rule_h_what_is_published_during_a_resume_is_not_skipped (void **stat
 /*  -- whose session it is -----------------------------------------------------------------------
  */
 
+enum { SESSION_TOPIC_SIZE = 128 };
+
+static void session_topic (const stock_t *client, char topic[SESSION_TOPIC_SIZE])
+{
+    uint8_t hash[crypto_hash_sha256_BYTES];
+    crypto_hash_sha256 (hash, (const uint8_t *) client->pid, strlen (client->pid));
+    strcpy (topic, "$session/");
+    sodium_bin2hex (topic + strlen (topic), SESSION_TOPIC_SIZE - strlen (topic), hash, sizeof hash);
+}
+
 /*  Puts another user into the session's record, as a worker with tokens would have. */
 static void rewrite_user (stock_t *client)
 {
-    tide_buffer_t frame = {0}, payload = {0}, records = {0};
-    tide_message_encode (&frame, &(tide_message_t){.kind = TIDE_MESSAGE_HELLO});
-    tide_broker_receive (client->loop->broker, client->loop->now_ms, tide_bytes ("test"),
-                         tide_buffer_bytes (&frame));
+    tide_buffer_t payload = {0}, records = {0};
+    tide_loop_ask_broker (client->loop, &(tide_message_t){.kind = TIDE_MESSAGE_HELLO});
     tide_buffer_t text = {0};
     tide_buffer_printf (&text,
                         "{\"sid\":\"%s\",\"user\":\"ada\",\"nsp\":\"/\",\"lane\":\"x\",\"base\":1}",
@@ -277,10 +285,8 @@ static void rewrite_user (stock_t *client)
     tide_put_u8 (&payload, 1);
     tide_put_u8 (&payload, 0);
     tide_buffer_append_bytes (&payload, tide_buffer_bytes (&text));
-    char topic[128] = "$session/";
-    uint8_t hash[crypto_hash_sha256_BYTES];
-    crypto_hash_sha256 (hash, (const uint8_t *) client->pid, strlen (client->pid));
-    sodium_bin2hex (topic + strlen (topic), sizeof topic - strlen (topic), hash, sizeof hash);
+    char topic[SESSION_TOPIC_SIZE];
+    session_topic (client, topic);
     tide_event_append (&records, &(tide_event_t){.topic = tide_bytes (topic),
                                                  .name = tide_bytes ("session"),
                                                  .key = tide_bytes ("#session"),
@@ -288,12 +294,7 @@ static void rewrite_user (stock_t *client)
     tide_message_t publish = {.kind = TIDE_MESSAGE_PUBLISH};
     publish.publish.request = 1;
     publish.publish.events = tide_list (&records, 1);
-    frame.size = 0;
-    tide_message_encode (&frame, &publish);
-    tide_broker_receive (client->loop->broker, client->loop->now_ms, tide_bytes ("test"),
-                         tide_buffer_bytes (&frame));
-    tide_loop_run (client->loop);
-    tide_buffer_free (&frame);
+    tide_loop_ask_broker (client->loop, &publish);
     tide_buffer_free (&payload);
     tide_buffer_free (&records);
     tide_buffer_free (&text);
@@ -338,6 +339,220 @@ static void rule_l_a_stale_offset_with_a_new_pid_skips_nothing_and_repeats_nothi
     assert_true (client.is_recovered);
     stock_assert_numbers (&client, 1, 2);
     stock_finish (&client);
+}
+
+/*  -- volatile events ------------------------------------------------------------------------- */
+
+static uint64_t offset_of (const stock_t *client)
+{
+    const char *colon = strchr (client->offset, ':');
+    assert_non_null (colon);
+    return strtoull (colon + 1, NULL, 10);
+}
+
+/*  A number, and a string that a client would take for its offset. */
+static void publish_volatile (stock_t *client, const char *topic, int number)
+{
+    char body[160];
+    snprintf (body, sizeof body,
+              "{\"topic\":\"%s\",\"event\":\"v\",\"args\":[%d,\"words\"],\"volatile\":true}", topic,
+              number);
+    tide_loop_http (client->loop, 0, "POST", "/api/v1/publish", "", body);
+    assert_int_equal (client->loop->http_status, 200);
+}
+
+static void rule_f_a_volatile_event_that_ends_in_a_string_carries_the_position (void **state)
+{
+    (void) state;
+    stock_t client;
+    stock_start (&client, NULL, polls);
+    publish_volatile (&client, "lobby", 1); /* before any other */
+    stock_listen (&client);
+    tide_loop_cut (client.wire);
+    stock_publish (&client, 2, 3);
+    stock_reconnect (&client, 0);
+    assert_true (client.is_recovered);
+    stock_assert_numbers (&client, 1, 3);
+    tide_loop_pass (client.loop, 250); /* it was not there for what is as old as its resume */
+    uint64_t before = offset_of (&client);
+    publish_volatile (&client, "lobby", 4);
+    stock_listen (&client);
+    assert_true (offset_of (&client) >= before);
+    before = offset_of (&client);
+    publish_volatile (&client, "lobby", 5);
+    uint64_t seq = tide_loop_publish (client.loop, "lobby", 6);
+    assert_true (before < seq);
+    publish_volatile (&client, "lobby", 7);
+    stock_assert_numbers (&client, 1, 7);
+    assert_int_equal (offset_of (&client), seq);
+    tide_loop_cut (client.wire);
+    stock_publish (&client, 8, 9);
+    stock_reconnect (&client, 1);
+    assert_true (client.is_recovered);
+    stock_assert_numbers (&client, 1, 9); /* and what was volatile comes no more */
+    stock_finish (&client);
+}
+
+/*  Nor does it carry one that is ahead of what the client has: it is cut right behind it. */
+static void rule_f_a_volatile_event_does_not_run_ahead_of_the_client (void **state)
+{
+    (void) state;
+    stock_t client;
+    stock_start (&client, NULL, polls);
+    stock_subscribe (&client, "aside", "");
+    stock_publish (&client, 1, 2);
+    stock_listen (&client);
+    client.wire->is_stalled = true;
+    stock_publish (&client, 3, 3);
+    tide_loop_publish (client.loop, "other", 1);
+    publish_volatile (&client, "aside", 4);
+    uint64_t behind = tide_loop_publish (client.loop, "lobby", 5);
+    tide_loop_unstall (client.wire);
+    stock_assert_numbers (&client, 1, 5);
+    assert_int_equal (offset_of (&client), behind);
+    publish_volatile (&client, "aside", 6);
+    stock_listen (&client);
+    assert_int_equal (offset_of (&client), behind);
+    stock_finish (&client);
+}
+
+/*  -- the end of a session -------------------------------------------------------------------- */
+
+/*  Removals of sessions, as a worker that reads $session/# sees them; `from` is that of the last.
+ */
+static unsigned removals_of (const stock_t *client, const char *session, char from[64])
+{
+    tide_buffer_t wants = {0};
+    tide_want_append (&wants, &(tide_want_t){tide_bytes ("$session/#"), 0});
+    tide_message_t read = {.kind = TIDE_MESSAGE_READ}, page;
+    const char *why;
+    read.read.request = 1;
+    read.read.limit = 1000;
+    read.read.wants = tide_list (&wants, 1);
+    tide_loop_ask_broker (client->loop, &(tide_message_t){.kind = TIDE_MESSAGE_HELLO});
+    tide_loop_ask_broker (client->loop, &read);
+    assert_int_equal (tide_message_decode (tide_buffer_bytes (&client->loop->told), &page, &why),
+                      TIDE_OK);
+    assert_int_equal (page.kind, TIDE_MESSAGE_PAGE);
+    unsigned count = 0;
+    tide_event_t event;
+    while (tide_event_next (&page.page.events, &event)) {
+        if (!tide_bytes_is (event.topic, session) || !tide_bytes_is (event.key, "#session")
+            || event.payload.size > 0)
+            continue;
+        count++;
+        snprintf (from, 64, "%.*s", TIDE_PRINT (event.from));
+    }
+    tide_buffer_free (&wants);
+    return count;
+}
+
+static void rule_j_an_expired_session_is_said_to_be_over (void **state)
+{
+    (void) state;
+    for (int lane_dies = 0; lane_dies < 2; lane_dies++) {
+        stock_t client;
+        stock_start (&client, NULL, polls);
+        char topic[SESSION_TOPIC_SIZE], from[64] = "", sid[64], pid[64];
+        session_topic (&client, topic);
+        memcpy (sid, client.sid, sizeof sid);
+        memcpy (pid, client.pid, sizeof pid);
+        if (lane_dies)
+            tide_loop_kill_lane (client.loop, 0);
+        else
+            tide_loop_cut (client.wire);
+        tide_loop_pass (client.loop, 55000);
+        assert_int_equal (removals_of (&client, topic, from), 0);
+        tide_loop_pass (client.loop, 20000);
+        assert_int_equal (removals_of (&client, topic, from), 1);
+        assert_string_equal (from, sid);
+        stock_reconnect (&client, 1);
+        assert_true (client.is_connected);
+        assert_false (client.is_recovered);
+        assert_string_not_equal (client.sid, sid);
+        assert_string_not_equal (client.pid, pid);
+        assert_int_equal (removals_of (&client, topic, from), 1);
+        stock_finish (&client);
+    }
+}
+
+static void rule_j_a_session_that_is_resumed_is_not_over (void **state)
+{
+    (void) state;
+    stock_t client;
+    stock_start (&client, NULL, polls);
+    char topic[SESSION_TOPIC_SIZE], from[64];
+    session_topic (&client, topic);
+    for (unsigned round = 0; round < 4; round++) {
+        tide_loop_cut (client.wire);
+        tide_loop_pass (client.loop, 50000);
+        stock_reconnect (&client, round % LOOP_HUBS);
+        assert_true (client.is_recovered);
+    }
+    stock_pass (&client, 120000);
+    assert_int_equal (removals_of (&client, topic, from), 0);
+    stock_finish (&client);
+}
+
+/*  -- what clients publish -------------------------------------------------------------------- */
+
+static void say_publish (stock_t *client, int number, const char *id)
+{
+    tide_loop_say (client->wire,
+                   "427[\"tide:publish\",{\"topic\":\"lobby\",\"event\":\"n\",\"data\":%d,"
+                   "\"id\":\"%s\"}]",
+                   number, id);
+}
+
+static uint64_t answered_seq (const stock_t *client)
+{
+    const char *seq = strstr (client->last_ack, "\"seq\":");
+    assert_non_null (strstr (client->last_ack, "\"ok\":true"));
+    assert_non_null (seq);
+    return strtoull (seq + 6, NULL, 10);
+}
+
+/*  Where the first attempt gets lost: it never left, its answer did not come, or not to the client.
+ */
+typedef enum { NEVER_LEFT, UNANSWERED, UNHEARD, BROKER_DIED, LOSSES } loss_t;
+
+static void rule_k_a_publish_that_is_repeated_after_a_reconnect_is_appended_once (void **state)
+{
+    (void) state;
+    for (loss_t loss = 0; loss < LOSSES; loss++) {
+        stock_t client;
+        stock_start (&client, NULL, polls);
+        stock_publish (&client, 1, 1);
+        stock_listen (&client);
+        client.wire->is_stalled = true;
+        if (loss == NEVER_LEFT)
+            client.loop->lost_kind = TIDE_MESSAGE_PUBLISH;
+        say_publish (&client, 2, "once");
+        if (loss == UNANSWERED || loss == NEVER_LEFT)
+            tide_loop_kill_lane (client.loop, 0);
+        else
+            tide_loop_cut (client.wire);
+        client.loop->lost_kind = 0;
+        if (loss == BROKER_DIED) {
+            tide_loop_kill_broker (client.loop, false);
+            tide_loop_pass (client.loop, 10000);
+        }
+        stock_reconnect (&client, 1);
+        assert_true (client.is_recovered);
+        say_publish (&client, 2, "once");
+        stock_listen (&client);
+        uint64_t seq = answered_seq (&client);
+        say_publish (&client, 2, "once");
+        stock_listen (&client);
+        assert_int_equal (answered_seq (&client), seq);
+        stock_publish (&client, 3, 3);
+        stock_assert_numbers (&client, 1, 3);
+        say_publish (&client, 4, "once"); /* another one, under its name */
+        stock_listen (&client);
+        assert_non_null (strstr (client.last_ack, "\"conflict\""));
+        stock_assert_numbers (&client, 1, 3);
+        stock_finish (&client);
+    }
 }
 
 static void g8_an_offset_of_another_log_is_refused (void **state)
@@ -567,6 +782,11 @@ int main (void)
         cmocka_unit_test (rule_h_what_is_published_during_a_resume_is_not_skipped),
         cmocka_unit_test (rule_i_a_pid_whose_stored_user_differs_is_refused),
         cmocka_unit_test (rule_l_a_stale_offset_with_a_new_pid_skips_nothing_and_repeats_nothing),
+        cmocka_unit_test (rule_f_a_volatile_event_that_ends_in_a_string_carries_the_position),
+        cmocka_unit_test (rule_f_a_volatile_event_does_not_run_ahead_of_the_client),
+        cmocka_unit_test (rule_j_an_expired_session_is_said_to_be_over),
+        cmocka_unit_test (rule_j_a_session_that_is_resumed_is_not_over),
+        cmocka_unit_test (rule_k_a_publish_that_is_repeated_after_a_reconnect_is_appended_once),
         cmocka_unit_test (g8_an_offset_of_another_log_is_refused),
         cmocka_unit_test (g8_an_offset_beyond_the_head_is_refused),
         cmocka_unit_test (an_offset_that_is_no_position_opens_a_new_session),
