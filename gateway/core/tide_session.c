@@ -17,10 +17,6 @@
 
 /*  How often a lost race for the record is run again. */
 enum { TAKE_ATTEMPTS = 4 };
-/*  Margin after which a released session is surely removed. */
-enum { RELEASE_MARGIN_MS = 60000 };
-/*  What was handed to another lane is surely that lane's by then, or nobody's. */
-enum { MOVE_MS = 5000 };
 
 static void make_session (tide_hub_t *hub, tide_session_t *session);
 static void take_over (tide_hub_t *hub, tide_session_t *session, const char *old_lane,
@@ -63,180 +59,6 @@ static void unregister_session (tide_hub_t *hub, tide_session_t *session)
     if (session->is_registered)
         HASH_DEL (hub->sessions, session);
     session->is_registered = false;
-}
-
-/*  -- the record ------------------------------------------------------------------------------ */
-
-/*  Appends the event that is the session's record. base 0: where this very event stands. */
-static void record_session (tide_hub_t *hub, tide_session_t *session, tide_buffer_t *records)
-{
-    tide_buffer_t text = {0}, payload = {0};
-    tide_buffer_append_text (&text, "{\"sid\":");
-    tide_json_string (&text, tide_bytes (session->sid));
-    tide_buffer_append_text (&text, ",\"user\":");
-    tide_json_string (&text, tide_bytes (session->user));
-    tide_buffer_append_text (&text, ",\"nsp\":");
-    tide_json_string (&text, tide_bytes (session->nsp));
-    tide_buffer_append_text (&text, ",\"lane\":");
-    tide_json_string (&text, tide_bytes (hub->config.lane));
-    tide_buffer_printf (&text, ",\"rooms\":%s,\"base\":%llu}",
-                        session->has_rooms ? "true" : "false", (unsigned long long) session->base);
-    tide_args_encode (&payload, &(tide_args_t){.json = tide_buffer_bytes (&text)});
-    char id[64];
-    tide_link_make_id (hub->link, id);
-    tide_event_append (records, &(tide_event_t){.flags = TIDE_EVENT_OWNS_TOPIC,
-                                                .topic = tide_bytes (session->topic),
-                                                .name = tide_bytes ("session"),
-                                                .key = tide_bytes (TIDE_SESSION_KEY),
-                                                .id = tide_bytes (id),
-                                                .from = tide_bytes (session->sid),
-                                                .lease = tide_bytes (hub->config.lane),
-                                                .linger_ms = hub->config.resume_ms,
-                                                .payload = tide_buffer_bytes (&payload)});
-    tide_buffer_free (&text);
-    tide_buffer_free (&payload);
-}
-
-static void record_topic (tide_hub_t *hub, tide_session_t *session, tide_bytes_t pattern,
-                          uint64_t joined, bool meta, bool was_reset, tide_buffer_t *records)
-{
-    tide_buffer_t text = {0}, payload = {0};
-    if (joined > 0) {
-        tide_buffer_printf (&text, "{\"joined\":%llu,\"meta\":%s%s}", (unsigned long long) joined,
-                            meta ? "true" : "false", was_reset ? ",\"reset\":true" : "");
-        tide_args_encode (&payload, &(tide_args_t){.json = tide_buffer_bytes (&text)});
-    }
-    char id[64];
-    tide_link_make_id (hub->link, id);
-    tide_event_append (records, &(tide_event_t){.topic = tide_bytes (session->topic),
-                                                .name = tide_bytes (joined > 0 ? "join" : "leave"),
-                                                .key = pattern,
-                                                .id = tide_bytes (id),
-                                                .payload = tide_buffer_bytes (&payload)});
-    tide_buffer_free (&text);
-    tide_buffer_free (&payload);
-}
-
-/*  Appends the event that says, or takes back, that the session's topics await their resets. */
-static void record_remaking (tide_hub_t *hub, tide_session_t *session, bool is_remaking,
-                             tide_buffer_t *records)
-{
-    tide_buffer_t payload = {0};
-    if (is_remaking)
-        tide_args_encode (&payload, &(tide_args_t){.json = tide_bytes ("true")});
-    char id[64];
-    tide_link_make_id (hub->link, id);
-    tide_event_append (records,
-                       &(tide_event_t){.topic = tide_bytes (session->topic),
-                                       .name = tide_bytes (is_remaking ? "remaking" : "remade"),
-                                       .key = tide_bytes (TIDE_REMAKING_KEY),
-                                       .id = tide_bytes (id),
-                                       .payload = tide_buffer_bytes (&payload)});
-    tide_buffer_free (&payload);
-}
-
-static tide_op_t *publish_record (tide_hub_t *hub, tide_session_t *session, tide_buffer_t *records,
-                                  uint32_t count, uint64_t expected, tide_op_fn *done)
-{
-    tide_buffer_t expects = {0};
-    tide_expect_append (&expects, &(tide_expect_t){tide_bytes (session->topic),
-                                                   tide_bytes (TIDE_SESSION_KEY), expected});
-    tide_message_t message = {.kind = TIDE_MESSAGE_PUBLISH};
-    message.publish.expects = tide_list (&expects, 1);
-    message.publish.events = tide_list (records, count);
-    tide_op_t *op = tide_op_send (hub, &message, done, session->connection);
-    tide_buffer_free (&expects);
-    if (op) {
-        /*  What was sent may be appended even if the connection ends meanwhile: then the record
-         *  has to be released when the answer comes. */
-        op->survives = true;
-        op->session = session;
-        op->topic = tide_copy (session->topic, strlen (session->topic));
-    }
-    return op;
-}
-
-tide_op_t *tide_session_publish_topic (tide_hub_t *hub, tide_session_t *session,
-                                       tide_bytes_t pattern, uint64_t joined, bool meta,
-                                       bool was_reset, tide_op_fn *done)
-{
-    tide_buffer_t records = {0};
-    record_topic (hub, session, pattern, joined, meta, was_reset, &records);
-    tide_op_t *op = publish_record (hub, session, &records, 1, session->record_seq, done);
-    tide_buffer_free (&records);
-    return op;
-}
-
-/*  -- release --------------------------------------------------------------------------------- */
-
-static void send_release (tide_hub_t *hub, const tide_released_t *released)
-{
-    tide_message_t message = {.kind = TIDE_MESSAGE_RELEASE};
-    message.release.topic = tide_bytes (released->topic);
-    message.release.key = tide_bytes (TIDE_SESSION_KEY);
-    message.release.seq = released->seq;
-    tide_link_send (hub->link, &message);
-}
-
-static void forget_released (tide_hub_t *hub)
-{
-    tide_released_t *released = hub->released;
-    DL_DELETE (hub->released, released);
-    hub->released_count--;
-    free (released);
-}
-
-static tide_released_t *released_new (const char *topic, uint64_t seq)
-{
-    tide_released_t *released = tide_alloc (sizeof *released);
-    snprintf (released->topic, sizeof released->topic, "%s", topic);
-    released->seq = seq;
-    return released;
-}
-
-static void add_released (tide_hub_t *hub, tide_released_t *released)
-{
-    released->until_ms = hub->now_ms + hub->config.resume_ms + RELEASE_MARGIN_MS;
-    DL_APPEND (hub->released, released);
-    send_release (hub, released);
-    if (++hub->released_count > TIDE_RELEASED_MAX) {
-        hub->counters.releases_dropped++;
-        forget_released (hub);
-    }
-}
-
-/*  The record's holder is gone: from now on its resume time runs. A broker that restarts gives
- *  every lease a full period again, so it is told again whenever the conversation begins anew. */
-static void release (tide_hub_t *hub, const char *topic, uint64_t seq)
-{
-    add_released (hub, released_new (topic, seq));
-}
-
-/*  The lane that gets the session writes it anew, and then this means nothing. If no lane does, it
- *  is as with any other that has lost its connection. */
-static void release_later (tide_hub_t *hub, const char *topic, uint64_t seq)
-{
-    tide_released_t *released = released_new (topic, seq);
-    released->until_ms = hub->now_ms + MOVE_MS;
-    DL_APPEND (hub->moved, released);
-}
-
-void tide_released_resend (tide_hub_t *hub)
-{
-    const tide_released_t *released;
-    DL_FOREACH (hub->released, released)
-        send_release (hub, released);
-}
-
-void tide_released_tick (tide_hub_t *hub)
-{
-    while (hub->moved && hub->moved->until_ms <= hub->now_ms) {
-        tide_released_t *released = hub->moved;
-        DL_DELETE (hub->moved, released);
-        add_released (hub, released);
-    }
-    while (hub->released && hub->released->until_ms <= hub->now_ms)
-        forget_released (hub);
 }
 
 /*  -- opening --------------------------------------------------------------------------------- */
@@ -327,7 +149,7 @@ static void made (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
     bool good = answer && answer->kind == TIDE_MESSAGE_ACK;
     if (!op->session) {
         if (good)
-            release (hub, op->topic, answer->ack.first);
+            tide_record_release (hub, op->topic, answer->ack.first);
         return;
     }
     tide_session_t *session = op->session;
@@ -363,8 +185,8 @@ static void write_record (tide_hub_t *hub, tide_session_t *session)
 {
     session->state = TIDE_SESSION_MAKING;
     tide_buffer_t records = {0};
-    record_session (hub, session, &records);
-    if (!publish_record (hub, session, &records, 1, 0, made))
+    tide_record_session (hub, session, &records);
+    if (!tide_record_publish (hub, session, &records, 1, 0, made))
         tide_client_refused (hub, session);
     tide_buffer_free (&records);
 }
@@ -387,7 +209,7 @@ static void taken (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
     bool good = answer && answer->kind == TIDE_MESSAGE_ACK;
     if (!op->session) {
         if (good)
-            release (hub, op->topic, answer->ack.first);
+            tide_record_release (hub, op->topic, answer->ack.first);
         return;
     }
     tide_session_t *session = op->session;
@@ -415,7 +237,7 @@ static void take_over (tide_hub_t *hub, tide_session_t *session, const char *old
     session->state = TIDE_SESSION_TAKING;
     tide_buffer_t records = {0}, text = {0}, payload = {0};
     uint32_t count = 1;
-    record_session (hub, session, &records);
+    tide_record_session (hub, session, &records);
     char topic[TIDE_TOPIC_SIZE_MAX + 1], id[64];
     snprintf (topic, sizeof topic, "$lane/%.64s", old_lane);
     if (strcmp (old_lane, hub->config.lane) != 0 && tide_topic_valid (tide_bytes (topic))) {
@@ -428,7 +250,7 @@ static void take_over (tide_hub_t *hub, tide_session_t *session, const char *old
                                                      .payload = tide_buffer_bytes (&payload)});
         count++;
     }
-    tide_op_t *op = publish_record (hub, session, &records, count, session->record_seq, taken);
+    tide_op_t *op = tide_record_publish (hub, session, &records, count, session->record_seq, taken);
     if (op)
         op->number = attempt;
     else
@@ -707,16 +529,16 @@ static bool remove_record (tide_hub_t *hub, tide_session_t *session)
     DL_FOREACH2 (session->members, member, own_next) {
         if (tide_topic_is_system (tide_channel_pattern (member->channel)))
             continue; /* not in the record */
-        record_topic (hub, session, tide_channel_pattern (member->channel), 0, false, false,
-                      &records);
+        tide_record_topic (hub, session, tide_channel_pattern (member->channel), 0, false, false,
+                           &records);
         if (++count == TIDE_PUBLISH_EVENTS_MAX - 1) {
-            publish_record (hub, session, &records, count, session->record_seq, nothing_more);
+            tide_record_publish (hub, session, &records, count, session->record_seq, nothing_more);
             records.size = count = 0;
         }
     }
-    record_topic (hub, session, tide_bytes (TIDE_SESSION_KEY), 0, false, false, &records);
+    tide_record_topic (hub, session, tide_bytes (TIDE_SESSION_KEY), 0, false, false, &records);
     bool is_sent =
-        publish_record (hub, session, &records, count + 1, session->record_seq, nothing_more)
+        tide_record_publish (hub, session, &records, count + 1, session->record_seq, nothing_more)
         != NULL;
     tide_buffer_free (&records);
     return is_sent;
@@ -765,9 +587,9 @@ void tide_session_end (tide_hub_t *hub, tide_session_t **session_p, bool for_goo
     for_good = for_good || session->is_kicked;
     bool is_removed = session->owns_record && for_good && remove_record (hub, session);
     if (session->owns_record && !is_removed && session->is_moved)
-        release_later (hub, session->topic, session->record_seq);
+        tide_record_release_later (hub, session->topic, session->record_seq);
     else if (session->owns_record && !is_removed)
-        release (hub, session->topic, session->record_seq);
+        tide_record_release (hub, session->topic, session->record_seq);
     drop_session_ops (hub, session);
     forget_members (hub, session);
     DL_DELETE (session->connection->sessions, session);
@@ -864,8 +686,8 @@ void tide_session_whole (tide_hub_t *hub, tide_session_t *session)
             return;
     session->is_remaking = false;
     tide_buffer_t records = {0};
-    record_remaking (hub, session, false, &records);
-    publish_record (hub, session, &records, 1, session->record_seq, nothing_more);
+    tide_record_remaking (hub, session, false, &records);
+    tide_record_publish (hub, session, &records, 1, session->record_seq, nothing_more);
     tide_buffer_free (&records);
 }
 
@@ -874,7 +696,7 @@ static void remade (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer
     bool good = answer && answer->kind == TIDE_MESSAGE_ACK;
     if (!op->session) {
         if (good)
-            release (hub, op->topic, answer->ack.first);
+            tide_record_release (hub, op->topic, answer->ack.first);
         return;
     }
     if (!good) {
@@ -924,10 +746,10 @@ void tide_session_epoch (tide_hub_t *hub, tide_session_t *session)
     session->state = TIDE_SESSION_REMAKING;
     session->is_remaking = has_own_topics (session);
     tide_buffer_t records = {0};
-    record_session (hub, session, &records);
+    tide_record_session (hub, session, &records);
     if (session->is_remaking)
-        record_remaking (hub, session, true, &records);
-    if (!publish_record (hub, session, &records, session->is_remaking ? 2 : 1, 0, remade))
+        tide_record_remaking (hub, session, true, &records);
+    if (!tide_record_publish (hub, session, &records, session->is_remaking ? 2 : 1, 0, remade))
         tide_hub_close (hub, session->connection, 1011);
     tide_buffer_free (&records);
 }

@@ -1,0 +1,192 @@
+/*  tide_record.c - what the log says of a session: written, published, released.
+ *
+ *  The record is keyed events of the session's topic: who it is under "#session", a key for each
+ *  topic joined, and "#remaking" while resets are owed. All that changes it is a conditional
+ * append, so that whoever has lost the session changes nothing.
+ *
+ *  SPDX-License-Identifier: MIT
+ */
+#include "tide_hub_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/*  Margin after which a released session is surely removed. */
+enum { RELEASE_MARGIN_MS = 60000 };
+/*  What was handed to another lane is surely that lane's by then, or nobody's. */
+enum { MOVE_MS = 5000 };
+
+/*  -- the record ------------------------------------------------------------------------------ */
+
+/*  Appends the event that is the session's record. base 0: where this very event stands. */
+void tide_record_session (tide_hub_t *hub, tide_session_t *session, tide_buffer_t *records)
+{
+    tide_buffer_t text = {0}, payload = {0};
+    tide_buffer_append_text (&text, "{\"sid\":");
+    tide_json_string (&text, tide_bytes (session->sid));
+    tide_buffer_append_text (&text, ",\"user\":");
+    tide_json_string (&text, tide_bytes (session->user));
+    tide_buffer_append_text (&text, ",\"nsp\":");
+    tide_json_string (&text, tide_bytes (session->nsp));
+    tide_buffer_append_text (&text, ",\"lane\":");
+    tide_json_string (&text, tide_bytes (hub->config.lane));
+    tide_buffer_printf (&text, ",\"rooms\":%s,\"base\":%llu}",
+                        session->has_rooms ? "true" : "false", (unsigned long long) session->base);
+    tide_args_encode (&payload, &(tide_args_t){.json = tide_buffer_bytes (&text)});
+    char id[64];
+    tide_link_make_id (hub->link, id);
+    tide_event_append (records, &(tide_event_t){.flags = TIDE_EVENT_OWNS_TOPIC,
+                                                .topic = tide_bytes (session->topic),
+                                                .name = tide_bytes ("session"),
+                                                .key = tide_bytes (TIDE_SESSION_KEY),
+                                                .id = tide_bytes (id),
+                                                .from = tide_bytes (session->sid),
+                                                .lease = tide_bytes (hub->config.lane),
+                                                .linger_ms = hub->config.resume_ms,
+                                                .payload = tide_buffer_bytes (&payload)});
+    tide_buffer_free (&text);
+    tide_buffer_free (&payload);
+}
+
+void tide_record_topic (tide_hub_t *hub, tide_session_t *session, tide_bytes_t pattern,
+                        uint64_t joined, bool meta, bool was_reset, tide_buffer_t *records)
+{
+    tide_buffer_t text = {0}, payload = {0};
+    if (joined > 0) {
+        tide_buffer_printf (&text, "{\"joined\":%llu,\"meta\":%s%s}", (unsigned long long) joined,
+                            meta ? "true" : "false", was_reset ? ",\"reset\":true" : "");
+        tide_args_encode (&payload, &(tide_args_t){.json = tide_buffer_bytes (&text)});
+    }
+    char id[64];
+    tide_link_make_id (hub->link, id);
+    tide_event_append (records, &(tide_event_t){.topic = tide_bytes (session->topic),
+                                                .name = tide_bytes (joined > 0 ? "join" : "leave"),
+                                                .key = pattern,
+                                                .id = tide_bytes (id),
+                                                .payload = tide_buffer_bytes (&payload)});
+    tide_buffer_free (&text);
+    tide_buffer_free (&payload);
+}
+
+/*  Appends the event that says, or takes back, that the session's topics await their resets. */
+void tide_record_remaking (tide_hub_t *hub, tide_session_t *session, bool is_remaking,
+                           tide_buffer_t *records)
+{
+    tide_buffer_t payload = {0};
+    if (is_remaking)
+        tide_args_encode (&payload, &(tide_args_t){.json = tide_bytes ("true")});
+    char id[64];
+    tide_link_make_id (hub->link, id);
+    tide_event_append (records,
+                       &(tide_event_t){.topic = tide_bytes (session->topic),
+                                       .name = tide_bytes (is_remaking ? "remaking" : "remade"),
+                                       .key = tide_bytes (TIDE_REMAKING_KEY),
+                                       .id = tide_bytes (id),
+                                       .payload = tide_buffer_bytes (&payload)});
+    tide_buffer_free (&payload);
+}
+
+tide_op_t *tide_record_publish (tide_hub_t *hub, tide_session_t *session, tide_buffer_t *records,
+                                uint32_t count, uint64_t expected, tide_op_fn *done)
+{
+    tide_buffer_t expects = {0};
+    tide_expect_append (&expects, &(tide_expect_t){tide_bytes (session->topic),
+                                                   tide_bytes (TIDE_SESSION_KEY), expected});
+    tide_message_t message = {.kind = TIDE_MESSAGE_PUBLISH};
+    message.publish.expects = tide_list (&expects, 1);
+    message.publish.events = tide_list (records, count);
+    tide_op_t *op = tide_op_send (hub, &message, done, session->connection);
+    tide_buffer_free (&expects);
+    if (op) {
+        /*  What was sent may be appended even if the connection ends meanwhile: then the record
+         *  has to be released when the answer comes. */
+        op->survives = true;
+        op->session = session;
+        op->topic = tide_copy (session->topic, strlen (session->topic));
+    }
+    return op;
+}
+
+tide_op_t *tide_session_publish_topic (tide_hub_t *hub, tide_session_t *session,
+                                       tide_bytes_t pattern, uint64_t joined, bool meta,
+                                       bool was_reset, tide_op_fn *done)
+{
+    tide_buffer_t records = {0};
+    tide_record_topic (hub, session, pattern, joined, meta, was_reset, &records);
+    tide_op_t *op = tide_record_publish (hub, session, &records, 1, session->record_seq, done);
+    tide_buffer_free (&records);
+    return op;
+}
+
+/*  -- release --------------------------------------------------------------------------------- */
+
+static void send_release (tide_hub_t *hub, const tide_released_t *released)
+{
+    tide_message_t message = {.kind = TIDE_MESSAGE_RELEASE};
+    message.release.topic = tide_bytes (released->topic);
+    message.release.key = tide_bytes (TIDE_SESSION_KEY);
+    message.release.seq = released->seq;
+    tide_link_send (hub->link, &message);
+}
+
+static void forget_released (tide_hub_t *hub)
+{
+    tide_released_t *released = hub->released;
+    DL_DELETE (hub->released, released);
+    hub->released_count--;
+    free (released);
+}
+
+static tide_released_t *released_new (const char *topic, uint64_t seq)
+{
+    tide_released_t *released = tide_alloc (sizeof *released);
+    snprintf (released->topic, sizeof released->topic, "%s", topic);
+    released->seq = seq;
+    return released;
+}
+
+static void add_released (tide_hub_t *hub, tide_released_t *released)
+{
+    released->until_ms = hub->now_ms + hub->config.resume_ms + RELEASE_MARGIN_MS;
+    DL_APPEND (hub->released, released);
+    send_release (hub, released);
+    if (++hub->released_count > TIDE_RELEASED_MAX) {
+        hub->counters.releases_dropped++;
+        forget_released (hub);
+    }
+}
+
+/*  The record's holder is gone: from now on its resume time runs. A broker that restarts gives
+ *  every lease a full period again, so it is told again whenever the conversation begins anew. */
+void tide_record_release (tide_hub_t *hub, const char *topic, uint64_t seq)
+{
+    add_released (hub, released_new (topic, seq));
+}
+
+/*  The lane that gets the session writes it anew, and then this means nothing. If no lane does, it
+ *  is as with any other that has lost its connection. */
+void tide_record_release_later (tide_hub_t *hub, const char *topic, uint64_t seq)
+{
+    tide_released_t *released = released_new (topic, seq);
+    released->until_ms = hub->now_ms + MOVE_MS;
+    DL_APPEND (hub->moved, released);
+}
+
+void tide_released_resend (tide_hub_t *hub)
+{
+    const tide_released_t *released;
+    DL_FOREACH (hub->released, released)
+        send_release (hub, released);
+}
+
+void tide_released_tick (tide_hub_t *hub)
+{
+    while (hub->moved && hub->moved->until_ms <= hub->now_ms) {
+        tide_released_t *released = hub->moved;
+        DL_DELETE (hub->moved, released);
+        add_released (hub, released);
+    }
+    while (hub->released && hub->released->until_ms <= hub->now_ms)
+        forget_released (hub);
+}
