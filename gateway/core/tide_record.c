@@ -1,8 +1,8 @@
 /*  tide_record.c - what the log says of a session: written, published, released.
  *
  *  The record is keyed events of the session's topic: who it is under "#session", a key for each
- *  topic joined, and "#remaking" while resets are owed. All that changes it is a conditional
- * append, so that whoever has lost the session changes nothing.
+ *  topic joined, and "#remaking" while resets are owed. Each change is a conditional append, so
+ *  that whoever has lost the session changes nothing.
  *
  *  SPDX-License-Identifier: MIT
  */
