@@ -618,6 +618,8 @@ bool tide_engine_abandon (tide_hub_t *hub, uint64_t ticket)
         return false;
     tide_connection_t *connection = held->connection;
     let_go (hub, ticket);
+    if (connection->engineio.post == ticket)
+        connection->has_body_left = false; /* it went with the request */
     connection->reason = "transport error";
     if (tide_engineio_abandon (&connection->engineio, ticket))
         tide_hub_drop (hub, connection, "1");
