@@ -799,14 +799,14 @@ void tide_hub_stop (tide_hub_t *self, uint64_t now_ms)
 {
     self->now_ms = now_ms;
     self->is_stopping = true;
+    if (!self->connections) /* else the last one to go says it */
+        say_bye (self);
     tide_engine_stop (self);
     tide_connection_t *connection;
     DL_FOREACH (self->connections, connection) {
         connection->reason = "server shutting down";
         tide_hub_close (self, connection, connection->kind == TIDE_CLIENT_JSON ? 1001 : 0);
     }
-    if (!self->connections)
-        say_bye (self);
 }
 
 bool tide_hub_is_ready (const tide_hub_t *self)
