@@ -656,13 +656,14 @@ static void left (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
 void tide_leave (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic, tide_reply_t *reply)
 {
     tide_join_t *join = tide_join_find (session, topic);
+    bool was_joining = join != NULL; /* and the record may say that it is joined */
     if (join) {
         tide_reply_fail (hub, &join->reply, TIDE_NOT_FOUND,
                          "the topic was left while it was joined");
         tide_join_abandon (hub, &join);
     }
     tide_member_t *member = tide_member_find (session, topic);
-    if (!member && !join && !session->is_record_stale) {
+    if (!member && !was_joining && !session->is_record_stale) {
         tide_reply_fail (hub, reply, TIDE_NOT_FOUND, "this topic is not joined");
         return;
     }
