@@ -83,6 +83,16 @@ static void free_rest (tide_hub_t *self)
     free_forms (self);
 }
 
+static void forget_requests (tide_hub_t *self)
+{
+    tide_op_t *op, *op_next;
+    HASH_ITER (hh, self->ops, op, op_next)
+        tide_op_cancel (self, op);
+    tide_ask_t *ask, *ask_next;
+    HASH_ITER (hh, self->asks, ask, ask_next)
+        tide_ask_free (self, ask);
+}
+
 void tide_hub_destroy (tide_hub_t **self_p)
 {
     tide_hub_t *self = *self_p;
@@ -93,15 +103,13 @@ void tide_hub_destroy (tide_hub_t **self_p)
         tide_connection_t *connection = self->connections;
         tide_hub_closed (self, self->now_ms, &connection);
     }
-    tide_op_t *op, *op_next;
-    HASH_ITER (hh, self->ops, op, op_next)
-        tide_op_cancel (self, op);
-    tide_ask_t *ask, *ask_next;
-    HASH_ITER (hh, self->asks, ask, ask_next)
-        tide_ask_free (self, ask);
+    /*  An application that is told may ask for more. */
+    while (self->ops || self->asks || self->told) {
+        forget_requests (self);
+        tide_app_sweep (self);
+    }
     tide_neighbour_free (self);
     tide_engine_forget_moved (self, UINT64_MAX);
-    tide_app_sweep (self);
     free_rest (self);
     tide_link_destroy (&self->link);
     tide_feed_destroy (&self->feed);
