@@ -98,7 +98,7 @@ static bool session_is_quiet (const tide_session_t *session)
 
 bool tide_handover_is_ready (const tide_connection_t *connection)
 {
-    if (connection->has_body_left)
+    if (connection->engineio.post != 0) /* what it says is taken here */
         return false;
     const tide_op_t *op;
     DL_FOREACH2 (connection->ops, op, own_next)
