@@ -740,6 +740,33 @@ static void an_application_leaves_what_it_has_just_joined (void **state)
         }
 }
 
+static void on_given_up (void *argument, tide_hub_t *hub, tide_status_t status)
+{
+    (void) argument;
+    tide_app_emit_t event = {
+        .topic = tide_bytes ("room"), .name = tide_bytes ("n"), .args = {.json = tide_bytes ("7")}};
+    app.refused += status != TIDE_OK;
+    tide_app_emit (hub, &event, NULL, NULL);
+    tide_app_ask (hub, &event, 1000, answers, NULL);
+    tide_app_leave (hub, app.sid, tide_bytes ("room"), on_left, NULL);
+}
+
+/*  It is told, and does more; a sanitizer says whether something is left behind. */
+static void an_application_goes_on_when_its_lane_is_taken_down (void **state)
+{
+    (void) state;
+    static const tide_application_t application = {.connected = on_connected};
+    memset (&app, 0, sizeof app);
+    loop = tide_loop_new_with (NULL, &application);
+    tide_loop_say (tide_loop_open (loop, HOLDER, TIDE_CLIENT_SOCKETIO), "40");
+    hold (TIDE_MESSAGE_PUBLISH);
+    tide_app_join (loop->hubs[HOLDER], app.sid, tide_bytes ("room"), on_given_up, NULL);
+    tide_loop_run (loop);
+    assert_int_equal (app.refused, 0);
+    tide_loop_destroy (&loop);
+    assert_int_equal (app.refused, 2); /* it joins no more, and leaves no more */
+}
+
 /*  -- streams --------------------------------------------------------------------------------- */
 
 static const char *text_of (tide_loop_client_t *stream)
@@ -850,6 +877,7 @@ int main (void)
         TEST (a_lane_that_reports_for_another_does_so_once),
         TEST (an_answer_that_cannot_be_relayed_ends_the_session),
         cmocka_unit_test (an_application_leaves_what_it_has_just_joined),
+        cmocka_unit_test (an_application_goes_on_when_its_lane_is_taken_down),
         TEST (a_stream_says_no_position_before_its_snapshot_is_there),
         TEST (a_stream_whose_snapshot_does_not_come_ends),
         cmocka_unit_test (a_lane_that_stops_says_so_once_whoever_is_to_be_told),
