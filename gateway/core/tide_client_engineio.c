@@ -620,6 +620,7 @@ bool tide_engine_abandon (tide_hub_t *hub, uint64_t ticket)
     let_go (hub, ticket);
     if (connection->engineio.post == ticket)
         connection->has_body_left = false; /* it went with the request */
+    tide_hub_drain_inbox (hub, connection);
     connection->reason = "transport error";
     if (tide_engineio_abandon (&connection->engineio, ticket))
         tide_hub_drop (hub, connection, "1");

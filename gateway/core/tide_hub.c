@@ -260,11 +260,12 @@ void tide_hub_drop (tide_hub_t *hub, tide_connection_t *connection, const char *
 }
 
 /*  True while what the client says cannot be taken yet: the JSON dialect's one session is not
- *  decided, or a session comes from another lane. */
+ *  decided, a session comes from another lane, or the rest of a POST from before the upgrade goes
+ *  first. */
 static bool must_wait (const tide_connection_t *connection)
 {
     const tide_session_t *session;
-    if (connection->is_taking)
+    if (connection->is_taking || connection->has_body_left)
         return true;
     DL_FOREACH (connection->sessions, session)
         if (session->state < TIDE_SESSION_OPEN

@@ -159,9 +159,8 @@ static void unrecorded (tide_hub_t *hub, tide_op_t *op, const tide_message_t *an
 }
 
 /*  The join can't be: whoever asked is told. A reset that can't be leaves a gap that would not be
- *  said aloud, so the connection ends instead, and the client comes again; a stream too, which can
- *  be told nothing. The join itself is swept later: whoever called may be in the midst of a list that
- *  it is in. */
+ *  said aloud, and a stream can't be told: there the connection ends, and the client comes again.
+ *  The join itself is swept later: whoever called may be in the midst of a list that it is in. */
 static void join_failed (tide_hub_t *hub, tide_join_t *join, tide_status_t status,
                          const tide_message_t *answer)
 {

@@ -174,7 +174,8 @@ static uint64_t metric (const char *name)
 
 static void hold (tide_message_kind_t kind)
 {
-    loop->held_kinds |= 1ull << kind;
+    for (unsigned hub = 0; hub < LOOP_HUBS; hub++)
+        loop->held_kinds[hub] |= 1ull << kind;
 }
 
 /*  -- POSTs that are held back ---------------------------------------------------------------- */

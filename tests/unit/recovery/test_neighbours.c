@@ -837,6 +837,29 @@ static void frames_right_behind_the_take_over_are_not_lost (void **state)
     assert_false (probe->is_paused);
 }
 
+/*  Those that wait for no record are taken at once, too. */
+static void frames_right_behind_are_not_lost_without_recovery_or_a_namespace (void **state)
+{
+    (void) state;
+    static const char *const says[] = {"42/plain,7[\"nobody\"]", "40"};
+    static const char *const hears[] = {"43/plain,7[{\"ok\":false", "40{"};
+    for (int how = 0; how < 2; how++) {
+        tide_loop_client_t *client = tide_loop_open_polling (loop, HOLDER);
+        assert_hears (client, "0{");
+        if (how == 0) {
+            tide_loop_say (client, "40/plain,");
+            assert_hears (client, "40/plain,{");
+        }
+        tide_loop_client_t *probe = probed_at (client, OTHER);
+        tide_hub_t *hub = loop->hubs[OTHER];
+        tide_hub_frame (hub, loop->now_ms, probe->connection, tide_bytes ("5"), true);
+        tide_hub_frame (hub, loop->now_ms, probe->connection, tide_bytes (says[how]), true);
+        tide_loop_run (loop);
+        assert_gets (probe, hears[how]);
+        assert_false (probe->is_paused);
+    }
+}
+
 static void too_much_right_behind_the_take_over_ends_it (void **state)
 {
     (void) state;
@@ -1845,6 +1868,35 @@ static void g8_a_session_of_another_log_is_not_taken (void **state)
     stock_finish (&client);
 }
 
+/*  It says what it owes first: its record says that it does, and can't be taken until then. */
+static void g8_a_session_that_owes_resets_goes_when_they_are_said (void **state)
+{
+    (void) state;
+    stock_t client;
+    start (&client);
+    loop = client.loop;
+    stock_publish (&client, 1, 3);
+    stock_listen (&client);
+    client.wire->gets_at = THIRD;
+    hold (loop, TIDE_MESSAGE_SNAPSHOT);
+    tide_loop_kill_broker (loop, true);
+    tide_loop_pass (loop, 5000);
+    stock_listen (&client);
+    assert_int_equal (client.resets, 0);
+    tide_loop_client_t *probe = taken_to (client.wire, OTHER);
+    tide_loop_let_all_go (loop);
+    tide_loop_pass (loop, 1000);
+    stock_listen (&client);
+    client.wire = probe;
+    stock_listen (&client);
+    assert_non_null (probe->connection);
+    assert_int_equal (client.resets, 1);
+    client.count = 0;
+    stock_publish (&client, 7, 9);
+    stock_assert_numbers (&client, 7, 9);
+    stock_finish (&client);
+}
+
 /*  -- what no lane of ours would say ---------------------------------------------------------- */
 
 /*  Bytes of another lane for this one, as the broker would hand them on. */
@@ -1925,6 +1977,21 @@ static void a_session_that_arrives_whole_goes_on (void **state)
     live_on (probe);
     assert_non_null (probe->connection);
     tide_loop_destroy (&loop);
+    tide_buffer_free (&bytes);
+}
+
+static void g8_a_session_that_arrives_from_another_log_is_refused (void **state)
+{
+    (void) state;
+    tide_buffer_t bytes = {0}, changed = {0};
+    tide_message_t relay;
+    tide_loop_client_t *probe = on_its_way (&bytes, &relay);
+    tide_buffer_append_bytes (&changed, relay.relay.payload);
+    changed.data[8] ^= 1; /* behind the kind, the epoch */
+    arrive (&relay, tide_buffer_bytes (&changed));
+    assert_null (probe->connection);
+    tide_loop_destroy (&loop);
+    tide_buffer_free (&changed);
     tide_buffer_free (&bytes);
 }
 
@@ -2100,6 +2167,7 @@ int main (void)
         cmocka_unit_test (g6_a_client_that_lags_catches_up_at_the_other_lane),
         cmocka_unit_test (a_client_goes_from_lane_to_lane_and_recovers_each_time),
         TEST (frames_right_behind_the_take_over_are_not_lost),
+        TEST (frames_right_behind_are_not_lost_without_recovery_or_a_namespace),
         TEST (too_much_right_behind_the_take_over_ends_it),
         TEST (attachments_may_come_over_the_other_lane),
         TEST (binary_events_and_answers_that_wait_go_along),
@@ -2127,6 +2195,8 @@ int main (void)
         cmocka_unit_test (rule_c_a_session_that_is_resumed_elsewhere_does_not_go),
         cmocka_unit_test (g8_a_session_of_another_log_is_not_taken),
         cmocka_unit_test (a_session_that_arrives_whole_goes_on),
+        cmocka_unit_test (g8_a_session_that_owes_resets_goes_when_they_are_said),
+        cmocka_unit_test (g8_a_session_that_arrives_from_another_log_is_refused),
         cmocka_unit_test (a_session_that_arrives_cut_off_is_refused),
         cmocka_unit_test (a_session_that_arrives_changed_does_no_harm),
         cmocka_unit_test (what_no_lane_would_say_does_no_harm),

@@ -371,6 +371,33 @@ static void g5_a_stream_that_is_cut_amid_its_snapshots_is_told_all_of_them (void
     }
 }
 
+/*  Nor by a sign of life, which falls into the time between two snapshots. */
+static void g5_a_sign_of_life_amid_snapshots_has_no_position (void **state)
+{
+    (void) state;
+    set_key ("desk", "fader", 1);
+    set_key ("rack", "meter", 2);
+    loop->is_cut[1] = true;
+    tide_loop_kill_lane (loop, 1);
+    browser_t *browser = browse ("topic=desk&topic=rack&since=snapshot");
+    tide_loop_pass (loop, 12000);
+    hold (TIDE_MESSAGE_SNAPSHOT);
+    loop->is_cut[1] = false;
+    tide_loop_pass (loop, 1000);
+    assert_int_equal (loop->held_count, 2);
+    tide_loop_let_go (loop);
+    tide_loop_pass (loop, 2250);
+    listen_to (browser);
+    assert_int_equal (browser->comments, 1);
+    assert_int_equal (browser->snapshots, 1);
+    assert_string_equal (browser->id, "");
+    tide_loop_let_all_go (loop);
+    listen_to (browser);
+    assert_int_equal (browser->snapshots, 2);
+    assert_true (browser->id[0] != 0);
+    leave (&browser);
+}
+
 /*  It can be told nothing else: it ends, and the browser comes again. */
 static void g5_a_stream_ends_if_its_snapshot_cannot_be_had (void **state)
 {
@@ -845,6 +872,7 @@ int main (void)
         TEST (what_is_not_the_streams_does_not_hold_its_position_back),
         TEST (a_snapshot_comes_first_and_then_what_is_behind_it),
         TEST (g5_a_stream_that_is_cut_amid_its_snapshots_is_told_all_of_them),
+        TEST (g5_a_sign_of_life_amid_snapshots_has_no_position),
         TEST (g5_a_stream_ends_if_its_snapshot_cannot_be_had),
         cmocka_unit_test (g5_a_position_behind_the_history_is_reset_aloud),
         cmocka_unit_test (an_id_is_behind_the_reset_at_once),
