@@ -291,11 +291,10 @@ void tide_app_sweep (tide_hub_t *hub)
 
 static void emitted (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
 {
-    tide_status_t status = !answer                             ? TIDE_TIMEOUT
-                           : answer->kind == TIDE_MESSAGE_ACK  ? TIDE_OK
-                           : answer->kind == TIDE_MESSAGE_FAIL ? (tide_status_t) answer->fail.code
-                                                               : TIDE_BAD_REQUEST;
-    tide_app_tell (hub, op->reply.done, op->reply.argument, status);
+    if (answer && answer->kind == TIDE_MESSAGE_ACK)
+        tide_reply_ok (hub, &op->reply, (tide_bytes_t){0});
+    else
+        tide_reply_fail_answer (hub, &op->reply, answer);
 }
 
 void tide_app_emit (tide_hub_t *hub, const tide_app_emit_t *emit, tide_app_done_fn *done,
@@ -314,11 +313,11 @@ void tide_app_emit (tide_hub_t *hub, const tide_app_emit_t *emit, tide_app_done_
     tide_buffer_free (&records);
     if (op) {
         op->survives = true;
-        op->reply.done = done;
-        op->reply.argument = argument;
+        op->reply =
+            (tide_reply_t){.kind = TIDE_REPLY_DONE, .done = done, .argument = argument, .hub = hub};
     }
     else
-        tide_app_tell (hub, done, argument, TIDE_TOO_MANY);
+        tide_app_tell (hub, done, argument, hub->is_over ? TIDE_SHUTTING_DOWN : TIDE_TOO_MANY);
 }
 
 void tide_app_ask (tide_hub_t *hub, const tide_app_emit_t *emit, uint32_t timeout_ms,

@@ -58,7 +58,8 @@ void tide_app_refuse (tide_hub_t *hub, uint64_t admission, const char *message, 
 void tide_app_acknowledge (tide_hub_t *hub, uint64_t call, const tide_args_t *args);
 void tide_app_fail (tide_hub_t *hub, uint64_t call, tide_status_t status, const char *message);
 
-/*  How something ended that takes a while. */
+/*  How something ended that takes a while. SHUTTING_DOWN: the hub is being destroyed, and nothing
+ *  more can be asked of it. */
 typedef void (tide_app_done_fn) (void *argument, tide_hub_t *hub, tide_status_t status);
 
 /*  The topic of a room of a namespace, appended: NAMESPACE/ROOM without the leading slash, the room
@@ -91,7 +92,7 @@ typedef void (tide_app_answers_fn) (void *argument, tide_hub_t *hub,
 
 /*  Emits an event that asks each member of the topic, but those of `except`, for an acknowledgement
  *  (never logged, never replayed). done is called once, when all have answered or the time is up:
- *  with everybody who was asked. */
+ *  with everybody who was asked. A hub that is destroyed calls it before. */
 void tide_app_ask (tide_hub_t *hub, const tide_app_emit_t *emit, uint32_t timeout_ms,
                    tide_app_answers_fn *done, void *argument);
 

@@ -47,7 +47,7 @@ static tide_ask_t *find_ask (tide_hub_t *hub, uint64_t number)
     return ask;
 }
 
-void tide_ask_free (tide_hub_t *hub, tide_ask_t *ask)
+static void ask_free (tide_hub_t *hub, tide_ask_t *ask)
 {
     tide_asked_t *asked, *next;
     HASH_DEL (hub->asks, ask);
@@ -99,14 +99,13 @@ static void tell (tide_hub_t *hub, tide_ask_t *ask)
     free (answers);
 }
 
-/*  Everybody has answered, or the time is up. */
-static void conclude (tide_hub_t *hub, tide_ask_t *ask)
+void tide_ask_conclude (tide_hub_t *hub, tide_ask_t *ask)
 {
     if (ask->lane)
         report (hub, ask);
     else
         tell (hub, ask);
-    tide_ask_free (hub, ask);
+    ask_free (hub, ask);
 }
 
 /*  If nobody is waited for any more, the next tick tells: not from within a packet, or the call
@@ -324,7 +323,7 @@ void tide_ask_tick (tide_hub_t *hub)
     tide_ask_t *ask, *next;
     HASH_ITER (hh, hub->asks, ask, next)
         if (ask->due_ms <= hub->now_ms)
-            conclude (hub, ask);
+            tide_ask_conclude (hub, ask);
 }
 
 uint64_t tide_ask_deadline_ms (const tide_hub_t *hub)

@@ -83,6 +83,7 @@ static void free_rest (tide_hub_t *self)
     free_forms (self);
 }
 
+/*  Whoever waits for one of them is told. */
 static void forget_requests (tide_hub_t *self)
 {
     tide_op_t *op, *op_next;
@@ -90,7 +91,7 @@ static void forget_requests (tide_hub_t *self)
         tide_op_cancel (self, op);
     tide_ask_t *ask, *ask_next;
     HASH_ITER (hh, self->asks, ask, ask_next)
-        tide_ask_free (self, ask);
+        tide_ask_conclude (self, ask);
 }
 
 void tide_hub_destroy (tide_hub_t **self_p)
@@ -103,7 +104,8 @@ void tide_hub_destroy (tide_hub_t **self_p)
         tide_connection_t *connection = self->connections;
         tide_hub_closed (self, self->now_ms, &connection);
     }
-    /*  An application that is told may ask for more. */
+    /*  What an application asks for when it is told is refused, and it is told that as well. */
+    self->is_over = true;
     while (self->ops || self->asks || self->told) {
         forget_requests (self);
         tide_app_sweep (self);
@@ -437,9 +439,13 @@ static void take_inbox (tide_hub_t *hub, tide_connection_t *connection)
     tide_hub_pace (hub, connection);
 }
 
-/*  The last message: whatever was released or removed went before. */
+/*  The last message: whatever was released or removed went before. Once: whoever comes after that
+ *  is turned away, and nothing is known of it. */
 static void say_bye (tide_hub_t *self)
 {
+    if (self->has_said_bye)
+        return;
+    self->has_said_bye = true;
     tide_link_send (self->link, &(tide_message_t){.kind = TIDE_MESSAGE_BYE});
 }
 

@@ -438,6 +438,8 @@ struct tide_hub {
     uint64_t ticket;
     char lane_topic[80]; /* $lane/ID: where take-overs are told */
     bool is_stopping;
+    bool has_said_bye;
+    bool is_over; /* being destroyed: nothing more is asked for */
     bool is_welcome;
     tide_link_t *link;
     tide_feed_t *feed;
@@ -802,7 +804,8 @@ bool tide_ask_answer (tide_hub_t *hub, tide_session_t *session,
 void tide_ask_forget (tide_hub_t *hub, const tide_session_t *session);
 /*  Appends the questions that wait for the session, if all before them was appended. */
 bool tide_ask_deliver (tide_hub_t *hub, tide_session_t *session, tide_buffer_t *out);
-void tide_ask_free (tide_hub_t *hub, tide_ask_t *ask);
+/*  Tells whoever asked: everybody has answered, or is not waited for any more. */
+void tide_ask_conclude (tide_hub_t *hub, tide_ask_t *ask);
 void tide_ask_tick (tide_hub_t *hub);
 uint64_t tide_ask_deadline_ms (const tide_hub_t *hub);
 

@@ -37,7 +37,7 @@ static void op_free (tide_op_t *op)
 
 tide_op_t *tide_op_new (tide_hub_t *hub, tide_message_t *message, tide_op_fn *done)
 {
-    uint64_t token = tide_link_request (hub->link, hub->now_ms, message);
+    uint64_t token = hub->is_over ? 0 : tide_link_request (hub->link, hub->now_ms, message);
     if (token == 0)
         return NULL;
     tide_op_t *op = tide_alloc (sizeof *op);

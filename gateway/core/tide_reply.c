@@ -19,7 +19,8 @@ void tide_reply_free (tide_reply_t *reply)
 {
     /*  Whoever waits for it is told, even if what it was about is gone. */
     if (reply->kind == TIDE_REPLY_DONE)
-        tide_app_tell (reply->hub, reply->done, reply->argument, TIDE_NOT_FOUND);
+        tide_app_tell (reply->hub, reply->done, reply->argument,
+                       reply->hub->is_over ? TIDE_SHUTTING_DOWN : TIDE_NOT_FOUND);
     free (reply->nsp);
     json_decref (reply->id);
     *reply = (tide_reply_t){0};

@@ -382,6 +382,41 @@ static void a_post_that_was_held_back_is_broken_off_behind_the_upgrade (void **s
     }
 }
 
+/*  A packet of a POST and its attachment are held back: what comes by the WebSocket does not come
+ *  between them. */
+static void what_was_held_back_goes_before_what_comes_behind_the_upgrade (void **state)
+{
+    (void) state;
+    for (int is_broken_off = 0; is_broken_off < 2; is_broken_off++) {
+        tide_loop_client_t *client = overwhelmed ();
+        char query[160];
+        query_of (client, query);
+        uint64_t ticket = tide_loop_engineio (
+            loop, HOLDER, "POST", query,
+            "451-7[\"tide:publish\",{\"topic\":\"lobby\",\"event\":\"n\",\"data\":{"
+            "\"_placeholder\":true,\"num\":0}}]\x1e"
+            "bAQIDBA==");
+        tide_loop_client_t *probe = probed (client, HOLDER);
+        probe->is_stalled = true;
+        tide_loop_say (probe, "5");
+        tide_loop_say (probe, "428[\"tide:publish\",{\"topic\":\"lobby\",\"event\":\"n\"}]");
+        if (is_broken_off)
+            tide_hub_abandon (loop->hubs[HOLDER], ticket);
+        tide_loop_unstall (probe);
+        assert_non_null (probe->connection);
+        unsigned answers = 0;
+        const char *frame;
+        while ((frame = tide_loop_hear (probe))) {
+            if (strncmp (frame, "437", 3) == 0)
+                assert_int_equal (++answers, 1);
+            if (strncmp (frame, "438", 3) == 0)
+                assert_int_equal (++answers, is_broken_off ? 1 : 2);
+        }
+        assert_int_equal (answers, is_broken_off ? 1 : 2);
+        tide_loop_cut (probe);
+    }
+}
+
 /*  -- hand-overs ------------------------------------------------------------------------------ */
 
 /*  The WebSocket says that it takes the session, and is gone when that is there. */
@@ -607,7 +642,8 @@ static struct {
     size_t count;
 } asked;
 
-static void answers (void *argument, tide_hub_t *hub, const tide_app_answer_t *answer, size_t count)
+static void on_answers (void *argument, tide_hub_t *hub, const tide_app_answer_t *answer,
+                        size_t count)
 {
     (void) argument;
     (void) hub;
@@ -630,7 +666,7 @@ static void a_lane_that_reports_for_another_does_so_once (void **state)
     tide_app_emit_t emit = {.topic = tide_bytes ("lobby"),
                             .name = tide_bytes ("q"),
                             .args = {.json = tide_bytes ("7")}};
-    tide_app_ask (loop->hubs[HOLDER], &emit, 10000, answers, NULL);
+    tide_app_ask (loop->hubs[HOLDER], &emit, 10000, on_answers, NULL);
     tide_loop_run (loop);
     hold (TIDE_MESSAGE_RELAY);
     for (unsigned hub = 0; hub < LOOP_HUBS; hub++) {
@@ -681,7 +717,7 @@ static void an_answer_that_cannot_be_relayed_ends_the_session (void **state)
 
 static struct {
     char sid[64];
-    int joined, left, refused;
+    int joined, left, refused, emitted;
     bool leaves;
 } app;
 
@@ -741,14 +777,22 @@ static void an_application_leaves_what_it_has_just_joined (void **state)
         }
 }
 
+static void on_emitted (void *argument, tide_hub_t *hub, tide_status_t status)
+{
+    (void) argument;
+    (void) hub;
+    assert_int_equal (status, TIDE_SHUTTING_DOWN);
+    app.emitted++;
+}
+
 static void on_given_up (void *argument, tide_hub_t *hub, tide_status_t status)
 {
     (void) argument;
     tide_app_emit_t event = {
         .topic = tide_bytes ("room"), .name = tide_bytes ("n"), .args = {.json = tide_bytes ("7")}};
     app.refused += status != TIDE_OK;
-    tide_app_emit (hub, &event, NULL, NULL);
-    tide_app_ask (hub, &event, 1000, answers, NULL);
+    tide_app_emit (hub, &event, on_emitted, NULL);
+    tide_app_ask (hub, &event, 1000, on_answers, NULL);
     tide_app_leave (hub, app.sid, tide_bytes ("room"), on_left, NULL);
 }
 
@@ -758,14 +802,23 @@ static void an_application_goes_on_when_its_lane_is_taken_down (void **state)
     (void) state;
     static const tide_application_t application = {.connected = on_connected};
     memset (&app, 0, sizeof app);
+    memset (&asked, 0, sizeof asked);
     loop = tide_loop_new_with (NULL, &application);
     tide_loop_say (tide_loop_open (loop, HOLDER, TIDE_CLIENT_SOCKETIO), "40");
     hold (TIDE_MESSAGE_PUBLISH);
     tide_app_join (loop->hubs[HOLDER], app.sid, tide_bytes ("room"), on_given_up, NULL);
     tide_loop_run (loop);
     assert_int_equal (app.refused, 0);
+    tide_app_emit_t event = {
+        .topic = tide_bytes ("room"), .name = tide_bytes ("n"), .args = {.json = tide_bytes ("7")}};
+    tide_app_emit (loop->hubs[HOLDER], &event, on_emitted, NULL);
+    tide_app_ask (loop->hubs[HOLDER], &event, 1000, on_answers, NULL);
+    tide_loop_run (loop);
+    assert_int_equal (app.emitted + asked.answered, 0);
     tide_loop_destroy (&loop);
     assert_int_equal (app.refused, 2); /* it joins no more, and leaves no more */
+    assert_int_equal (app.emitted, 2);
+    assert_int_equal (asked.answered, 2);
 }
 
 /*  -- streams --------------------------------------------------------------------------------- */
@@ -850,6 +903,9 @@ static void a_lane_that_stops_says_so_once_whoever_is_to_be_told (void **state)
         tide_hub_stop (loop->hubs[HOLDER], loop->now_ms);
         tide_loop_run (loop);
         assert_int_equal (count_byes (), 1);
+        tide_loop_client_t *late = tide_loop_open (loop, HOLDER, TIDE_CLIENT_SOCKETIO);
+        assert_null (late->connection);
+        assert_int_equal (count_byes (), 1);
         tide_loop_let_all_go (loop);
         tide_loop_destroy (&loop);
     }
@@ -867,6 +923,7 @@ int main (void)
         cmocka_unit_test (a_topic_that_is_left_while_it_is_joined_is_left),
         TEST (a_post_that_is_under_way_at_the_upgrade_is_taken),
         TEST (a_post_that_was_held_back_is_broken_off_behind_the_upgrade),
+        TEST (what_was_held_back_goes_before_what_comes_behind_the_upgrade),
         TEST (a_session_that_does_not_arrive_leaves_no_record),
         cmocka_unit_test (a_session_that_does_not_arrive_is_resumed),
         cmocka_unit_test (a_session_that_has_arrived_stays_whatever_the_holder_forgets),
