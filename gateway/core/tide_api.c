@@ -1,7 +1,11 @@
 /*  tide_api.c - the HTTP API: what a request means.
  *  SPDX-License-Identifier: MIT
  */
-#include "tide_hub_internal.h"
+#include "tide_client_engineio.h"
+#include "tide_neighbours.h"
+#include "tide_op.h"
+#include "tide_ops.h"
+#include "tide_reply.h"
 
 #include "tide_http.h"
 

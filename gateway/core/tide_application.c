@@ -3,7 +3,13 @@
  */
 #include "tide_application.h"
 
-#include "tide_hub_internal.h"
+#include "tide_application_internal.h"
+#include "tide_ask.h"
+#include "tide_client_engineio.h"
+#include "tide_join.h"
+#include "tide_op.h"
+#include "tide_reply.h"
+#include "tide_session.h"
 
 #include "tide_http.h"
 

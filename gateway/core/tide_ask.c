@@ -7,7 +7,11 @@
  *  that was before it.
  *  SPDX-License-Identifier: MIT
  */
-#include "tide_hub_internal.h"
+#include "tide_ask.h"
+#include "tide_channel.h"
+#include "tide_client_engineio.h"
+#include "tide_neighbours.h"
+#include "tide_session.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,9 @@
 /*  tide_channel.c - the topics of a lane: who is in them, and which entries of the tape are theirs.
  *  SPDX-License-Identifier: MIT
  */
-#include "tide_hub_internal.h"
+#include "tide_channel.h"
+#include "tide_deliver.h"
+#include "tide_join.h"
 
 #include <stdlib.h>
 #include <string.h>

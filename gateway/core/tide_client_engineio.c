@@ -6,7 +6,9 @@
  *  connection of its own (a probe) until it does; then the shell's handle goes to the session.
  *  SPDX-License-Identifier: MIT
  */
-#include "tide_hub_internal.h"
+#include "tide_client_engineio.h"
+#include "tide_client.h"
+#include "tide_neighbours.h"
 
 #include "tide_application.h"
 #include "tide_http.h"

@@ -1,7 +1,12 @@
 /*  tide_client_json.c - the JSON dialect of /ws: one object a text frame.
  *  SPDX-License-Identifier: MIT
  */
-#include "tide_hub_internal.h"
+#include "tide_channel.h"
+#include "tide_client.h"
+#include "tide_join.h"
+#include "tide_ops.h"
+#include "tide_reply.h"
+#include "tide_session.h"
 
 #include <stdlib.h>
 #include <string.h>

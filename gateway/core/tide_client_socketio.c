@@ -5,7 +5,14 @@
  *  closes the whole connection, as the reference does.
  *  SPDX-License-Identifier: MIT
  */
-#include "tide_hub_internal.h"
+#include "tide_application_internal.h"
+#include "tide_ask.h"
+#include "tide_client.h"
+#include "tide_client_engineio.h"
+#include "tide_join.h"
+#include "tide_ops.h"
+#include "tide_reply.h"
+#include "tide_session.h"
 
 #include <stdio.h>
 #include <stdlib.h>

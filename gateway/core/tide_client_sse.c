@@ -9,7 +9,14 @@
  * then comes back from where it was before them, and is told all of them. Source: HTML
  * Standard, 9.2 Server-sent events. SPDX-License-Identifier: MIT
  */
-#include "tide_hub_internal.h"
+#include "tide_client_sse.h"
+#include "tide_channel.h"
+#include "tide_deliver.h"
+#include "tide_join.h"
+#include "tide_op.h"
+#include "tide_ops.h"
+#include "tide_reply.h"
+#include "tide_session.h"
 
 #include "tide_http.h"
 

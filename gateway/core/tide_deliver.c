@@ -7,7 +7,12 @@
  *  cursor, and a page that it does not take is forgotten and read again.
  *  SPDX-License-Identifier: MIT
  */
-#include "tide_hub_internal.h"
+#include "tide_deliver.h"
+#include "tide_channel.h"
+#include "tide_join.h"
+#include "tide_op.h"
+#include "tide_reply.h"
+#include "tide_session.h"
 
 #include <stdlib.h>
 #include <string.h>

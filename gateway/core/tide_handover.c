@@ -6,7 +6,11 @@
  *  and reads on.
  *  SPDX-License-Identifier: MIT
  */
-#include "tide_hub_internal.h"
+#include "tide_handover.h"
+#include "tide_channel.h"
+#include "tide_join.h"
+#include "tide_reply.h"
+#include "tide_session.h"
 
 #include <stdio.h>
 #include <stdlib.h>

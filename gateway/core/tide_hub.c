@@ -1,7 +1,17 @@
 /*  tide_hub.c - the lane's core: what comes in, what is to be done, and who waits for what.
  *  SPDX-License-Identifier: MIT
  */
-#include "tide_hub_internal.h"
+#include "tide_application_internal.h"
+#include "tide_ask.h"
+#include "tide_channel.h"
+#include "tide_client.h"
+#include "tide_client_engineio.h"
+#include "tide_client_sse.h"
+#include "tide_deliver.h"
+#include "tide_join.h"
+#include "tide_neighbours.h"
+#include "tide_op.h"
+#include "tide_session.h"
 
 #include <sodium.h>
 

@@ -10,7 +10,15 @@
  *
  *  SPDX-License-Identifier: MIT
  */
-#include "tide_hub_internal.h"
+#include "tide_join.h"
+#include "tide_channel.h"
+#include "tide_client_engineio.h"
+#include "tide_client_sse.h"
+#include "tide_deliver.h"
+#include "tide_op.h"
+#include "tide_ops.h"
+#include "tide_reply.h"
+#include "tide_session.h"
 
 #include <stdlib.h>
 #include <string.h>

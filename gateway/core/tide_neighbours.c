@@ -19,7 +19,10 @@
  *  The token of a RELAY is the number of the request here; on the way back its first bit is set.
  *  SPDX-License-Identifier: MIT
  */
-#include "tide_hub_internal.h"
+#include "tide_neighbours.h"
+#include "tide_ask.h"
+#include "tide_client_engineio.h"
+#include "tide_handover.h"
 
 #include <stdio.h>
 #include <stdlib.h>

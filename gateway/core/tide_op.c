@@ -1,7 +1,8 @@
 /*  tide_op.c - requests to the broker: who asked, who is to be told, and what when time is up.
  *  SPDX-License-Identifier: MIT
  */
-#include "tide_hub_internal.h"
+#include "tide_op.h"
+#include "tide_reply.h"
 
 #include <stdlib.h>
 

@@ -1,7 +1,9 @@
 /*  tide_ops.c - what any dialect may ask for: publish, snapshot, history, topics.
  *  SPDX-License-Identifier: MIT
  */
-#include "tide_hub_internal.h"
+#include "tide_ops.h"
+#include "tide_op.h"
+#include "tide_reply.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -6,7 +6,10 @@
  *
  *  SPDX-License-Identifier: MIT
  */
-#include "tide_hub_internal.h"
+#include "tide_record.h"
+#include "tide_join.h"
+#include "tide_op.h"
+#include "tide_session.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,10 @@
 /*  tide_reply.c - answers, resets and events in the words of each dialect.
  *  SPDX-License-Identifier: MIT
  */
-#include "tide_hub_internal.h"
+#include "tide_reply.h"
+#include "tide_application_internal.h"
+#include "tide_client_engineio.h"
+#include "tide_client_sse.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -7,7 +7,17 @@
  *  cannot touch the new one.
  *  SPDX-License-Identifier: MIT
  */
-#include "tide_hub_internal.h"
+#include "tide_session.h"
+#include "tide_application_internal.h"
+#include "tide_ask.h"
+#include "tide_channel.h"
+#include "tide_client.h"
+#include "tide_client_engineio.h"
+#include "tide_deliver.h"
+#include "tide_join.h"
+#include "tide_op.h"
+#include "tide_record.h"
+#include "tide_reply.h"
 
 #include <sodium.h>
 

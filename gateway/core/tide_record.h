@@ -1,0 +1,24 @@
+/*  tide_record.h - what the log says of a session.
+ *  SPDX-License-Identifier: MIT
+ */
+#ifndef TIDE_RECORD_H
+#define TIDE_RECORD_H
+
+#include "tide_hub_internal.h"
+
+/*  Append to `records` the event that is the record (base 0: where this very event stands), that
+ * joins or (joined 0) leaves a topic, and that says whether resets are owed. */
+void tide_record_session (tide_hub_t *hub, tide_session_t *session, tide_buffer_t *records);
+void tide_record_topic (tide_hub_t *hub, tide_session_t *session, tide_bytes_t pattern,
+                        uint64_t joined, bool meta, bool was_reset, tide_buffer_t *records);
+void tide_record_remaking (tide_hub_t *hub, tide_session_t *session, bool is_remaking,
+                           tide_buffer_t *records);
+/*  Publishes them, on condition that `expected` is where the record stands. NULL: too many
+ * requests. */
+tide_op_t *tide_record_publish (tide_hub_t *hub, tide_session_t *session, tide_buffer_t *records,
+                                uint32_t count, uint64_t expected, tide_op_fn *done);
+/*  The holder is gone: from now on the resume time runs; later: unless another lane takes it. */
+void tide_record_release (tide_hub_t *hub, const char *topic, uint64_t seq);
+void tide_record_release_later (tide_hub_t *hub, const char *topic, uint64_t seq);
+
+#endif
