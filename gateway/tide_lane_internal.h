@@ -2,7 +2,7 @@
  *
  *      tide_lane.c    the loop, the hub's actions, connections as such
  *      tide_socket.c  WebSocket: handshake, messages, gathered writes, closing
- *      tide_web.c     HTTP: requests, bodies, answers; where every connection begins
+ *      tide_web*.c    HTTP: requests, bodies, answers; where every connection begins
  *
  *  SPDX-License-Identifier: MIT
  */
