@@ -530,4 +530,11 @@ void tide_hub_pace (tide_hub_t *hub, tide_connection_t *connection);
 /*  Frames that waited for the session are handled soon. */
 void tide_hub_drain_inbox (tide_hub_t *hub, tide_connection_t *connection);
 
+/*  -- tide_hub_broker.c ----------------------------------------------------------------------- */
+
+void tide_hub_feed_said (tide_hub_t *hub, const tide_feed_action_t *action);
+/*  True if there is something for the shell to do, which is written to `action`. */
+bool tide_hub_link_said (tide_hub_t *hub, const tide_link_action_t *from,
+                         tide_hub_action_t *action);
+
 #endif
