@@ -120,7 +120,8 @@ static tide_broker_config_t broker_config (const tide_server_t *self, uint64_t e
                                   .retain_events = config->retain_events,
                                   .retain_bytes = config->retain_bytes,
                                   .retain_ms = config->retain_age_s * 1000,
-                                  .dedupe_ids = config->dedupe_ids};
+                                  .dedupe_ids = config->dedupe_ids,
+                                  .workers_wait_ms = config->workers_wait_s * 1000};
 }
 
 /*  The machine's present boot: a log that was open in another one was not closed cleanly. */

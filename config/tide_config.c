@@ -48,6 +48,8 @@ static const tide_option_t options[] = {
      .help = "history kept, by age; standing keyed events are kept whatever it is"},
     {"dedupe-ids", TIDE_OPTION_NUMBER, BROKER, AT (dedupe_ids), .standard = "1000000",
      .max = 1000000000, .value = "N", .help = "among how many events an id is appended only once"},
+    {"workers-wait", TIDE_OPTION_NUMBER, BROKER, AT (workers_wait_s), .standard = "10",
+     .max = UINT32_MAX / 1000, .value = "SECONDS", .help = "how long a call waits for a worker"},
     {"resume", TIDE_OPTION_NUMBER, GATEWAY, AT (resume_s), .standard = "3600",
      .max = UINT32_MAX / 1000, .value = "SECONDS",
      .help = "how long a session outlives its connection"},

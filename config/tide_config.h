@@ -29,6 +29,7 @@ typedef struct {
     uint64_t retain_bytes;
     uint64_t retain_age_s;
     uint64_t dedupe_ids;
+    uint64_t workers_wait_s;
 
     /*  Gateway */
     char *listen;         /* HOST:PORT as it was given */

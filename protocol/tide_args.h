@@ -5,10 +5,12 @@
  *  Socket.IO protocol (v5, "Packet encoding"). The JSON is either the event's one argument or an
  *  array of all its arguments. An empty payload removes a key.
  *
- *  Layout: u8 form (1 one argument, 2 an array of arguments), u8 number of attachments; without
- *  attachments the rest is the JSON text; else u32 size and JSON text, then u32 size and bytes
- *  for each attachment.
- *  SPDX-License-Identifier: MIT
+ *  What the system itself has to say of a call or of its reply lies beside the arguments, as a
+ * record of tide_message.h (`about`), so that clients' arguments stay as they were.
+ *
+ *  Layout: u8 form (1 one argument, 2 an array of arguments; 16 more: `about` follows as u32 size
+ * and bytes), u8 number of attachments; without attachments the rest is the JSON text; else u32
+ * size and JSON text, then u32 size and bytes for each attachment. SPDX-License-Identifier: MIT
  */
 #ifndef TIDE_ARGS_H
 #define TIDE_ARGS_H
@@ -19,6 +21,7 @@
 
 typedef struct {
     bool many;            /* json is an array of all arguments, not the only one */
+    tide_bytes_t about;   /* the system's record; empty in what clients publish */
     tide_bytes_t json;    /* UTF-8 text; checked to be JSON where it came in, not here */
     unsigned attachments; /* how many */
     tide_bytes_t attachment[TIDE_ATTACHMENTS_MAX];

@@ -29,6 +29,22 @@
 /*  A RELAY or a RELAYED beside that: one string and the fixed fields. */
 #define TIDE_RELAY_OVERHEAD_MAX (256 + 64)
 
+/*  A caller's own name for an answer. */
+#define TIDE_REFERENCE_SIZE_MAX 4096
+/*  Handlers of one worker, and of all together. */
+#define TIDE_SERVE_HANDLERS_MAX 250
+#define TIDE_HANDLERS_MAX 10000
+/*  Calls that one worker may have in hand, and what it may ask for: how long a call's lease is, how
+ *  often it is lent, how long the second attempt waits; each with what it is unless told. */
+#define TIDE_CREDIT_MAX 10000
+#define TIDE_CALL_LEASE_MS 30000
+#define TIDE_CALL_LEASE_MS_MIN 100
+#define TIDE_CALL_LEASE_MS_MAX 3600000
+#define TIDE_CALL_ATTEMPTS 5
+#define TIDE_CALL_ATTEMPTS_MAX 100
+#define TIDE_CALL_DELAY_MS 1000
+#define TIDE_CALL_DELAY_MS_MAX 3600000
+
 /*  One ZeroMQ message: a payload, and room for everything around it. */
 #define TIDE_MESSAGE_SPARE (1u << 20)
 #define TIDE_MESSAGE_SIZE_MAX (TIDE_PAYLOAD_SIZE_MAX + TIDE_MESSAGE_SPARE)
@@ -79,6 +95,9 @@
 #define TIDE_HEARTBEAT_MS 1000
 #define TIDE_LIVENESS_MS 3000
 #define TIDE_LEASE_MS 10000
+/*  A worker that was silent for so long is dead. It is looked at every half second. */
+#define TIDE_WORKER_SILENT_MS 2500
+#define TIDE_WORKER_LOOK_MS 500
 /*  A request that was not answered for this long is asked again. */
 #define TIDE_RETRY_MS 5000
 
@@ -90,6 +109,8 @@ _Static_assert(TIDE_RELAY_SIZE_MAX - TIDE_PAYLOAD_SIZE_MAX + TIDE_RELAY_OVERHEAD
 _Static_assert(TIDE_FANOUT_HWM >= 4 * TIDE_BATCH_EVENTS_MAX,
                "the high-water mark must hold four of the largest batches");
 _Static_assert(TIDE_LIVENESS_MS >= 3 * TIDE_HEARTBEAT_MS, "three heartbeats may be missed");
+_Static_assert(TIDE_WORKER_SILENT_MS + TIDE_WORKER_LOOK_MS <= 3000,
+               "a dead worker is noticed within three seconds");
 _Static_assert(TIDE_LEASE_MS > 2 * TIDE_LIVENESS_MS, "a lease outlives a reconnect");
 _Static_assert(TIDE_ROUTER_HWM > TIDE_LINK_REQUESTS_MAX, "each request's answer has a place");
 

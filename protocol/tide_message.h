@@ -82,6 +82,31 @@ typedef struct {
     F (S, name, STR, 255, "the counter's name, as on /metrics")                                    \
     F (S, value, U64, 0, "its value")
 
+/*  What lies beside the arguments of a call in the log, of its reply, and of what came of it when
+ *  nobody could handle it. */
+#define TIDE_CALLED_FIELDS(F, S)                                                                   \
+    F (S, nsp, STR, 255, "the namespace in which it was emitted")                                  \
+    F (S, wanted, BLOB, TIDE_REFERENCE_SIZE_MAX,                                                   \
+       "the caller's own name for the answer that it wants; empty: it wants none")
+#define TIDE_REPLIED_FIELDS(F, S)                                                                  \
+    F (S, call, U64, 0, "the call's number")                                                       \
+    F (S, wanted, BLOB, TIDE_REFERENCE_SIZE_MAX, "as in the call")                                 \
+    F (S, code, U8, 0, "the tide_status_t; if it is not ok, there are no arguments")               \
+    F (S, message, TEXT, 0, "what was wrong, for people")
+
+#define TIDE_OFFER_FIELDS(F, S)                                                                    \
+    F (S, nsp, STR, 255, "the namespace; * for all")                                               \
+    F (S, event, STR, 255, "the event's name; * for all that have no handler of their own")        \
+    F (S, flags, U8, 3,                                                                            \
+       "1 calls are volatile: never logged, lent once; 2 those of one session may "                \
+       "be handled side by side")
+/*  What stands in $serve of each handler that there ever was. */
+#define TIDE_SERVED_FIELDS(F, S)                                                                   \
+    F (S, service, STR, 255, "whose handler it is")                                                \
+    F (S, nsp, STR, 255, "the namespace; * for all")                                               \
+    F (S, event, STR, 255, "the event's name; * for all")                                          \
+    F (S, flags, U8, 3, "the handler's")
+
 #define TIDE_RECORDS(R)                                                                            \
     R (event, EVENT, "one event")                                                                  \
     R (expect, EXPECT, "a condition on a key")                                                     \
@@ -89,7 +114,11 @@ typedef struct {
     R (touched, TOUCHED, "a topic in a mark")                                                      \
     R (mark, MARK, "what was published from … to …")                                               \
     R (topic_info, TOPIC_INFO, "what there is of one topic")                                       \
-    R (stat, STAT, "one counter")
+    R (stat, STAT, "one counter")                                                                  \
+    R (called, CALLED, "beside the arguments of a call")                                           \
+    R (replied, REPLIED, "beside the arguments of a reply")                                        \
+    R (offer, OFFER, "what a worker handles")                                                      \
+    R (served, SERVED, "what is known of a handler")
 
 #define TIDE_HELLO_FIELDS(F, S)                                                                    \
     F (S, name, STR, 255, "who is speaking, for logs")                                             \
@@ -200,6 +229,47 @@ typedef struct {
     F (S, token, U64, 0, "the RELAY's")                                                            \
     F (S, count, U32, 0, "to how many peers it went")
 
+/*  Calls, and who handles them. */
+#define TIDE_SERVE_FIELDS(F, S)                                                                    \
+    F (S, request, U64, 0, "echoed in the answer")                                                 \
+    F (S, service, STR, 63, "what the worker is one of; a topic's level")                          \
+    F (S, credit, U32, 0, "calls that it takes at once; 0: none for now")                          \
+    F (S, lease_ms, U32, 0, "how long it may be silent about a call; 0: 30 seconds")               \
+    F (S, attempts, U32, 0, "how often a call is lent before it is dead; 0: 5")                    \
+    F (S, delay_ms, U32, 0,                                                                        \
+       "how long the second attempt waits; each later one twice as long; "                         \
+       "0: a second")                                                                              \
+    F (S, offers, LIST, offer, "all that it handles: what it said before is void")
+#define TIDE_CALL_FIELDS(F, S)                                                                     \
+    F (S, request, U64, 0, "echoed in the answer")                                                 \
+    F (S, nsp, STR, 255, "the namespace")                                                          \
+    F (S, event, STR, 255, "the event's name")                                                     \
+    F (S, id, STR, 255, "the caller's, unique: called again under it, it is one call")             \
+    F (S, user, STR, 255, "who calls; empty: anonymous")                                           \
+    F (S, from, STR, 63, "the session that calls, which gets the reply; empty: none")              \
+    F (S, wanted, BLOB, TIDE_REFERENCE_SIZE_MAX,                                                   \
+       "the caller's own name for the answer that it wants; empty: it wants none")                 \
+    F (S, payload, BLOB, TIDE_PAYLOAD_SIZE_MAX, "the arguments")
+#define TIDE_LEND_FIELDS(F, S)                                                                     \
+    F (S, call, U64, 0, "the call's number: its sequence; above 2^63: it is volatile")             \
+    F (S, attempt, U32, 0, "from 1; above 1 it may have been handled before")                      \
+    F (S, lease_ms, U32, 0, "how long the worker may be silent about it")                          \
+    F (S, events, LIST, event, "the one event that is the call")
+#define TIDE_DONE_FIELDS(F, S)                                                                     \
+    F (S, request, U64, 0, "echoed in the answer")                                                 \
+    F (S, call, U64, 0, "the call's number")                                                       \
+    F (S, attempt, U32, 0, "which time it was lent: what another attempt says is refused")         \
+    F (S, outcome, U8, 2, "0 handled; 1 to be tried again; 2 never to be tried again")             \
+    F (S, delay_ms, U32, 0, "tried again: how long to wait; 0: as told by SERVE")                  \
+    F (S, code, U8, 0, "handled: the reply's tide_status_t")                                       \
+    F (S, message, TEXT, 0, "what was wrong, for people")                                          \
+    F (S, payload, BLOB, TIDE_PAYLOAD_SIZE_MAX, "handled: the reply's arguments; may be empty")    \
+    F (S, events, LIST, event, "handled: what is appended together with the call's end")
+#define TIDE_EXTEND_FIELDS(F, S)                                                                   \
+    F (S, call, U64, 0, "the call's number")                                                       \
+    F (S, attempt, U32, 0, "which time it was lent")                                               \
+    F (S, lease_ms, U32, 0, "how long the worker may be silent about it from now on; 0: as before")
+
 /*  M (member, NAME, number on the wire, who sends it, what it is for and what answers it) */
 #define TIDE_MESSAGES(M)                                                                           \
     M (hello, HELLO, 1, "peer", "the first message of a conversation; answered by WELCOME")        \
@@ -228,7 +298,13 @@ typedef struct {
     M (relay, RELAY, 23, "peer",                                                                   \
        "hands bytes to whoever holds a lease; not answered, but TOLD if it went nowhere")          \
     M (relayed, RELAYED, 24, "broker", "bytes from another peer")                                  \
-    M (told, TOLD, 25, "broker", "to how many peers a RELAY to all went, or that nobody was there")
+    M (told, TOLD, 25, "broker",                                                                   \
+       "to how many peers a RELAY to all went, or that nobody was there")                          \
+    M (serve, SERVE, 26, "peer", "a worker says what it handles; answered by ACK or FAIL")         \
+    M (call, CALL, 27, "peer", "what a client emitted; answered by ACK, when durable, or FAIL")    \
+    M (lend, LEND, 28, "broker", "a call for a worker; answered by DONE")                          \
+    M (done, DONE, 29, "peer", "what came of a call; answered by ACK, when durable, or FAIL")      \
+    M (extend, EXTEND, 30, "peer", "a call takes longer; not answered")
 
 #define TIDE_C_U8 uint8_t
 #define TIDE_C_U16 uint16_t
@@ -281,6 +357,9 @@ typedef struct {
 
 /*  Flags of an event. */
 enum { TIDE_EVENT_VOLATILE = 1, TIDE_EVENT_OWNS_TOPIC = 2 };
+
+/*  Flags of a handler. */
+enum { TIDE_HANDLER_VOLATILE = 1, TIDE_HANDLER_UNORDERED = 2 };
 
 /*  Where seq and time_ms stand in an encoded event, for writing them in place. */
 enum { TIDE_EVENT_SEQ_AT = 0, TIDE_EVENT_TIME_AT = 8, TIDE_EVENT_FLAGS_AT = 16 };

@@ -26,6 +26,7 @@ tide_broker_t *tide_broker_new (const tide_broker_config_t *config)
     self->config.events = tide_copy (config->events, strlen (config->events));
     self->config.volatiles = tide_copy (config->volatiles, strlen (config->volatiles));
     tide_core_init (&self->core, config);
+    self->core.dispatch = tide_dispatch_new (&self->core, config->workers_wait_ms);
     self->reading = tide_reading_new (&self->core);
     self->snapshots = tide_snapshots_new (&self->core);
     self->peers = tide_peers_new (config->hash_seed, TIDE_CORE_PEERS_MAX);
@@ -43,6 +44,7 @@ void tide_broker_destroy (tide_broker_t **self_p)
     *self_p = NULL;
     if (!self)
         return;
+    tide_dispatch_destroy (&self->core.dispatch);
     tide_sequencer_destroy (&self->sequencer);
     tide_reading_destroy (&self->reading);
     tide_snapshots_destroy (&self->snapshots);
@@ -85,12 +87,12 @@ size_t tide_broker_said_size (const tide_broker_t *self)
 
 /*  Into the index and the leases. The topic is held. */
 static tide_index_change_t apply (tide_broker_t *self, uint64_t now_ms, uint32_t topic,
-                                  const tide_event_t *event, size_t size, bool set_aside)
+                                  const tide_event_t *event, tide_bytes_t record, bool set_aside)
 {
     tide_index_change_t change =
         tide_index_add (self->core.index, &(tide_index_event_t){.seq = event->seq,
                                                                 .topic = topic,
-                                                                .size = (uint32_t) size,
+                                                                .size = (uint32_t) record.size,
                                                                 .time_ms = event->time_ms,
                                                                 .key = event->key,
                                                                 .removes = event->payload.size == 0,
@@ -109,6 +111,10 @@ static tide_index_change_t apply (tide_broker_t *self, uint64_t now_ms, uint32_t
                                   .from = event->from,
                                   .linger_ms = event->linger_ms,
                                   .owns_topic = (event->flags & TIDE_EVENT_OWNS_TOPIC) != 0});
+    if (change.was_removed)
+        tide_dispatch_forget (self->core.dispatch, change.key);
+    else
+        tide_dispatch_stand (self->core.dispatch, now_ms, change.key, event, record);
     return change;
 }
 
@@ -156,7 +162,7 @@ void tide_broker_load (tide_broker_t *self, uint64_t seq, uint64_t segment_first
         return;
     }
     uint32_t topic = tide_index_hold_topic (core->index, event.topic);
-    tide_index_change_t change = apply (self, 0, topic, &event, record->size, set_aside);
+    tide_index_change_t change = apply (self, 0, topic, &event, *record, set_aside);
     if (change.is_alive && event.id.size > 0) {
         tide_id_t id = tide_id (core->hash_seed, &event);
         tide_ids_add (core->ids[tide_topics_class (event.topic)], &id, seq);
@@ -177,7 +183,8 @@ void tide_broker_start (tide_broker_t *self, uint64_t now_ms, uint64_t last)
         tide_ids_settle (self->core.ids[class]);
     tide_leases_start (self->core.leases, now_ms);
     self->sequencer = tide_sequencer_new (&self->core, self->last_time_ms);
-    self->next_mark_ms = self->next_round_ms = self->ticked_ms = now_ms;
+    tide_dispatch_start (self->core.dispatch, now_ms, self->sequencer);
+    self->next_mark_ms = self->next_round_ms = self->ticked_ms = self->next_look_ms = now_ms;
 }
 
 /*  -- leases that are over -------------------------------------------------------------------- */
@@ -267,7 +274,7 @@ static void complete_durable (tide_broker_t *self, uint64_t now_ms, tide_log_bat
         tide_event_t event;
         bool is_sound = tide_event_decode (record, &event);
         tide_assert (is_sound);
-        apply (self, now_ms, topics[at], &event, record.size, false);
+        apply (self, now_ms, topics[at], &event, record, false);
         core->counters.event_bytes += record.size;
     }
     core->counters.batches++;
@@ -394,9 +401,10 @@ static void receive_release (tide_broker_t *self, uint64_t now_ms,
 
 /*  -- peers ----------------------------------------------------------------------------------- */
 
-static void forget_peer (tide_broker_t *self, tide_peer_t *peer)
+static void forget_peer (tide_broker_t *self, uint64_t now_ms, tide_peer_t *peer)
 {
     tide_bytes_t id = {peer->id, peer->id_size};
+    tide_dispatch_gone (self->core.dispatch, now_ms, id);
     tide_snapshots_forget (self->snapshots, id);
     tide_reading_forget (self->reading, id);
     if (peer->lease)
@@ -406,10 +414,9 @@ static void forget_peer (tide_broker_t *self, tide_peer_t *peer)
 
 void tide_broker_gone (tide_broker_t *self, uint64_t now_ms, tide_bytes_t peer)
 {
-    (void) now_ms;
     tide_peer_t *entry = tide_peers_find (self->peers, peer);
     if (entry)
-        forget_peer (self, entry);
+        forget_peer (self, now_ms, entry);
 }
 
 static void receive_hello (tide_broker_t *self, uint64_t now_ms, tide_bytes_t peer,
@@ -448,7 +455,7 @@ static void receive_bye (tide_broker_t *self, uint64_t now_ms, tide_peer_t *entr
 {
     if (entry->lease)
         tide_leases_end (self->core.leases, now_ms, entry->lease);
-    forget_peer (self, entry);
+    forget_peer (self, now_ms, entry);
 }
 
 /*  Which request it was, if so much can be read: a peer that is answered can go on. */
@@ -457,7 +464,8 @@ static uint64_t request_of (tide_bytes_t bytes)
     enum { KIND_AT = 3, REQUEST_AT = 4, REQUEST_END = 12 };
     static const tide_message_kind_t requests[] = {
         TIDE_MESSAGE_PUBLISH,  TIDE_MESSAGE_READ,        TIDE_MESSAGE_MARKS_READ,
-        TIDE_MESSAGE_SNAPSHOT, TIDE_MESSAGE_TOPICS_READ, TIDE_MESSAGE_STATS_READ};
+        TIDE_MESSAGE_SNAPSHOT, TIDE_MESSAGE_TOPICS_READ, TIDE_MESSAGE_STATS_READ,
+        TIDE_MESSAGE_SERVE,    TIDE_MESSAGE_CALL,        TIDE_MESSAGE_DONE};
     if (bytes.size < REQUEST_END || memcmp (bytes.data, "TM", 2) != 0
         || bytes.data[2] != TIDE_PROTOCOL_VERSION)
         return 0;
@@ -474,8 +482,17 @@ static void send_pong (tide_broker_t *self, tide_bytes_t peer)
     tide_outbox_send (&self->core.out, peer, &pong);
 }
 
-static void dispatch (tide_broker_t *self, uint64_t now_ms, tide_bytes_t peer, tide_bytes_t bytes,
-                      tide_peer_t *entry, const tide_message_t *message)
+/*  A broker that stops takes nothing new. */
+static bool refuse_new (tide_broker_t *self, tide_bytes_t peer, uint64_t request)
+{
+    if (self->is_stopping)
+        tide_core_fail (&self->core, peer, request, TIDE_SHUTTING_DOWN, 0,
+                        "the broker is stopping");
+    return self->is_stopping;
+}
+
+static void handle (tide_broker_t *self, uint64_t now_ms, tide_bytes_t peer, tide_bytes_t bytes,
+                    tide_peer_t *entry, const tide_message_t *message)
 {
     tide_core_t *core = &self->core;
     switch (message->kind) {
@@ -503,6 +520,20 @@ static void dispatch (tide_broker_t *self, uint64_t now_ms, tide_bytes_t peer, t
         return;
     case TIDE_MESSAGE_RELAY:
         tide_relay_receive (core, self->peers, entry, &message->relay);
+        return;
+    case TIDE_MESSAGE_SERVE:
+        if (!refuse_new (self, peer, message->serve.request))
+            tide_dispatch_serve (core->dispatch, now_ms, peer, &message->serve);
+        return;
+    case TIDE_MESSAGE_CALL:
+        if (!refuse_new (self, peer, message->call.request))
+            tide_dispatch_call (core->dispatch, now_ms, peer, &message->call);
+        return;
+    case TIDE_MESSAGE_DONE:
+        tide_dispatch_done (core->dispatch, now_ms, peer, &message->done);
+        return;
+    case TIDE_MESSAGE_EXTEND:
+        tide_dispatch_extend (core->dispatch, now_ms, &message->extend);
         return;
     case TIDE_MESSAGE_STATS_READ:
         tide_broker_send_stats (self, peer, message->stats_read.request);
@@ -541,7 +572,7 @@ void tide_broker_receive (tide_broker_t *self, uint64_t now_ms, tide_bytes_t pee
         tide_core_fail (core, peer, 0, TIDE_UNAUTHORIZED, 0, "a conversation begins with HELLO");
     }
     else
-        dispatch (self, now_ms, peer, bytes, entry, &message);
+        handle (self, now_ms, peer, bytes, entry, &message);
 }
 
 /*  -- time ------------------------------------------------------------------------------------ */
@@ -552,7 +583,24 @@ static void forget_silent (tide_broker_t *self, uint64_t now_ms)
     while ((oldest = tide_peers_oldest (self->peers)) != NULL
            && now_ms - oldest->heard_ms > TIDE_CORE_PEER_SILENT_MS) {
         self->core.counters.peers_forgotten++;
-        forget_peer (self, oldest);
+        forget_peer (self, now_ms, oldest);
+    }
+}
+
+/*  One that is silent is forgotten as a peer: if it is alive after all, it is told to say hello. */
+static void forget_dead_workers (tide_broker_t *self, uint64_t now_ms)
+{
+    void *at = NULL;
+    tide_bytes_t id;
+    bool has_more = tide_dispatch_next_worker (self->core.dispatch, &at, &id);
+    while (has_more) {
+        tide_peer_t *peer = tide_peers_find (self->peers, id);
+        tide_assert (peer); /* whoever goes as a peer goes as a worker */
+        has_more = tide_dispatch_next_worker (self->core.dispatch, &at, &id);
+        if (now_ms - peer->heard_ms < TIDE_WORKER_SILENT_MS)
+            continue;
+        self->core.counters.workers_dead++;
+        forget_peer (self, now_ms, peer);
     }
 }
 
@@ -561,6 +609,12 @@ void tide_broker_tick (tide_broker_t *self, uint64_t now_ms)
     if (self->has_failed)
         return;
     bool was_paused = notice_pause (self, now_ms);
+    if (now_ms >= self->next_look_ms) {
+        self->next_look_ms = now_ms + TIDE_WORKER_LOOK_MS;
+        if (!was_paused)
+            forget_dead_workers (self, now_ms);
+    }
+    tide_dispatch_tick (self->core.dispatch, now_ms);
     if (now_ms >= self->next_round_ms) {
         self->next_round_ms = now_ms + TIDE_HEARTBEAT_MS;
         trim (self, now_ms, AGED_MAX);
@@ -584,14 +638,23 @@ uint64_t tide_broker_deadline_ms (const tide_broker_t *self)
         self->next_mark_ms < self->next_round_ms ? self->next_mark_ms : self->next_round_ms;
     if (self->is_expiry_blocked || self->is_stopping)
         return deadline_ms;
-    uint64_t due_ms = tide_leases_deadline_ms (self->core.leases);
-    return due_ms < deadline_ms ? due_ms : deadline_ms;
+    void *at = NULL;
+    tide_bytes_t id;
+    const uint64_t others[] = {tide_leases_deadline_ms (self->core.leases),
+                               tide_dispatch_deadline_ms (self->core.dispatch),
+                               tide_dispatch_next_worker (self->core.dispatch, &at, &id)
+                                   ? self->next_look_ms
+                                   : UINT64_MAX};
+    for (size_t other = 0; other < sizeof others / sizeof others[0]; other++)
+        deadline_ms = others[other] < deadline_ms ? others[other] : deadline_ms;
+    return deadline_ms;
 }
 
 void tide_broker_stop (tide_broker_t *self, uint64_t now_ms)
 {
     (void) now_ms;
     self->is_stopping = true;
+    tide_dispatch_stop (self->core.dispatch);
     tide_sequencer_stop (self->sequencer);
 }
 

@@ -27,6 +27,7 @@ typedef struct {
     uint64_t retain_bytes;
     uint64_t retain_ms;
     uint64_t dedupe_ids;
+    uint64_t workers_wait_ms; /* how long a call waits for a worker */
 } tide_broker_config_t;
 
 typedef enum {

@@ -5,6 +5,7 @@
 #define TIDE_BROKER_PARTS_H
 
 #include "tide_core.h"
+#include "tide_dispatch.h"
 #include "tide_peers.h"
 #include "tide_queue.h"
 #include "tide_reading.h"
@@ -32,6 +33,7 @@ struct tide_broker {
     uint64_t next_mark_ms;  /* when the next heartbeat is due */
     uint64_t next_round_ms; /* when to look at ages, silent peers and old snapshots */
     uint64_t ticked_ms;     /* when leases were looked at last */
+    uint64_t next_look_ms;  /* when to look for dead workers */
     bool is_stopping, has_failed;
     bool is_expiry_blocked; /* there was no room for removals: go on when the log has answered */
     tide_broker_stat_t *stats;

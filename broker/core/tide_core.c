@@ -4,6 +4,7 @@
 #include "tide_core.h"
 
 #include "tide_alloc.h"
+#include "tide_dispatch.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -58,8 +59,10 @@ void tide_core_lose (tide_core_t *self, const uint64_t *seqs, size_t count)
             continue;
         self->counters.lost_events++;
         uint32_t key = tide_index_lose (self->index, seqs[at]);
-        if (key)
-            tide_leases_forget (self->leases, key);
+        if (!key)
+            continue;
+        tide_leases_forget (self->leases, key);
+        tide_dispatch_forget (self->dispatch, key);
     }
 }
 

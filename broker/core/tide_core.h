@@ -64,6 +64,15 @@
     X (relays_nowhere, "relays that reached nobody")                                               \
     X (relays_refused, "relays of peers that hold no lease")                                       \
     X (releases, "keys released by their holders")                                                 \
+    X (calls, "calls that were emitted")                                                           \
+    X (calls_unknown, "events in $call that are no calls")                                         \
+    X (lent, "calls lent to a worker")                                                             \
+    X (lent_again, "of them, again")                                                               \
+    X (calls_expired, "calls that a worker did not answer in time")                                \
+    X (calls_failed, "calls that ended with an error of the broker's")                             \
+    X (calls_over, "logged calls that ended")                                                      \
+    X (workers_dead, "workers that fell silent")                                                   \
+    X (stale, "words of workers on calls that were lent anew or are over")                         \
     X (removals, "keys removed because their lease was over")                                      \
     X (segments, "segments begun")                                                                 \
     X (segments_dropped, "segments emptied")                                                       \
@@ -77,6 +86,8 @@ typedef struct {
     uint64_t refused[TIDE_STATUS_COUNT]; /* by code */
 } tide_counters_t;
 
+typedef struct tide_dispatch tide_dispatch_t;
+
 typedef struct {
     uint64_t epoch;
     uint64_t hash_seed[2];
@@ -88,6 +99,7 @@ typedef struct {
     tide_counters_t counters;
     tide_index_t *index;
     tide_leases_t *leases;
+    tide_dispatch_t *dispatch;
     tide_ids_t *ids[TIDE_CLASSES];
 } tide_core_t;
 

@@ -8,6 +8,7 @@
 #include "tide_leases.h"
 
 #include "tide_alloc.h"
+#include "tide_due.h"
 #include "tide_hash.h"
 #include "tide_limits.h"
 #include "tide_table.h"
@@ -38,12 +39,10 @@ typedef enum { FREE, HELD, LINGERING, REMOVING } state_t;
 
 typedef struct {
     uint64_t seq;
-    uint64_t due_ms;
     uint8_t *from; /* behind its size; NULL: nobody. Seldom that of another key: not shared */
     uint32_t key, lease, name;
     uint32_t linger_ms;
     uint32_t next, previous; /* of the same lease; next also links the free ones */
-    uint32_t place;          /* in the heap, while LINGERING */
     uint8_t state;
     bool owns_topic, is_released;
 } record_t;
@@ -55,8 +54,7 @@ struct tide_leases {
     uint32_t used, capacity, free;
     uint32_t *by_key; /* the record of a key, 0 for none */
     uint32_t key_capacity;
-    uint32_t *heap; /* records by due_ms; places from 0 */
-    uint32_t heap_count, heap_capacity;
+    tide_due_t due;    /* records that linger */
     uint64_t check_ms; /* no lease can be over before */
     uint64_t held, ended;
 };
@@ -133,74 +131,14 @@ static void names_let (names_t *self, uint32_t handle)
     self->free = handle;
 }
 
-/*  -- the heap -------------------------------------------------------------------------------- */
-
-static bool is_sooner (const tide_leases_t *self, uint32_t one, uint32_t other)
-{
-    return self->records[one].due_ms < self->records[other].due_ms;
-}
-
-static void put (tide_leases_t *self, uint32_t place, uint32_t record)
-{
-    self->heap[place] = record;
-    self->records[record].place = place;
-}
-
-static void sift_up (tide_leases_t *self, uint32_t place)
-{
-    uint32_t record = self->heap[place];
-    while (place > 0 && is_sooner (self, record, self->heap[(place - 1) / 2])) {
-        put (self, place, self->heap[(place - 1) / 2]);
-        place = (place - 1) / 2;
-    }
-    put (self, place, record);
-}
-
-static void sift_down (tide_leases_t *self, uint32_t place)
-{
-    uint32_t record = self->heap[place];
-    for (;;) {
-        uint32_t child = place * 2 + 1;
-        if (child >= self->heap_count)
-            break;
-        if (child + 1 < self->heap_count
-            && is_sooner (self, self->heap[child + 1], self->heap[child]))
-            child++;
-        if (!is_sooner (self, self->heap[child], record))
-            break;
-        put (self, place, self->heap[child]);
-        place = child;
-    }
-    put (self, place, record);
-}
-
-static void leave_heap (tide_leases_t *self, record_t *record)
-{
-    uint32_t place = record->place;
-    uint32_t last = self->heap[--self->heap_count];
-    if (place == self->heap_count)
-        return;
-    put (self, place, last);
-    sift_up (self, place);
-    sift_down (self, self->records[last].place);
-}
-
-/*  The record goes into another state; LINGERING means being in the heap. */
+/*  The record goes into another state; LINGERING means being due at some time. */
 static void become (tide_leases_t *self, uint32_t at, state_t state, uint64_t due_ms)
 {
-    record_t *record = &self->records[at];
-    if (record->state == LINGERING)
-        leave_heap (self, record);
-    record->state = (uint8_t) state;
-    record->due_ms = due_ms;
-    if (state != LINGERING)
-        return;
-    if (self->heap_count == self->heap_capacity) {
-        self->heap_capacity = self->heap_capacity > 0 ? self->heap_capacity * 2 : 64;
-        self->heap = tide_realloc (self->heap, self->heap_capacity * sizeof *self->heap);
-    }
-    self->heap[self->heap_count] = at;
-    sift_up (self, self->heap_count++);
+    self->records[at].state = (uint8_t) state;
+    if (state == LINGERING)
+        tide_due_set (&self->due, at, due_ms);
+    else
+        tide_due_clear (&self->due, at);
 }
 
 /*  -- leases ---------------------------------------------------------------------------------- */
@@ -231,7 +169,7 @@ void tide_leases_destroy (tide_leases_t **self_p)
         free (self->records[at].from);
     free (self->records);
     free (self->by_key);
-    free (self->heap);
+    tide_due_free (&self->due);
     free (self);
 }
 
@@ -410,8 +348,7 @@ void tide_leases_forget (tide_leases_t *self, uint32_t key)
     if (!at)
         return;
     record_t *record = &self->records[at];
-    if (record->state == LINGERING)
-        leave_heap (self, record);
+    tide_due_clear (&self->due, at);
     if (record->previous)
         self->records[record->previous].next = record->next;
     else
@@ -445,9 +382,10 @@ bool tide_leases_due (tide_leases_t *self, uint64_t now_ms, tide_leases_held_t *
 {
     if (self->check_ms <= now_ms)
         check_leases (self, now_ms);
-    if (self->heap_count == 0 || self->records[self->heap[0]].due_ms > now_ms)
+    uint32_t at;
+    if (!tide_due_first (&self->due, now_ms, &at))
         return false;
-    const record_t *record = &self->records[self->heap[0]];
+    const record_t *record = &self->records[at];
     *held = (tide_leases_held_t){.key = record->key,
                                  .seq = record->seq,
                                  .lease = names_text (&self->leases, record->lease),
@@ -486,7 +424,7 @@ void tide_leases_undo (tide_leases_t *self, uint64_t due_ms)
 
 uint64_t tide_leases_deadline_ms (const tide_leases_t *self)
 {
-    uint64_t due_ms = self->heap_count > 0 ? self->records[self->heap[0]].due_ms : UINT64_MAX;
+    uint64_t due_ms = tide_due_first_ms (&self->due);
     return due_ms < self->check_ms ? due_ms : self->check_ms;
 }
 
@@ -494,6 +432,6 @@ tide_leases_counts_t tide_leases_counts (const tide_leases_t *self)
 {
     return (tide_leases_counts_t){.leases = self->leases.by_text.count,
                                   .held = self->held,
-                                  .lingering = self->heap_count,
+                                  .lingering = self->due.count,
                                   .ended = self->ended};
 }

@@ -109,6 +109,8 @@ static void send_answer (tide_sequencer_t *self, tide_bytes_t peer, const answer
         [UNEXPECTED] = "what stands at a key is not what was expected, but %llu",
     };
     tide_core_t *core = self->core;
+    if (peer.size == 0) /* our own */
+        return;
     if (answer->verdict > REPEATED) {
         core->counters.conflicts++;
         tide_core_fail (core, peer, answer->request, TIDE_CONFLICT, answer->seq,
@@ -352,6 +354,22 @@ void tide_sequencer_receive (tide_sequencer_t *self, uint64_t now_ms, tide_bytes
                         self->queue.count, self->queue.size);
 }
 
+bool tide_sequencer_append (tide_sequencer_t *self, uint64_t now_ms, tide_bytes_t peer,
+                            const tide_publish_message_t *publish)
+{
+    if (self->queue.count == 0
+        && has_room (self, publish->events.count, publish->events.bytes.size)) {
+        judge (self, now_ms, peer, publish);
+        return true;
+    }
+    tide_buffer_t bytes = {0};
+    tide_message_encode (&bytes,
+                         &(tide_message_t){.kind = TIDE_MESSAGE_PUBLISH, .publish = *publish});
+    bool is_taken = tide_queue_push (&self->queue, peer, tide_buffer_bytes (&bytes));
+    tide_buffer_free (&bytes);
+    return is_taken;
+}
+
 /*  -- the broker's own ------------------------------------------------------------------------ */
 
 bool tide_sequencer_remove (tide_sequencer_t *self, uint64_t now_ms, const uint32_t *keys,
@@ -460,6 +478,8 @@ void tide_sequencer_go_on (tide_sequencer_t *self, uint64_t now_ms)
 
 static void refuse (tide_sequencer_t *self, tide_bytes_t peer, uint64_t request)
 {
+    if (peer.size == 0)
+        return;
     tide_core_fail (self->core, peer, request, TIDE_LOG_FULL, 0,
                     "the log's disk is full: nothing was appended");
 }

@@ -22,6 +22,11 @@ void tide_sequencer_destroy (tide_sequencer_t **self_p);
 void tide_sequencer_receive (tide_sequencer_t *self, uint64_t now_ms, tide_bytes_t peer,
                              tide_bytes_t bytes, const tide_publish_message_t *publish);
 
+/*  What a part of the broker appends, which has checked it; answered to the peer, unless that is
+ *  empty, as a publish is. False if there is no room: then nobody is answered. */
+bool tide_sequencer_append (tide_sequencer_t *self, uint64_t now_ms, tide_bytes_t peer,
+                            const tide_publish_message_t *publish);
+
 /*  The broker's own: removes keys that stand, all in one batch, by events with this name and
  *  origin. False if there is no room now. */
 bool tide_sequencer_remove (tide_sequencer_t *self, uint64_t now_ms, const uint32_t *keys,

@@ -60,7 +60,8 @@ static inline void rig_new (tide_rig_t *rig)
                                          .retain_events = 1000000,
                                          .retain_bytes = 1u << 30,
                                          .retain_ms = 7 * 86400000ull,
-                                         .dedupe_ids = 100000};
+                                         .dedupe_ids = 100000,
+                                         .workers_wait_ms = 10000};
 }
 
 static inline void rig_forget_said (tide_rig_t *rig)

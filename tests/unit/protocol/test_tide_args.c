@@ -37,6 +37,29 @@ static void what_is_encoded_decodes_to_the_same (void **state)
     }
 }
 
+static void what_the_system_says_lies_beside_the_arguments (void **state)
+{
+    (void) state;
+    for (unsigned attachments = 0; attachments < 3; attachments++) {
+        tide_args_t args = sample (true, attachments), got;
+        args.about = tide_bytes ("about");
+        tide_buffer_t out = {0};
+        tide_args_encode (&out, &args);
+        assert_int_equal (tide_args_decode (tide_buffer_bytes (&out), &got), TIDE_OK);
+        assert_true (tide_bytes_is (got.about, "about"));
+        assert_true (tide_bytes_equal (got.json, args.json));
+        assert_int_equal (got.attachments, attachments);
+        for (size_t size = 0; size < 11; size++)
+            assert_int_equal (tide_args_decode ((tide_bytes_t){out.data, size}, &got),
+                              TIDE_BAD_REQUEST);
+        tide_buffer_free (&out);
+    }
+    static const uint8_t nothing[] = {17, 0, 0, 0, 0, 0, '1'};
+    tide_args_t got;
+    assert_int_equal (tide_args_decode ((tide_bytes_t){nothing, sizeof nothing}, &got),
+                      TIDE_BAD_REQUEST);
+}
+
 static void every_truncation_and_every_trailing_byte_fails_with_attachments (void **state)
 {
     (void) state;
@@ -72,6 +95,7 @@ int main (void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test (what_is_encoded_decodes_to_the_same),
+        cmocka_unit_test (what_the_system_says_lies_beside_the_arguments),
         cmocka_unit_test (every_truncation_and_every_trailing_byte_fails_with_attachments),
         cmocka_unit_test (what_is_not_of_the_layout_is_refused),
     };

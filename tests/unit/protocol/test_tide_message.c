@@ -169,6 +169,28 @@ static void every_kind_comes_back_as_it_was_sent (void **state)
     }
 }
 
+static void every_record_comes_back_and_no_prefix_of_it_does (void **state)
+{
+    (void) state;
+#define X(record, NAME, doc)                                                                       \
+    {                                                                                              \
+        tide_##record##_t sent, got;                                                               \
+        tide_buffer_t one = {0}, other = {0};                                                      \
+        fill_##record (&sent);                                                                     \
+        tide_##record##_append (&one, &sent);                                                      \
+        assert_true (tide_##record##_decode ((tide_bytes_t){one.data + 4, one.size - 4}, &got));   \
+        tide_##record##_append (&other, &got);                                                     \
+        assert_true (tide_bytes_equal (tide_buffer_bytes (&one), tide_buffer_bytes (&other)));     \
+        for (size_t size = 0; size < one.size - 4; size++)                                         \
+            assert_false (tide_##record##_decode ((tide_bytes_t){one.data + 4, size}, &got));      \
+        tide_buffer_free (&one);                                                                   \
+        tide_buffer_free (&other);                                                                 \
+        free_lists ();                                                                             \
+    }
+    TIDE_RECORDS (X)
+#undef X
+}
+
 static void every_prefix_and_every_trailing_byte_is_refused (void **state)
 {
     (void) state;
@@ -432,6 +454,7 @@ int main (void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test (every_kind_comes_back_as_it_was_sent),
+        cmocka_unit_test (every_record_comes_back_and_no_prefix_of_it_does),
         cmocka_unit_test (every_prefix_and_every_trailing_byte_is_refused),
         cmocka_unit_test (any_changed_byte_is_survived),
         cmocka_unit_test (another_version_is_named),

@@ -1,0 +1,131 @@
+/*  tide_call_end.c - the events that end a call.
+ *  SPDX-License-Identifier: MIT
+ */
+#include "tide_call_end.h"
+
+#include "tide_alloc.h"
+#include "tide_args.h"
+#include "tide_json_text.h"
+
+#include <stdio.h>
+
+static tide_bytes_t message_of (const tide_call_end_t *self)
+{
+    tide_bytes_t message = self->message;
+    if (message.size > TIDE_CALL_MESSAGE_SIZE_MAX)
+        message.size = TIDE_CALL_MESSAGE_SIZE_MAX;
+    return message;
+}
+
+static void append_removal (const tide_call_end_t *self, tide_buffer_t *list)
+{
+    const tide_event_t *call = self->event;
+    tide_event_append (list, &(tide_event_t){.topic = call->topic,
+                                             .name = call->name,
+                                             .key = call->key,
+                                             .user = call->user,
+                                             .from = call->from});
+}
+
+static void append_reply (const tide_call_end_t *self, tide_bytes_t wanted, tide_buffer_t *list)
+{
+    char topic[TIDE_TOPIC_SIZE_MAX + 1];
+    int size = snprintf (topic, sizeof topic, "@%.*s", TIDE_PRINT (self->event->from));
+    tide_args_t args = {.many = true, .json = tide_bytes ("[]")};
+    if (self->payload.size > 0) {
+        tide_status_t status = tide_args_decode (self->payload, &args);
+        tide_assert (status == TIDE_OK); /* was checked */
+    }
+    tide_buffer_t about = {0}, payload = {0};
+    tide_replied_append (&about, &(tide_replied_t){.call = self->number,
+                                                   .wanted = wanted,
+                                                   .code = (uint8_t) self->code,
+                                                   .message = message_of (self)});
+    args.about = (tide_bytes_t){about.data + 4, about.size - 4};
+    tide_args_encode (&payload, &args);
+    tide_event_append (list, &(tide_event_t){.flags = self->is_volatile ? TIDE_EVENT_VOLATILE : 0,
+                                             .topic = {(const uint8_t *) topic, (size_t) size},
+                                             .name = tide_bytes (TIDE_REPLY_NAME),
+                                             .payload = tide_buffer_bytes (&payload)});
+    tide_buffer_free (&about);
+    tide_buffer_free (&payload);
+}
+
+/*  Behind the object that says why come the call's own arguments. */
+static void append_arguments (tide_buffer_t *json, const tide_args_t *args)
+{
+    tide_bytes_t inner = args->json;
+    if (args->many) { /* without its brackets */
+        inner.data++;
+        inner.size -= 2;
+    }
+    bool is_blank = true;
+    for (size_t at = 0; at < inner.size && is_blank; at++)
+        is_blank = inner.data[at] == ' ' || (inner.data[at] >= '\t' && inner.data[at] <= '\r');
+    if (is_blank)
+        return;
+    tide_put_u8 (json, ',');
+    tide_buffer_append_bytes (json, inner);
+}
+
+static void append_dead (const tide_call_end_t *self, tide_bytes_t nsp, const tide_args_t *args,
+                         tide_buffer_t *list)
+{
+    const tide_event_t *call = self->event;
+    char topic[TIDE_TOPIC_SIZE_MAX + 1];
+    int size = snprintf (topic, sizeof topic, TIDE_DEAD_TOPIC "%s", self->service);
+    tide_buffer_t json = {0}, payload = {0};
+    tide_buffer_printf (&json, "[{\"code\":\"%s\",\"message\":", tide_status_name (self->code));
+    tide_json_string (&json, message_of (self));
+    tide_buffer_printf (&json, ",\"call\":%llu,\"attempts\":%u,\"namespace\":",
+                        (unsigned long long) self->number, self->attempts);
+    tide_json_string (&json, nsp);
+    tide_put_u8 (&json, '}');
+    tide_args_t dead = *args;
+    bool has_room = call->payload.size + 8 * TIDE_CALL_ABOUT_SIZE_MAX <= TIDE_PAYLOAD_SIZE_MAX;
+    if (has_room)
+        append_arguments (&json, args);
+    else
+        dead.attachments = 0;
+    tide_put_u8 (&json, ']');
+    dead.many = true;
+    dead.about = (tide_bytes_t){0};
+    dead.json = tide_buffer_bytes (&json);
+    tide_args_encode (&payload, &dead);
+    tide_event_append (list, &(tide_event_t){.topic = {(const uint8_t *) topic, (size_t) size},
+                                             .name = call->name,
+                                             .user = call->user,
+                                             .from = call->from,
+                                             .payload = tide_buffer_bytes (&payload)});
+    tide_buffer_free (&json);
+    tide_buffer_free (&payload);
+}
+
+uint32_t tide_call_end_append (const tide_call_end_t *self, tide_buffer_t *list)
+{
+    tide_args_t args;
+    tide_called_t called;
+    bool is_sound = tide_args_decode (self->event->payload, &args) == TIDE_OK
+                    && tide_called_decode (args.about, &called);
+    tide_assert (is_sound); /* no other one becomes a call */
+    bool is_wanted = called.wanted.size > 0 && self->event->from.size > 0;
+    bool is_dead = self->is_dead && !(is_wanted && self->code == TIDE_NO_WORKER);
+    uint32_t count = 0;
+    if (!self->is_volatile) {
+        append_removal (self, list);
+        count++;
+    }
+    if (is_wanted) {
+        append_reply (self, called.wanted, list);
+        count++;
+    }
+    if (!self->is_volatile && is_dead) {
+        append_dead (self, called.nsp, &args, list);
+        count++;
+    }
+    if (!self->is_volatile) {
+        tide_buffer_append_bytes (list, self->events.bytes);
+        count += self->events.count;
+    }
+    return count;
+}
