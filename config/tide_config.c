@@ -19,9 +19,10 @@
 #define AT(member) .offset = offsetof (tide_config_t, member)
 
 #define HOUR_MS (3600u * 1000u)
-/*  With the system's eighth beside it, as many segments as a log can have (TIDE_LAYOUT_SLOTS_MAX).
+/*  With the rooms' share and the system's eighth, as many segments as a log can have
+ * (TIDE_LAYOUT_SLOTS_MAX).
  */
-#define RETAIN_EVENTS_MAX 230000000
+#define RETAIN_EVENTS_MAX 120000000
 #define YEARS_100_S (100ull * 365 * 24 * 3600)
 
 static const tide_option_t options[] = {

@@ -76,7 +76,8 @@ typedef struct {
 } tide_app_emit_t;
 
 /*  Publishes an event. done, unless it is NULL, is told when it is durable (volatile: on its way),
- *  or why it is not. */
+ *  or why it is not: BAD_TOPIC also of `except`, BAD_REQUEST of a name that Socket.IO or the
+ * gateway keeps for itself. */
 void tide_app_emit (tide_hub_t *hub, const tide_app_emit_t *emit, tide_app_done_fn *done,
                     void *argument);
 
@@ -92,7 +93,8 @@ typedef void (tide_app_answers_fn) (void *argument, tide_hub_t *hub,
 
 /*  Emits an event that asks each member of the topic, but those of `except`, for an acknowledgement
  *  (never logged, never replayed). done is called once, when all have answered or the time is up:
- *  with everybody who was asked. A hub that is destroyed calls it before. */
+ *  with everybody who was asked: nobody, if an event cannot be of that topic or name. A hub that is
+ * destroyed calls it before. */
 void tide_app_ask (tide_hub_t *hub, const tide_app_emit_t *emit, uint32_t timeout_ms,
                    tide_app_answers_fn *done, void *argument);
 

@@ -191,6 +191,13 @@ void tide_ask_begin (tide_hub_t *hub, tide_bytes_t record, uint32_t timeout_ms,
     settle (hub, ask);
 }
 
+void tide_ask_nobody (tide_hub_t *hub, tide_app_answers_fn *done, void *argument)
+{
+    tide_ask_t *ask = ask_new (hub, (tide_bytes_t){0}, hub->now_ms);
+    ask->done = done;
+    ask->argument = argument;
+}
+
 void tide_ask_receive (tide_hub_t *hub, const char *lane, uint64_t number, tide_bytes_t bytes)
 {
     tide_reader_t reader = tide_reader (bytes);

@@ -9,6 +9,8 @@
 /*  Asks the members of the record's topic, in all lanes. */
 void tide_ask_begin (tide_hub_t *hub, tide_bytes_t record, uint32_t timeout_ms,
                      tide_app_answers_fn *done, void *argument);
+/*  Tells it that nobody was asked. */
+void tide_ask_nobody (tide_hub_t *hub, tide_app_answers_fn *done, void *argument);
 /*  Another lane asks; is told how many lanes it asked; has a report for us. */
 void tide_ask_receive (tide_hub_t *hub, const char *lane, uint64_t number, tide_bytes_t bytes);
 void tide_ask_told (tide_hub_t *hub, uint64_t number, uint32_t lanes);
