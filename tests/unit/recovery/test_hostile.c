@@ -1,4 +1,4 @@
-/*  test_hostile.c - applications and streams that do what nobody does by mistake.
+/*  test_hostile.c - applications that do what nobody does by mistake.
  *  SPDX-License-Identifier: MIT
  */
 #include "tide_fixture.h"
@@ -128,64 +128,11 @@ static void an_application_goes_on_when_its_lane_is_taken_down (void **state)
     assert_int_equal (asked.answered, 2);
 }
 
-/*  -- streams --------------------------------------------------------------------------------- */
-
-static const char *text_of (tide_loop_client_t *stream)
-{
-    tide_put_u8 (&stream->text, 0);
-    stream->text.size--;
-    return (const char *) stream->text.data;
-}
-
-static void a_stream_says_no_position_before_its_snapshot_is_there (void **state)
-{
-    (void) state;
-    tide_loop_http (loop, HOLDER, "POST", "/api/v1/publish", "",
-                    "{\"topic\":\"k\",\"event\":\"n\",\"key\":\"a\",\"data\":1}");
-    tide_loop_http (loop, HOLDER, "POST", "/api/v1/publish", "",
-                    "{\"topic\":\"l\",\"event\":\"n\",\"key\":\"b\",\"data\":2}");
-    hold (TIDE_MESSAGE_SNAPSHOT);
-    tide_loop_client_t *stream =
-        tide_loop_stream (loop, HOLDER, "topic=k&topic=l&since=snapshot", "");
-    assert_non_null (stream);
-    assert_int_equal (loop->held_count, 2);
-    tide_loop_publish (loop, "k", 3);
-    tide_loop_pass (loop, 5000);
-    assert_null (strstr (text_of (stream), "id:"));
-    assert_true (tide_loop_let_go (loop)); /* one of two */
-    assert_null (strstr (text_of (stream), "id:"));
-    tide_loop_let_all_go (loop);
-    const char *text = text_of (stream);
-    const char *first = strstr (text, "\"key\":\"a\""), *second = strstr (text, "\"key\":\"b\"");
-    const char *position = strstr (text, "id:");
-    assert_non_null (first);
-    assert_non_null (second);
-    assert_non_null (position);
-    assert_true (position > first && position > second);
-    tide_loop_publish (loop, "k", 4444);
-    assert_non_null (strstr (text_of (stream), "4444"));
-}
-
-/*  … nor is it left without what it has asked for. */
-static void a_stream_whose_snapshot_does_not_come_ends (void **state)
-{
-    (void) state;
-    hold (TIDE_MESSAGE_SNAPSHOT);
-    tide_loop_client_t *stream = tide_loop_stream (loop, HOLDER, "topic=k&since=snapshot", "");
-    assert_non_null (stream);
-    assert_non_null (stream->connection);
-    tide_loop_pass (loop, 20000);
-    assert_null (stream->connection);
-    assert_null (strstr (text_of (stream), "id:"));
-}
-
 int main (void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test (an_application_leaves_what_it_has_just_joined),
         cmocka_unit_test (an_application_goes_on_when_its_lane_is_taken_down),
-        TEST (a_stream_says_no_position_before_its_snapshot_is_there),
-        TEST (a_stream_whose_snapshot_does_not_come_ends),
     };
     return cmocka_run_group_tests_name ("the hostile", tests, NULL, NULL);
 }
