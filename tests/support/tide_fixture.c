@@ -56,6 +56,11 @@ size_t count_heard (tide_loop_client_t *client, const char *begin)
     return count;
 }
 
+tide_loop_client_t *json_client (void)
+{
+    return tide_loop_open (loop, THIRD, TIDE_CLIENT_JSON);
+}
+
 /*  -- clients that poll ----------------------------------------------------------------------- */
 
 static tide_loop_client_t *connected_at (unsigned gets_at, unsigned posts_at)

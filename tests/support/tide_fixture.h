@@ -1,8 +1,9 @@
-/*  tide_fixture.h - what a test on the loop begins with: the loop, and clients of it that poll.
+/*  tide_fixture.h - what a test on the loop begins with: the loop, and clients of it.
  *
- *  The session is always at HOLDER. What a client asks may reach OTHER, and whoever publishes does
- * so at THIRD: a test that holds messages back between the first two still hears of what is
- * published. SPDX-License-Identifier: MIT
+ *  The session of one that polls is always at HOLDER. What it asks may reach OTHER, and whoever
+ *  publishes does so at THIRD: a test that holds messages back between the first two still hears of
+ *  what is published.
+ *  SPDX-License-Identifier: MIT
  */
 #ifndef TIDE_FIXTURE_H
 #define TIDE_FIXTURE_H
@@ -30,6 +31,9 @@ void assert_gets (tide_loop_client_t *client, const char *begin);
 const char *hear (tide_loop_client_t *client);
 /*  How many of the frames that it has heard begin so; it takes all of them. */
 size_t count_heard (tide_loop_client_t *client, const char *begin);
+
+/*  A client of the JSON dialect, at the lane where whoever publishes does so. */
+tide_loop_client_t *json_client (void);
 
 /*  -- clients that poll ----------------------------------------------------------------------- */
 
