@@ -32,6 +32,7 @@ static void a_snapshot_comes_first_and_then_what_is_behind_it (void **state)
     browser_leave (&browser);
 }
 
+/*  All that it got, as it came. */
 static const char *text_of (tide_loop_client_t *stream)
 {
     tide_put_u8 (&stream->text, 0);
