@@ -4,37 +4,7 @@
  */
 #include "tide_fixture.h"
 
-#include "tide_alloc.h"
-
-#include <stdlib.h>
-
 /*  -- the way over ---------------------------------------------------------------------------- */
-
-static void polls_are_answered_6_while_probed (void **state)
-{
-    (void) state;
-    tide_loop_client_t *client = subscribed ();
-    tide_loop_client_t *probe = tide_loop_probe (client);
-    assert_non_null (probe->connection);
-    assert_true (client->poll != 0);
-    assert_null (tide_loop_hear (probe));
-    tide_loop_say (probe, "2probe");
-    assert_hears (probe, "3probe");
-    assert_hears (client, "6");
-    assert_int_equal (client->poll, 0);
-    for (int again = 0; again < 3; again++) {
-        get (client);
-        assert_hears (client, "6");
-    }
-    /*  What there is to say still goes by polling. */
-    tide_loop_publish (loop, "lobby", 1);
-    get (client);
-    assert_hears (client, "42[\"n\",1");
-    tide_loop_say (probe, "5");
-    tide_loop_publish (loop, "lobby", 2);
-    assert_hears (probe, "42[\"n\",2");
-    assert_null (tide_loop_hear (client));
-}
 
 static void a_poll_that_is_held_is_answered_6_at_the_upgrade (void **state)
 {
@@ -149,141 +119,6 @@ static void a_socket_that_closes_before_the_shell_was_told_takes_the_session_wit
     assert_forgotten (client);
 }
 
-/*  -- probes that fail ------------------------------------------------------------------------ */
-
-static void a_second_probe_is_closed_and_the_first_goes_on (void **state)
-{
-    (void) state;
-    tide_loop_client_t *client = idle ();
-    tide_loop_client_t *probe = tide_loop_probe (client);
-    tide_loop_client_t *second = tide_loop_probe (client);
-    assert_null (second->connection);
-    tide_loop_say (probe, "2probe");
-    second = tide_loop_probe (client);
-    assert_null (second->connection);
-    assert_hears (probe, "3probe");
-    tide_loop_say (probe, "5");
-    tide_loop_publish (loop, "lobby", 3);
-    assert_hears (probe, "42[\"n\",3");
-}
-
-static void a_probe_that_says_something_wrong_leaves_polling_alive (void **state)
-{
-    (void) state;
-    static const char *const said[] = {"", "2", "4hello", "40", "1", "3", "3probe", "6", "2probe5"};
-    tide_loop_client_t *client = subscribed ();
-    for (size_t at = 0; at < sizeof said / sizeof said[0]; at++)
-        for (int probed = 0; probed < 2; probed++) {
-            tide_loop_client_t *probe = tide_loop_probe (client);
-            assert_non_null (probe->connection);
-            if (probed) {
-                tide_loop_say (probe, "2probe");
-                assert_hears (client, "6");
-            }
-            tide_loop_say (probe, "%s", said[at]);
-            assert_null (probe->connection);
-            assert_int_equal (probe->close_code, 0);
-            client->is_stalled = false;
-            tide_loop_run (loop);
-            assert_alive (client);
-            assert_true (client->poll != 0); /* held again */
-        }
-    tide_loop_client_t *probe = tide_loop_probe (client);
-    tide_hub_frame (loop->hubs[HOLDER], loop->now_ms, probe->connection, tide_bytes ("5"), false);
-    tide_loop_run (loop);
-    assert_null (probe->connection);
-    assert_alive (client);
-}
-
-static void a_probe_that_says_too_much_leaves_polling_alive (void **state)
-{
-    (void) state;
-    tide_loop_client_t *client = subscribed ();
-    tide_loop_client_t *probe = tide_loop_probe (client);
-    char *text = tide_alloc (200001);
-    memset (text, '5', 200000);
-    tide_loop_say (probe, "%s", text);
-    free (text);
-    assert_null (probe->connection);
-    assert_int_equal (probe->close_code, 1009);
-    assert_alive (client);
-    probe = tide_loop_probe (client); /* there is room for another */
-    tide_loop_say (probe, "2probe");
-    assert_hears (probe, "3probe");
-}
-
-static void a_probe_that_closes_leaves_polling_alive (void **state)
-{
-    (void) state;
-    tide_loop_client_t *client = subscribed ();
-    for (int probed = 0; probed < 2; probed++) {
-        tide_loop_client_t *probe = tide_loop_probe (client);
-        if (probed)
-            tide_loop_say (probe, "2probe");
-        tide_loop_cut (probe);
-        if (probed)
-            assert_hears (client, "6");
-        client->is_stalled = false;
-        tide_loop_run (loop);
-        assert_alive (client);
-        assert_true (client->poll != 0);
-    }
-}
-
-static void a_probe_has_ten_seconds (void **state)
-{
-    (void) state;
-    for (int probed = 0; probed < 2; probed++) {
-        tide_loop_client_t *client = idle ();
-        tide_loop_client_t *probe = tide_loop_probe (client);
-        if (probed)
-            tide_loop_say (probe, "2probe");
-        tide_loop_pass (loop, 9750);
-        assert_non_null (probe->connection);
-        assert_int_equal (tide_hub_deadline_ms (loop->hubs[HOLDER]), loop->now_ms + 250);
-        tide_loop_pass (loop, 250);
-        assert_null (probe->connection);
-        assert_alive (client);
-        get (client);
-        assert_true (client->poll != 0); /* held, not answered "6" */
-        tide_loop_client_t *next = tide_loop_probe (client);
-        tide_loop_say (next, "2probe");
-        assert_hears (next, "3probe");
-        tide_loop_say (next, "5");
-        tide_loop_publish (loop, "lobby", 4);
-        assert_hears (next, "42[\"n\",4");
-        tide_loop_pass (loop, 11000); /* it has nothing to fear any more */
-        assert_non_null (next->connection);
-    }
-}
-
-static void a_session_that_ends_while_probed_takes_the_probe_with_it (void **state)
-{
-    (void) state;
-    for (int how = 0; how < 5; how++) {
-        tide_loop_client_t *client = subscribed ();
-        tide_loop_client_t *probe = tide_loop_probe (client);
-        if (how % 2)
-            tide_loop_say (probe, "2probe");
-        if (how == 0) /* the client closes */
-            tide_loop_say (client, "1");
-        else if (how == 1) /* the server ends it, in grace */
-            tide_loop_say (client, "42/elsewhere,[\"x\"]");
-        else if (how == 2) /* it breaks the protocol */
-            tide_loop_say (client, "nonsense");
-        else if (how == 3) /* its request is broken off */
-            tide_hub_abandon (loop->hubs[HOLDER], (get (client), client->poll));
-        else
-            tide_loop_cut (client);
-        if (how == 3) { /* it was answered at once: so it is alive */
-            assert_non_null (probe->connection);
-            tide_loop_say (client, "1");
-        }
-        tide_loop_run (loop);
-        assert_null (probe->connection);
-    }
-}
-
 /*  -- recovery -------------------------------------------------------------------------------- */
 
 /*  Somewhere in a replay that takes many polls the client goes over to WebSocket. where: after how
@@ -372,19 +207,12 @@ static void an_upgraded_client_recovers_over_polling (void **state)
 int main (void)
 {
     const struct CMUnitTest tests[] = {
-        TEST (polls_are_answered_6_while_probed),
         TEST (a_poll_that_is_held_is_answered_6_at_the_upgrade),
         TEST (an_upgraded_session_does_not_poll_any_more),
         TEST (frames_right_behind_an_upgrade_are_not_lost),
         TEST (an_answer_to_a_probe_is_written_once_whenever_the_shell_writes),
         TEST (a_client_closes_right_behind_an_upgrade),
         TEST (a_socket_that_closes_before_the_shell_was_told_takes_the_session_with_it),
-        TEST (a_second_probe_is_closed_and_the_first_goes_on),
-        TEST (a_probe_that_says_something_wrong_leaves_polling_alive),
-        TEST (a_probe_that_says_too_much_leaves_polling_alive),
-        TEST (a_probe_that_closes_leaves_polling_alive),
-        TEST (a_probe_has_ten_seconds),
-        TEST (a_session_that_ends_while_probed_takes_the_probe_with_it),
         cmocka_unit_test (an_upgrade_at_any_step_of_a_replay_loses_and_repeats_nothing),
         cmocka_unit_test (an_upgraded_client_recovers_over_polling),
     };
