@@ -81,6 +81,8 @@ struct tide_loop {
 tide_loop_t *tide_loop_new (const tide_broker_config_t *broker_config);
 tide_loop_t *tide_loop_new_with (const tide_broker_config_t *broker_config,
                                  const tide_application_t *application);
+/*  … whose broker keeps so many events, and no more. */
+tide_loop_t *tide_loop_new_keeping (uint64_t events);
 void tide_loop_destroy (tide_loop_t **self_p);
 
 /*  Lets everything happen that can happen now. */
