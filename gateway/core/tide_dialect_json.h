@@ -9,6 +9,7 @@
 #define TIDE_DIALECT_JSON_H
 
 #include "tide_args.h"
+#include "tide_json_text.h"
 #include "tide_message.h"
 
 #include <jansson.h>
@@ -22,9 +23,6 @@
  *  A number beyond 64 bits, or beyond a double, is an error. NULL and *why (text of the calling
  *  thread's, with line and column) if it is no JSON. The caller decrefs. */
 json_t *tide_json_parse (tide_bytes_t text, const char **why);
-
-/*  Appends the text as a JSON string, quotes included. It must be UTF-8. */
-void tide_json_string (tide_buffer_t *out, tide_bytes_t text);
 
 /*  Appends the value as compact JSON text. Real numbers are as short as they can be and still read
  *  back as the same double. */
