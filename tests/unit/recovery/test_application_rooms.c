@@ -4,6 +4,8 @@
  */
 #include "tide_app_fixture.h"
 
+#include "tide_op.h"
+
 #include <stdlib.h>
 
 /*  Publishes number n; except: topics, one a line. */
@@ -170,6 +172,19 @@ static void an_emission_is_told_when_it_is_done_or_why_not (void **state)
         tide_loop_run (loop);
         assert_int_equal (app.status, TIDE_BAD_TOPIC);
     }
+    static const char *const names[] = {"", "connect", "newListener", "tide:reset", "a\nb"};
+    for (size_t at = 0; at < sizeof names / sizeof names[0]; at++) {
+        tide_app_emit_t bad = volatile_emit;
+        bad.name = tide_bytes (names[at]);
+        app.status = TIDE_OK;
+        tide_app_emit (loop->hubs[0], &bad, app_done, &app);
+        app.answered = 0;
+        tide_app_ask (loop->hubs[0], &bad, 1000, app_answers, &app);
+        tide_loop_pass (loop, 100);
+        assert_int_equal (app.status, TIDE_BAD_REQUEST);
+        assert_int_equal (app.answered, 1);
+        assert_int_equal (app.answers.size, 0); /* nobody was asked */
+    }
     tide_app_emit (loop->hubs[0], &volatile_emit, NULL, NULL);
     /*  The broker is away: it waits, and is given up. */
     loop->is_cut[0] = true;
@@ -179,6 +194,39 @@ static void an_emission_is_told_when_it_is_done_or_why_not (void **state)
     tide_app_emit (loop->hubs[0], &logged, app_done, &app);
     tide_loop_pass (loop, 11000);
     assert_int_equal (app.status, TIDE_BROKER_AWAY);
+}
+
+static void published (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
+{
+    (void) hub;
+    (void) op;
+    assert_int_equal (answer->kind, TIDE_MESSAGE_ACK);
+}
+
+/*  A peer may log what it likes. A client that was told it would take its connection for broken,
+ *  come again, and be told again. */
+static void names_that_a_client_takes_for_trouble_do_not_reach_it (void **state)
+{
+    (void) state;
+    char sid[64];
+    tide_loop_client_t *client = came_in (sid);
+    join (sid, "room");
+    static const char *const names[] = {"connect", "disconnect", "tide:reset", "n"};
+    for (size_t at = 0; at < sizeof names / sizeof names[0]; at++) {
+        tide_buffer_t payload = {0}, records = {0};
+        tide_args_encode (&payload, &(tide_args_t){.json = tide_bytes ("5")});
+        tide_event_append (&records, &(tide_event_t){.topic = tide_bytes ("room"),
+                                                     .name = tide_bytes (names[at]),
+                                                     .payload = tide_buffer_bytes (&payload)});
+        tide_message_t message = {.kind = TIDE_MESSAGE_PUBLISH};
+        message.publish.events = tide_list (&records, 1);
+        assert_non_null (tide_op_send (loop->hubs[0], &message, published, NULL));
+        tide_buffer_free (&payload);
+        tide_buffer_free (&records);
+    }
+    tide_loop_run (loop);
+    assert_numbers (client, "5 ");
+    assert_null (tide_loop_hear (client));
 }
 
 /*  -- topics of rooms ------------------------------------------------------------------------- */
@@ -348,6 +396,7 @@ int main (void)
         APP_TEST (what_rooms_got_during_a_cut_comes_on_recovery),
         APP_TEST (a_client_joins_and_leaves_at_the_applications_wish),
         APP_TEST (an_emission_is_told_when_it_is_done_or_why_not),
+        APP_TEST (names_that_a_client_takes_for_trouble_do_not_reach_it),
         APP_TEST (rooms_have_topics),
         APP_TEST (no_namespace_makes_a_room_the_systems),
         cmocka_unit_test (an_application_leaves_what_it_has_just_joined),
