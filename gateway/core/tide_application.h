@@ -58,8 +58,8 @@ void tide_app_refuse (tide_hub_t *hub, uint64_t admission, const char *message, 
 void tide_app_acknowledge (tide_hub_t *hub, uint64_t call, const tide_args_t *args);
 void tide_app_fail (tide_hub_t *hub, uint64_t call, tide_status_t status, const char *message);
 
-/*  How something ended that takes a while. SHUTTING_DOWN: the hub is being destroyed, and nothing
- *  more can be asked of it. */
+/*  How something ended that takes a while. SHUTTING_DOWN: the hub is being destroyed; what is
+ *  asked of it from then on is neither done nor told. */
 typedef void (tide_app_done_fn) (void *argument, tide_hub_t *hub, tide_status_t status);
 
 /*  The topic of a room of a namespace, appended: NAMESPACE/ROOM without the leading slash, the room

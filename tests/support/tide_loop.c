@@ -411,7 +411,8 @@ static void do_hub (tide_loop_t *self, unsigned hub, const tide_hub_action_t *ac
         if (!client->is_stalled)
             take_frames (client,
                          tide_hub_write (self->hubs[hub], self->now_ms, client->connection));
-        tide_hub_closed (self->hubs[hub], self->now_ms, &client->connection);
+        if (!client->closes_late)
+            tide_hub_closed (self->hubs[hub], self->now_ms, &client->connection);
         break;
     case TIDE_HUB_RESPOND:
         if (answer_polling (self, hub, action))

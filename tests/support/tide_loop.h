@@ -33,6 +33,7 @@ typedef struct {
     unsigned poll_hub, post_hub;       /* … and where */
     unsigned poll_status, post_status; /* of the last answers */
 
+    bool closes_late;    /* its connection is gone only when it is cut */
     bool is_stalled;     /* it takes nothing */
     bool is_writable;    /* WRITABLE was said while it was stalled */
     bool is_paused;      /* nothing more should be read from it */

@@ -325,6 +325,74 @@ static void closing_ends_each_namespace_of_the_connection_for_good (void **state
     assert_string_not_equal (now, other);
 }
 
+/*  A half-open one takes its time to close: it is over for the application all the same. */
+static void g1_rule_c_a_session_is_taken_over_from_a_connection_that_closes_slowly (void **state)
+{
+    (void) state;
+    char sid[64], pid[64];
+    tide_loop_client_t *old = recoverable (sid, pid);
+    old->closes_late = true;
+    tide_loop_client_t *new = resumed (pid);
+    assert_hears (new, "40{");
+    assert_told ("connect again\ngone: transport close\nconnected again /\n");
+    tide_app_emit_t emit = {.topic = tide_bytes (at_sid (sid)),
+                            .name = tide_bytes ("q"),
+                            .args = {.json = tide_bytes ("1")}};
+    tide_app_ask (loop->hubs[0], &emit, 10000, app_answers, &app);
+    tide_loop_run (loop);
+    const char *frame = tide_loop_hear (new);
+    assert_non_null (frame);
+    unsigned long long ack = strtoull (frame + 2, NULL, 10);
+    tide_loop_cut (old);
+    tide_loop_say (new, "43%llu[7]", ack);
+    tide_loop_pass (loop, 12000);
+    assert_true (tide_bytes_is (tide_buffer_bytes (&app.answers), "[7]+0\n"));
+    assert_told ("");
+}
+
+/*  Where it does not end the session it is not why that ends later. */
+static void a_post_that_is_broken_off_behind_the_upgrade_is_no_reason (void **state)
+{
+    (void) state;
+    tide_loop_client_t *client = tide_loop_open_polling (loop, 0);
+    tide_loop_say (client, "40");
+    char query[160];
+    query_of (client, query);
+    uint64_t post = tide_loop_engineio (loop, 0, "POST", query, NULL);
+    tide_loop_client_t *probe = probed_at (client, 0);
+    tide_loop_say (probe, "5");
+    app.said.size = 0;
+    tide_hub_abandon (loop->hubs[0], post);
+    tide_loop_run (loop);
+    assert_non_null (probe->connection);
+    tide_loop_cut (probe);
+    assert_told ("gone: transport close\n");
+}
+
+/*  A WebSocket at another lane takes the session and goes, before that has come to rest, or while
+ * it is on its way. */
+static void a_session_whose_taker_is_gone_has_ended (void **state)
+{
+    (void) state;
+    for (int is_on_its_way = 0; is_on_its_way < 2; is_on_its_way++) {
+        tide_loop_client_t *client = tide_loop_open_polling (loop, 0);
+        tide_loop_say (client, "40");
+        tide_loop_client_t *probe = probed_at (client, 1);
+        loop->held_kinds[0] = 1ull << (is_on_its_way ? TIDE_MESSAGE_RELAY : TIDE_MESSAGE_PUBLISH);
+        if (!is_on_its_way)
+            tide_loop_say (client, "421[\"tide:subscribe\",{\"topic\":\"lobby\"}]");
+        app.said.size = 0;
+        tide_loop_say (probe, "5");
+        tide_loop_cut (probe);
+        tide_loop_let_all_go (loop);
+        loop->held_kinds[0] = 0;
+        tide_loop_pass (loop, 200000);
+        assert_told ("gone: transport close\n");
+        tide_loop_cut (client);
+        app.said.size = 0;
+    }
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +413,9 @@ int main (void)
         APP_TEST (a_client_that_is_kicked_and_goes_cannot_come_back),
         APP_TEST (a_client_that_is_kicked_while_it_polls_hears_it),
         APP_TEST (closing_ends_each_namespace_of_the_connection_for_good),
+        APP_TEST (g1_rule_c_a_session_is_taken_over_from_a_connection_that_closes_slowly),
+        APP_TEST (a_session_whose_taker_is_gone_has_ended),
+        APP_TEST (a_post_that_is_broken_off_behind_the_upgrade_is_no_reason),
     };
     return cmocka_run_group_tests_name ("clients of an application", tests, NULL, NULL);
 }

@@ -215,6 +215,30 @@ static void a_client_can_be_asked_while_the_log_changes (void **state)
     }
 }
 
+/*  What it answers there could not be told here, so it stays until it has answered. */
+static void a_client_that_is_asked_does_not_go_to_another_lane (void **state)
+{
+    (void) state;
+    tide_loop_client_t *client = tide_loop_open_polling (loop, 0);
+    assert_hears (client, "0{");
+    tide_loop_say (client, "40");
+    assert_hears (client, "40{");
+    tide_app_emit_t emit = {.topic = tide_bytes (at_sid (app.sid)),
+                            .name = tide_bytes ("q"),
+                            .args = {.json = tide_bytes ("1")}};
+    tide_app_ask (loop->hubs[0], &emit, 10000, app_answers, &app);
+    tide_loop_run (loop);
+    unsigned long long ack = strtoull (tide_loop_hear (client) + 2, NULL, 10);
+    tide_loop_client_t *probe = tide_loop_probe_at (client, 1);
+    tide_loop_say (probe, "2probe");
+    assert_null (tide_loop_hear (probe));
+    assert_null (probe->connection);
+    tide_loop_say (client, "43%llu[7]", ack);
+    tide_loop_pass (loop, 100);
+    assert_true (tide_bytes_is (tide_buffer_bytes (&app.answers), "[7]+0\n"));
+    probed_at (client, 1);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +251,7 @@ int main (void)
         APP_TEST (a_client_that_is_held_by_a_join_is_asked_after_what_came_before),
         APP_TEST (a_client_can_be_asked_the_moment_it_comes_in),
         APP_TEST (a_client_can_be_asked_while_the_log_changes),
+        APP_TEST (a_client_that_is_asked_does_not_go_to_another_lane),
     };
     return cmocka_run_group_tests_name ("questions of an application", tests, NULL, NULL);
 }

@@ -286,6 +286,26 @@ static void g8_a_session_that_owes_resets_goes_when_they_are_said (void **state)
     stock_finish (&client);
 }
 
+/*  The taker is being closed, and the session comes all the same. */
+static void a_session_comes_to_a_connection_that_closes_slowly (void **state)
+{
+    (void) state;
+    tide_loop_client_t *client = tide_loop_open_polling (loop, HOLDER);
+    assert_hears (client, "0{");
+    tide_loop_client_t *probe = probed_at (client, OTHER);
+    probe->closes_late = true;
+    hold (TIDE_MESSAGE_RELAY);
+    tide_loop_say (probe, "5");
+    char *large = calloc (1, 100002);
+    memset (large, '4', 100001);
+    tide_loop_say (probe, "%s", large);
+    free (large);
+    tide_loop_let_all_go (loop);
+    tide_loop_pass (loop, 46000); /* beyond the connect timeout */
+    tide_loop_cut (probe);
+    assert_forgotten (client);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -293,6 +313,7 @@ int main (void)
         cmocka_unit_test (a_session_that_nobody_got_expires),
         TEST (a_session_that_cannot_be_resumed_at_all_can_go_to_another_lane),
         TEST (a_session_that_does_not_arrive_leaves_no_record),
+        TEST (a_session_comes_to_a_connection_that_closes_slowly),
         cmocka_unit_test (a_session_that_does_not_arrive_is_resumed),
         cmocka_unit_test (a_session_that_has_arrived_stays_whatever_the_holder_forgets),
         cmocka_unit_test (rule_c_who_resumes_on_the_way_keeps_the_session),

@@ -118,12 +118,40 @@ static void a_topic_that_is_joined_anew_at_the_upgrade_comes_once (void **state)
     }
 }
 
+/*  Its record may say that it is in anything: still only what can be a topic is recorded. */
+static void what_cannot_have_been_joined_cannot_be_left (void **state)
+{
+    (void) state;
+    tide_loop_client_t *client = tide_loop_open (loop, HOLDER, TIDE_CLIENT_SOCKETIO);
+    assert_hears (client, "0{");
+    tide_loop_say (client, "40");
+    const char *frame = tide_loop_hear (client), *sid = strstr (frame, "\"sid\":\"");
+    char own[80];
+    snprintf (own, sizeof own, "@%.*s", (int) strcspn (sid + 7, "\""), sid + 7);
+    loop->lost_kind = TIDE_MESSAGE_PUBLISH;
+    tide_loop_say (client, "421[\"tide:subscribe\",{\"topic\":\"lobby\"}]");
+    tide_loop_pass (loop, 12000);
+    loop->lost_kind = 0;
+    assert_hears (client, "431[{\"ok\":false");
+    char topic[301];
+    memset (topic, 'x', 300);
+    topic[300] = 0;
+    const char *const topics[] = {topic, own, "$nsp", "a#b"};
+    for (int at = 0; at < 4; at++) {
+        tide_loop_say (client, "422[\"tide:unsubscribe\",{\"topic\":\"%s\"}]", topics[at]);
+        assert_hears (client, "432[{\"ok\":false");
+    }
+    tide_loop_publish (loop, "lobby", 1);
+    assert_null (tide_loop_hear (client));
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
         TEST (many_topics_are_joined_and_left_by_one_post),
         cmocka_unit_test (a_topic_that_is_left_while_it_is_joined_is_left),
         TEST (a_topic_that_is_joined_anew_at_the_upgrade_comes_once),
+        TEST (what_cannot_have_been_joined_cannot_be_left),
     };
     return cmocka_run_group_tests_name ("topics that are joined and left", tests, NULL, NULL);
 }

@@ -153,6 +153,22 @@ static void a_client_that_closes_right_behind_the_take_over_is_gone (void **stat
     assert_forgotten (client);
 }
 
+/*  Its poll was held for another lane, and the broker is away: the session is over, and the
+ * WebSocket as well. */
+static void an_upgrade_whose_poll_cannot_be_answered_ends_the_session (void **state)
+{
+    (void) state;
+    tide_loop_client_t *client = subscribed_at (OTHER, HOLDER);
+    assert_true (client->poll != 0 && client->poll_hub == HOLDER);
+    loop->is_cut[HOLDER] = true;
+    tide_loop_pass (loop, 5000);
+    tide_loop_client_t *probe = tide_loop_probe_at (client, HOLDER);
+    tide_loop_say (probe, "5");
+    tide_loop_pass (loop, 1000);
+    assert_null (probe->connection);
+    assert_refused (client, HOLDER, "GET", 1);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +178,7 @@ int main (void)
         TEST (a_client_without_a_namespace_is_taken_elsewhere_too),
         TEST (a_session_that_has_gone_is_known_to_a_second_websocket),
         TEST (a_client_that_closes_right_behind_the_take_over_is_gone),
+        TEST (an_upgrade_whose_poll_cannot_be_answered_ends_the_session),
     };
     return cmocka_run_group_tests_name ("the upgrade at another lane", tests, NULL, NULL);
 }

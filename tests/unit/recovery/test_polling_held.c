@@ -213,6 +213,36 @@ static void what_was_held_back_goes_before_what_comes_behind_the_upgrade (void *
     }
 }
 
+/*  A lane that says that there is nothing to be done has nothing to be done: its shell would sleep.
+ */
+static void a_poll_that_lags_is_read_for_at_once (void **state)
+{
+    (void) state;
+    tide_loop_client_t *client = idle ();
+    for (int at = 0; at < 3000; at++)
+        tide_loop_publish (loop, "lobby", at);
+    tide_loop_pass (loop, 5000);
+    if (client->poll == 0)
+        tide_loop_get (client);
+    unsigned counts[3] = {0};
+    for (unsigned round = 0; round < 3; round++) {
+        tide_hub_action_t action;
+        while (tide_hub_next_action (loop->hubs[HOLDER], &action)) {
+            counts[round]++;
+            if (action.kind == TIDE_HUB_SEND)
+                tide_broker_receive (loop->broker, loop->now_ms, tide_bytes (loop->peers[HOLDER]),
+                                     action.bytes);
+            else if (action.kind == TIDE_HUB_RESPOND) {
+                client->poll = 0; /* the first thing that was there */
+                tide_loop_get (client);
+            }
+        }
+    }
+    client->is_polling = false;
+    assert_true (counts[0] > 0);
+    assert_int_equal (counts[1], 0);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -224,6 +254,7 @@ int main (void)
         TEST (a_close_that_is_held_back_is_taken_behind_the_upgrade),
         TEST (a_post_that_was_held_back_is_broken_off_behind_the_upgrade),
         TEST (what_was_held_back_goes_before_what_comes_behind_the_upgrade),
+        TEST (a_poll_that_lags_is_read_for_at_once),
     };
     return cmocka_run_group_tests_name ("POSTs that are held back", tests, NULL, NULL);
 }
