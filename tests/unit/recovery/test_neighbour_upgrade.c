@@ -159,7 +159,7 @@ static void an_upgrade_whose_poll_cannot_be_answered_ends_the_session (void **st
 {
     (void) state;
     tide_loop_client_t *client = subscribed_at (OTHER, HOLDER);
-    assert_true (client->poll != 0 && client->poll_hub == HOLDER);
+    assert_true (client->poll != 0 && client->poll_hub == OTHER);
     loop->is_cut[HOLDER] = true;
     tide_loop_pass (loop, 5000);
     tide_loop_client_t *probe = tide_loop_probe_at (client, HOLDER);
