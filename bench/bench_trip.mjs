@@ -41,11 +41,14 @@ function freePort() {
     });
 }
 
+let running = null;
+
 async function startServer(store) {
     const port = await freePort();
     const child = spawn(path.join(ROOT, "build/release/bin/tidemark"),
         ["serve", "--listen", `127.0.0.1:${port}`, "--broker", "tcp://127.0.0.1:*", "--log-level", "error", ...store],
         { stdio: ["ignore", "ignore", "inherit"] });
+    running = child;
     const server = { child, url: `http://127.0.0.1:${port}` };
     server.ended = new Promise((resolve) => { child.once("close", resolve); });
     child.once("error", () => {});
@@ -129,7 +132,10 @@ async function run(what, store) {
 }
 
 const folder = mkdtempSync(path.join(options.data ?? path.join(ROOT, "build"), "bench-data-"));
-process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+process.once("exit", () => {
+    running?.kill("SIGKILL"); // a signal leaves no time to stop it
+    rmSync(folder, { recursive: true, force: true });
+});
 for (const signal of ["SIGINT", "SIGTERM"])
     process.once(signal, () => process.exit(1));
 await run("in memory, 100 bytes, one at a time", ["--memory"]);

@@ -19,9 +19,6 @@
 #define AT(member) .offset = offsetof (tide_config_t, member)
 
 #define HOUR_MS (3600u * 1000u)
-/*  With the system's eighth beside it, as many segments as a log can have (TIDE_LAYOUT_SLOTS_MAX).
- */
-#define RETAIN_EVENTS_MAX 230000000
 #define YEARS_100_S (100ull * 365 * 24 * 3600)
 
 static const tide_option_t options[] = {
@@ -40,7 +37,7 @@ static const tide_option_t options[] = {
     {"sync", TIDE_OPTION_CHOICE, BROKER, AT (sync), .standard = "always", .value = "always|os",
      .help = "what durable means: on the disk, or with the system"},
     {"retain-events", TIDE_OPTION_NUMBER, BROKER, AT (retain_events), .standard = "1000000",
-     .min = 1, .max = RETAIN_EVENTS_MAX, .value = "N", .help = "history kept, in events"},
+     .min = 1, .max = TIDE_RETAIN_EVENTS_MAX, .value = "N", .help = "history kept, in events"},
     {"retain-bytes", TIDE_OPTION_NUMBER, BROKER, AT (retain_bytes), .standard = "1073741824",
      .min = 1, .max = 1ull << 50, .value = "N", .help = "history kept, in bytes"},
     {"retain-age", TIDE_OPTION_NUMBER, BROKER, AT (retain_age_s), .standard = "604800", .min = 1,

@@ -283,11 +283,13 @@ static bool act (tide_lane_t *self)
 }
 
 /*  Asks libwebsockets to let us write to all who have something to say: at once while few do, and
- *  a millisecond after the last time while many do, so that what comes meanwhile goes with it. */
-static void flush (tide_lane_t *self)
+ *  a millisecond after the last time while many do, so that what comes meanwhile goes with it. True
+ *  if a stream was written to, which is done here and now: the hub may want something again. */
+static bool flush (tide_lane_t *self)
 {
+    bool is_written = false;
     if (!self->writables)
-        return;
+        return false;
     struct timespec time;
     clock_gettime (CLOCK_MONOTONIC, &time);
     double now = (double) time.tv_sec + (double) time.tv_nsec / 1e9;
@@ -301,7 +303,7 @@ static void flush (tide_lane_t *self)
             ev_timer_start (self->loop, &self->gather);
             self->counters.gathered++;
         }
-        return;
+        return false;
     }
     ev_timer_stop (self->loop, &self->gather);
     self->window_count += self->writable_count;
@@ -309,11 +311,14 @@ static void flush (tide_lane_t *self)
     while (self->writables) {
         tide_lane_client_t *client = self->writables;
         tide_socket_forget_writable (client);
-        if (client->web)
+        if (client->web) {
             tide_web_writable (client);
+            is_written = true;
+        }
         else
             lws_callback_on_writable (client->wsi);
     }
+    return is_written;
 }
 
 /*  -- the loop -------------------------------------------------------------------------------- */
@@ -356,7 +361,8 @@ static void on_prepare (struct ev_loop *loop, ev_prepare *prepare, int events)
         tide_hub_tick (self->hub, now);
     if (act (self))
         is_busy = true;
-    flush (self);
+    if (flush (self))
+        is_busy = true;
     set_tick (self, now);
     if (is_busy)
         ev_idle_start (loop, &self->again);

@@ -79,7 +79,9 @@ tide_web_outcome_t tide_web_pump (tide_lane_client_t *client)
         /*  A stream may stand still as long as its client does: its lag is only a position. */
         if (web->state == TIDE_WEB_STREAMING)
             keep_rest (web);
-        tide_lane_client_watch (client, web->state == TIDE_WEB_STREAMING ? 0 : TIDE_WEB_ANSWER_MS);
+        if (!client->is_closing) /* else its time runs already */
+            tide_lane_client_watch (client,
+                                    web->state == TIDE_WEB_STREAMING ? 0 : TIDE_WEB_ANSWER_MS);
         ev_io_start (client->lane->loop, &web->writable);
         return TIDE_WEB_GO_ON;
     }

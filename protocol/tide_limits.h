@@ -26,6 +26,8 @@
 
 /*  What one peer hands to another: a client's whole message, and what has to be said of it. */
 #define TIDE_RELAY_SIZE_MAX (TIDE_PAYLOAD_SIZE_MAX + (64u << 10))
+/*  Relayed payloads that may be on their way to one peer: what is above this goes nowhere. */
+#define TIDE_RELAY_OPEN_SIZE_MAX (128u << 20)
 /*  A RELAY or a RELAYED beside that: one string and the fixed fields. */
 #define TIDE_RELAY_OVERHEAD_MAX (256 + 64)
 
@@ -91,6 +93,11 @@
 /*  Topics and subscriptions of one session. */
 #define TIDE_SESSION_TOPICS_MAX 1000
 
+/*  History that a broker may be asked to keep: three classes of topics have that many, or an
+ * eighth, and the log as many segments as it can (a test holds the two together). */
+#define TIDE_RETAIN_EVENTS_MAX 120000000u
+#define TIDE_LOG_SEGMENTS_MAX 4096
+
 /*  Heartbeats between a link and the broker; a peer that was silent for LIVENESS is gone. */
 #define TIDE_HEARTBEAT_MS 1000
 #define TIDE_LIVENESS_MS 3000
@@ -106,6 +113,7 @@ _Static_assert(TIDE_EVENT_OVERHEAD_MAX < TIDE_MESSAGE_SPARE,
 _Static_assert(TIDE_RELAY_SIZE_MAX - TIDE_PAYLOAD_SIZE_MAX + TIDE_RELAY_OVERHEAD_MAX
                    <= TIDE_MESSAGE_SPARE,
                "a client's message can be relayed, whatever --max-payload is");
+_Static_assert(TIDE_RELAY_OPEN_SIZE_MAX >= TIDE_RELAY_SIZE_MAX, "the largest can be relayed");
 _Static_assert(TIDE_FANOUT_HWM >= 4 * TIDE_BATCH_EVENTS_MAX,
                "the high-water mark must hold four of the largest batches");
 _Static_assert(TIDE_LIVENESS_MS >= 3 * TIDE_HEARTBEAT_MS, "three heartbeats may be missed");

@@ -65,6 +65,7 @@ struct tide_link {
     uint64_t size_max; /* of a request, as the broker's last WELCOME says */
     uint64_t heard_ms; /* UP: when the broker was heard last */
     uint64_t ping_ms;  /* UP: when PING is due */
+    uint64_t relayed;  /* bytes that came since the last HELLO */
 
     uint64_t last_token, last_id;
     pending_t *by_token;
@@ -155,6 +156,7 @@ static void say_hello (tide_link_t *self, uint64_t now_ms)
     hello.hello.name = tide_bytes (self->name);
     hello.hello.lease = tide_bytes (self->lease);
     say_message (self, &hello);
+    self->relayed = 0;
     self->greeted_ms = now_ms;
     self->hello_ms = now_ms + self->hello_wait_ms;
     if (self->hello_wait_ms < HELLO_MS_MAX)
@@ -464,6 +466,7 @@ void tide_link_receive (tide_link_t *self, uint64_t now_ms, tide_bytes_t bytes)
         answer (self, &message, message.stats.request, bytes);
         break;
     case TIDE_MESSAGE_RELAYED:
+        self->relayed += message.relayed.payload.size;
         say_copy (self, TIDE_LINK_RELAYED, bytes)->token = message.relayed.token;
         break;
     case TIDE_MESSAGE_TOLD:
@@ -497,7 +500,7 @@ static void tick_up (tide_link_t *self, uint64_t now_ms)
         return;
     }
     if (now_ms >= self->ping_ms) {
-        tide_message_t ping = {.kind = TIDE_MESSAGE_PING};
+        tide_message_t ping = {.kind = TIDE_MESSAGE_PING, .ping = {self->relayed}};
         say_message (self, &ping);
         self->ping_ms = now_ms + TIDE_HEARTBEAT_MS;
     }

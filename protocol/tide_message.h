@@ -129,7 +129,8 @@ typedef struct {
     F (S, events, TEXT, 0, "port or endpoint where events and marks are published")                \
     F (S, volatiles, TEXT, 0, "port or endpoint where volatile events are published")              \
     F (S, payload_max, U32, 0, "the largest payload that the broker takes")
-#define TIDE_PING_FIELDS(F, S)
+#define TIDE_PING_FIELDS(F, S)                                                                     \
+    F (S, relayed, U64, 0, "bytes of payloads that were relayed to this peer since its HELLO")
 #define TIDE_PONG_FIELDS(F, S)                                                                     \
     F (S, epoch, U64, 0, "the log's identity")                                                     \
     F (S, head, U64, 0, "the last sequence that is durable")

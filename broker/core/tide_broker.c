@@ -436,6 +436,7 @@ static void receive_hello (tide_broker_t *self, uint64_t now_ms, tide_bytes_t pe
                         TIDE_CORE_PEERS_MAX);
         return;
     }
+    entry->relayed = entry->taken = 0;
     uint32_t before = entry->lease;
     uint32_t lease =
         hello->lease.size > 0 ? tide_leases_open (core->leases, now_ms, hello->lease) : 0;
@@ -497,6 +498,7 @@ static void handle (tide_broker_t *self, uint64_t now_ms, tide_bytes_t peer, tid
     tide_core_t *core = &self->core;
     switch (message->kind) {
     case TIDE_MESSAGE_PING:
+        entry->taken = message->ping.relayed;
         send_pong (self, peer);
         return;
     case TIDE_MESSAGE_BYE:

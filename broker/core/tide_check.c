@@ -5,7 +5,10 @@
 
 #include "tide_args.h"
 #include "tide_except.h"
+#include "tide_json_text.h"
 #include "tide_topic.h"
+
+#include <jansson.h>
 
 #include <stdio.h>
 
@@ -43,6 +46,52 @@ static tide_status_t check_names (const tide_event_t *event, const char **why)
     return tide_except_valid (event->except) ? TIDE_OK : TIDE_BAD_TOPIC;
 }
 
+/*  In text that is known to be JSON: each placeholder stands for an attachment that is there.
+ * Clients would take one that does not for a broken connection. */
+static bool placeholders_fit (const json_t *value, unsigned attachments)
+{
+    const json_t *item;
+    size_t at;
+    const char *name;
+    if (json_is_array (value))
+        json_array_foreach (value, at, item)
+            if (!placeholders_fit (item, attachments))
+                return false;
+    if (!json_is_object (value))
+        return true;
+    if (json_is_true (json_object_get (value, "_placeholder"))) {
+        const json_t *number = json_object_get (value, "num");
+        return json_is_integer (number) && json_integer_value (number) >= 0
+               && json_integer_value (number) < (json_int_t) attachments;
+    }
+    json_object_foreach ((json_t *) (uintptr_t) value, name, item)
+        if (!placeholders_fit (item, attachments))
+            return false;
+    return true;
+}
+
+static tide_status_t check_payload (tide_bytes_t payload, const char **why)
+{
+    tide_args_t args;
+    *why = "the payload is not of the form that events have";
+    if (tide_args_decode (payload, &args) != TIDE_OK)
+        return TIDE_BAD_REQUEST;
+    *why = "the payload's arguments are not JSON, or too deep";
+    if (!tide_json_valid (args.json))
+        return TIDE_BAD_JSON;
+    *why = "several arguments are a JSON array, with nothing around it";
+    if (args.many && (args.json.data[0] != '[' || args.json.data[args.json.size - 1] != ']'))
+        return TIDE_BAD_REQUEST;
+    if (args.attachments == 0)
+        return TIDE_OK;
+    *why = "a placeholder in the payload stands for no attachment of it";
+    json_t *value = json_loadb ((const char *) args.json.data, args.json.size,
+                                JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    bool is_fit = value && placeholders_fit (value, args.attachments);
+    json_decref (value);
+    return is_fit ? TIDE_OK : TIDE_BAD_REQUEST;
+}
+
 static tide_status_t check_event (const tide_event_t *event, uint32_t payload_max, const char **why)
 {
     tide_status_t status = check_names (event, why);
@@ -54,10 +103,11 @@ static tide_status_t check_event (const tide_event_t *event, uint32_t payload_ma
         *why = text;
         return TIDE_TOO_LARGE;
     }
-    tide_args_t args;
-    *why = "the payload is not of the form that events have";
-    if (event->payload.size > 0 && tide_args_decode (event->payload, &args) != TIDE_OK)
-        return TIDE_BAD_REQUEST;
+    if (event->payload.size > 0) {
+        status = check_payload (event->payload, why);
+        if (status != TIDE_OK)
+            return status;
+    }
     *why = "an event without a payload removes a key, and must name it";
     if (event->payload.size == 0 && event->key.size == 0)
         return TIDE_BAD_REQUEST;

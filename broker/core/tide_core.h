@@ -62,6 +62,7 @@
     X (lost_events, "events that the log could not give")                                          \
     X (relayed, "messages handed on from one peer to another, each that got one counted")          \
     X (relays_nowhere, "relays that reached nobody")                                               \
+    X (relays_full, "relays to peers that do not take what was relayed to them")                   \
     X (relays_refused, "relays of peers that hold no lease")                                       \
     X (releases, "keys released by their holders")                                                 \
     X (calls, "calls that were emitted")                                                           \

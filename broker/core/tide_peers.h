@@ -11,7 +11,8 @@ typedef struct {
     uint8_t *id; /* routing id; NULL: free */
     size_t id_size;
     uint64_t heard_ms;
-    uint32_t lease; /* handle in tide_leases, 0: none; set by tide_peers_hold */
+    uint64_t relayed, taken; /* bytes relayed to it since its HELLO; those that it says have come */
+    uint32_t lease;          /* handle in tide_leases, 0: none; set by tide_peers_hold */
     uint32_t hash;
     uint32_t newer, older;   /* in the order of heard_ms; newer also links the free ones */
     uint32_t later, earlier; /* of those with the same lease, by when they said so */

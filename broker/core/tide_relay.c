@@ -14,15 +14,29 @@ static void tell (tide_core_t *core, const tide_peer_t *sender, uint64_t token, 
     tide_outbox_send (&core->out, id_of (sender), &told);
 }
 
+/*  Whether it takes so much more. What it has not told of by its heartbeats counts as on its way: a
+ *  peer that reads nothing would fill the broker's memory. */
+static bool has_room (tide_core_t *core, tide_peer_t *peer, size_t size)
+{
+    uint64_t open = peer->relayed > peer->taken ? peer->relayed - peer->taken : 0;
+    if (open + size > TIDE_RELAY_OPEN_SIZE_MAX) {
+        core->counters.relays_full++;
+        return false;
+    }
+    peer->relayed += size;
+    return true;
+}
+
 /*  The payload is encoded once, however many get it. */
 static uint32_t relay_to_all (tide_core_t *core, const tide_peers_t *peers,
                               const tide_peer_t *sender, const tide_message_t *relayed)
 {
     uint32_t count = 0, at = 0;
-    const tide_peer_t *holder;
+    tide_peer_t *holder;
     while ((holder = tide_peers_next_holder (peers, &at)) != NULL) {
         /*  Nor to itself under a newer connection. */
-        if (holder->lease == sender->lease)
+        if (holder->lease == sender->lease
+            || !has_room (core, holder, relayed->relayed.payload.size))
             continue;
         if (count++ == 0)
             tide_outbox_send (&core->out, id_of (holder), relayed);
@@ -36,8 +50,8 @@ static uint32_t relay_to_one (tide_core_t *core, const tide_peers_t *peers, tide
                               const tide_message_t *relayed)
 {
     uint32_t handle = tide_leases_find (core->leases, lease);
-    const tide_peer_t *holder = handle ? tide_peers_holder (peers, handle) : NULL;
-    if (!holder)
+    tide_peer_t *holder = handle ? tide_peers_holder (peers, handle) : NULL;
+    if (!holder || !has_room (core, holder, relayed->relayed.payload.size))
         return 0;
     tide_outbox_send (&core->out, id_of (holder), relayed);
     return 1;

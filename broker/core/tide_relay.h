@@ -10,7 +10,8 @@
 #include "tide_core.h"
 #include "tide_peers.h"
 
-/*  A RELAY from this peer. It gets TOLD if it named no lease, or one that nobody holds. */
+/*  A RELAY from this peer. It gets TOLD if it named no lease, or one that nobody holds
+ *  or whose holder does not take what is relayed to it. */
 void tide_relay_receive (tide_core_t *core, const tide_peers_t *peers, const tide_peer_t *sender,
                          const tide_relay_message_t *relay);
 

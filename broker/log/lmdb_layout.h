@@ -21,6 +21,7 @@
 #ifndef LMDB_LAYOUT_H
 #define LMDB_LAYOUT_H
 
+#include "tide_limits.h"
 #include "tide_wire.h"
 
 #include <lmdb.h>
@@ -28,7 +29,7 @@
 /*  Of the trees and of the events in them: a log of another format is refused. 2: events say whom
  *  they except. */
 #define TIDE_LAYOUT_FORMAT 2
-#define TIDE_LAYOUT_SLOTS_MAX 4096
+#define TIDE_LAYOUT_SLOTS_MAX TIDE_LOG_SEGMENTS_MAX
 #define TIDE_LAYOUT_DATA "data.mdb"
 #define TIDE_LAYOUT_LOCK "tidemark.lock"
 

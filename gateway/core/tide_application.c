@@ -250,6 +250,15 @@ void tide_app_topic (tide_hub_t *hub, tide_buffer_t *out, tide_bytes_t nsp, tide
 
 /*  -- emitting -------------------------------------------------------------------------------- */
 
+static tide_status_t check_emit (const tide_app_emit_t *emit)
+{
+    if (!tide_topic_valid (emit->topic) || !tide_except_valid (emit->except))
+        return TIDE_BAD_TOPIC;
+    return tide_name_valid (emit->name) && !tide_socketio_name_fault (emit->name)
+               ? TIDE_OK
+               : TIDE_BAD_REQUEST;
+}
+
 static void append_event (tide_hub_t *hub, const tide_app_emit_t *emit, tide_buffer_t *records)
 {
     tide_buffer_t payload = {0};
@@ -306,9 +315,11 @@ static void emitted (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answe
 void tide_app_emit (tide_hub_t *hub, const tide_app_emit_t *emit, tide_app_done_fn *done,
                     void *argument)
 {
-    if (!tide_topic_valid (emit->topic) || !tide_name_valid (emit->name) || emit->name.size == 0
-        || emit->name.size > TIDE_NAME_SIZE_MAX) {
-        tide_app_tell (hub, done, argument, TIDE_BAD_TOPIC);
+    if (hub->is_over)
+        return;
+    tide_status_t status = check_emit (emit);
+    if (status != TIDE_OK) {
+        tide_app_tell (hub, done, argument, status);
         return;
     }
     tide_buffer_t records = {0};
@@ -323,12 +334,18 @@ void tide_app_emit (tide_hub_t *hub, const tide_app_emit_t *emit, tide_app_done_
             (tide_reply_t){.kind = TIDE_REPLY_DONE, .done = done, .argument = argument, .hub = hub};
     }
     else
-        tide_app_tell (hub, done, argument, hub->is_over ? TIDE_SHUTTING_DOWN : TIDE_TOO_MANY);
+        tide_app_tell (hub, done, argument, TIDE_TOO_MANY);
 }
 
 void tide_app_ask (tide_hub_t *hub, const tide_app_emit_t *emit, uint32_t timeout_ms,
                    tide_app_answers_fn *done, void *argument)
 {
+    if (hub->is_over)
+        return;
+    if (check_emit (emit) != TIDE_OK) {
+        tide_ask_nobody (hub, done, argument);
+        return;
+    }
     tide_app_emit_t asked = *emit;
     asked.is_volatile = true;
     tide_buffer_t records = {0};
@@ -345,6 +362,8 @@ void tide_app_ask (tide_hub_t *hub, const tide_app_emit_t *emit, uint32_t timeou
 void tide_app_join (tide_hub_t *hub, const char *sid, tide_bytes_t topic, tide_app_done_fn *done,
                     void *argument)
 {
+    if (hub->is_over)
+        return;
     tide_session_t *session = find_session (hub, sid);
     tide_reply_t reply = {.kind = TIDE_REPLY_DONE, .done = done, .argument = argument, .hub = hub};
     if (session)
@@ -357,6 +376,8 @@ void tide_app_join (tide_hub_t *hub, const char *sid, tide_bytes_t topic, tide_a
 void tide_app_leave (tide_hub_t *hub, const char *sid, tide_bytes_t topic, tide_app_done_fn *done,
                      void *argument)
 {
+    if (hub->is_over)
+        return;
     tide_session_t *session = find_session (hub, sid);
     tide_reply_t reply = {.kind = TIDE_REPLY_DONE, .done = done, .argument = argument, .hub = hub};
     if (session)

@@ -58,8 +58,8 @@ void tide_app_refuse (tide_hub_t *hub, uint64_t admission, const char *message, 
 void tide_app_acknowledge (tide_hub_t *hub, uint64_t call, const tide_args_t *args);
 void tide_app_fail (tide_hub_t *hub, uint64_t call, tide_status_t status, const char *message);
 
-/*  How something ended that takes a while. SHUTTING_DOWN: the hub is being destroyed, and nothing
- *  more can be asked of it. */
+/*  How something ended that takes a while. SHUTTING_DOWN: the hub is being destroyed; what is
+ *  asked of it from then on is neither done nor told. */
 typedef void (tide_app_done_fn) (void *argument, tide_hub_t *hub, tide_status_t status);
 
 /*  The topic of a room of a namespace, appended: NAMESPACE/ROOM without the leading slash, the room
@@ -76,7 +76,8 @@ typedef struct {
 } tide_app_emit_t;
 
 /*  Publishes an event. done, unless it is NULL, is told when it is durable (volatile: on its way),
- *  or why it is not. */
+ *  or why it is not: BAD_TOPIC also of `except`, BAD_REQUEST of a name that Socket.IO or the
+ * gateway keeps for itself. */
 void tide_app_emit (tide_hub_t *hub, const tide_app_emit_t *emit, tide_app_done_fn *done,
                     void *argument);
 
@@ -92,7 +93,8 @@ typedef void (tide_app_answers_fn) (void *argument, tide_hub_t *hub,
 
 /*  Emits an event that asks each member of the topic, but those of `except`, for an acknowledgement
  *  (never logged, never replayed). done is called once, when all have answered or the time is up:
- *  with everybody who was asked. A hub that is destroyed calls it before. */
+ *  with everybody who was asked: nobody, if an event cannot be of that topic or name. A hub that is
+ * destroyed calls it before. */
 void tide_app_ask (tide_hub_t *hub, const tide_app_emit_t *emit, uint32_t timeout_ms,
                    tide_app_answers_fn *done, void *argument);
 

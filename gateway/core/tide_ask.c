@@ -36,6 +36,11 @@ static tide_asked_t *find_asked (tide_ask_t *ask, const char *sid)
     return asked;
 }
 
+static bool is_awaited (const tide_asked_t *asked)
+{
+    return asked && !asked->has_answered && !asked->is_far && !asked->is_gone;
+}
+
 static tide_asked_t *add_asked (tide_ask_t *ask, const char *sid)
 {
     tide_asked_t *asked = tide_alloc (sizeof *asked);
@@ -191,15 +196,23 @@ void tide_ask_begin (tide_hub_t *hub, tide_bytes_t record, uint32_t timeout_ms,
     settle (hub, ask);
 }
 
+void tide_ask_nobody (tide_hub_t *hub, tide_app_answers_fn *done, void *argument)
+{
+    tide_ask_t *ask = ask_new (hub, (tide_bytes_t){0}, hub->now_ms);
+    ask->done = done;
+    ask->argument = argument;
+}
+
 void tide_ask_receive (tide_hub_t *hub, const char *lane, uint64_t number, tide_bytes_t bytes)
 {
     tide_reader_t reader = tide_reader (bytes);
     uint32_t timeout_ms = tide_take_u32 (&reader);
     tide_bytes_t record = {reader.data, reader.remaining};
     tide_event_t event;
-    if (reader.failed || timeout_ms > FAR_TIMEOUT_MAX_MS || hub->far_asks >= FAR_ASKS_MAX
-        || !tide_event_decode (record, &event))
+    if (reader.failed || hub->far_asks >= FAR_ASKS_MAX || !tide_event_decode (record, &event))
         return;
+    if (timeout_ms > FAR_TIMEOUT_MAX_MS)
+        timeout_ms = FAR_TIMEOUT_MAX_MS;
     hub->far_asks++;
     tide_ask_t *ask = ask_new (hub, record, hub->now_ms + timeout_ms);
     ask->lane = tide_copy (lane, strlen (lane));
@@ -244,21 +257,29 @@ bool tide_ask_answer (tide_hub_t *hub, tide_session_t *session,
     tide_ask_t *ask = find_ask (hub, packet->ack);
     tide_asked_t *asked = ask ? find_asked (ask, session->sid) : NULL;
     const char *why;
-    if (!asked || asked->has_answered || asked->is_far || asked->is_gone)
+    if (!is_awaited (asked))
         return false;
     if (tide_json_payload_attached (&asked->payload, packet->data, true, packet->attachment,
                                     packet->attachments, hub->config.payload_max, &why)
         != TIDE_OK)
         return false;
-    if (ask->size + asked->payload.size > ANSWERS_SIZE_MAX) {
+    asked->has_answered = ask->size + asked->payload.size <= ANSWERS_SIZE_MAX;
+    asked->is_gone = !asked->has_answered; /* nothing better will come */
+    if (asked->is_gone)
         tide_buffer_free (&asked->payload);
-        return false;
-    }
     ask->size += asked->payload.size;
-    asked->has_answered = true;
     ask->missing--;
     settle (hub, ask);
     return true;
+}
+
+bool tide_ask_awaits (const tide_hub_t *hub, const tide_session_t *session)
+{
+    tide_ask_t *ask;
+    for (ask = hub->asks; ask; ask = ask->hh.next)
+        if (is_awaited (find_asked (ask, session->sid)))
+            return true;
+    return false;
 }
 
 void tide_ask_forget (tide_hub_t *hub, const tide_session_t *session)
@@ -266,7 +287,7 @@ void tide_ask_forget (tide_hub_t *hub, const tide_session_t *session)
     tide_ask_t *ask;
     for (ask = hub->asks; ask; ask = ask->hh.next) {
         tide_asked_t *asked = find_asked (ask, session->sid);
-        if (!asked || asked->has_answered || asked->is_far || asked->is_gone)
+        if (!is_awaited (asked))
             continue;
         asked->is_gone = true;
         ask->missing--;

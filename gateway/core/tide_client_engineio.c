@@ -7,6 +7,7 @@
  *  SPDX-License-Identifier: MIT
  */
 #include "tide_client_engineio.h"
+#include "tide_ask.h"
 #include "tide_client.h"
 #include "tide_neighbours.h"
 
@@ -228,9 +229,10 @@ tide_connection_t *tide_engine_open_far_probe (tide_hub_t *hub, tide_bytes_t sid
     const tide_session_t *session;
     if (!target)
         return NULL;
-    /*  What the application has in hand could not be answered there. */
+    /*  What the application has in hand could not be answered there, and what it has asked the
+     * client could not be told here. */
     DL_FOREACH (target->sessions, session)
-        if (session->calls)
+        if (session->calls || tide_ask_awaits (hub, session))
             return NULL;
     if (!can_be_probed (target))
         return NULL;
@@ -274,6 +276,10 @@ static void upgrade (tide_hub_t *hub, tide_connection_t *probe)
     tide_connection_t *target = probe->target;
     forget_probe (hub, probe);
     answer_poll (hub, target, tide_bytes ("6"));
+    if (target->is_closing) { /* its poll could not be answered: the session is over */
+        tide_hub_close (hub, probe, 0);
+        return;
+    }
     if (probe->guest) {
         tide_neighbour_leave (hub, target, probe);
         tide_hub_close (hub, probe, 0);
@@ -458,7 +464,8 @@ int tide_hub_check_handshake (tide_hub_t *self, const tide_http_request_t *reque
     char lane[TIDE_LANE_SIZE_MAX + 1];
     const tide_connection_t *connection = find (self, asked.sid);
     bool is_far =
-        tide_neighbour_of (self, asked.sid, lane) || tide_engine_is_known (self, asked.sid);
+        !connection
+        && (tide_neighbour_of (self, asked.sid, lane) || tide_engine_is_known (self, asked.sid));
     const tide_engineio_t *session = connection ? &connection->engineio : is_far ? &far_away : NULL;
     int code = tide_engineio_check (&asked, session);
     free_texts (text);
@@ -487,10 +494,12 @@ uint64_t tide_hub_ask_handshake (tide_hub_t *self, uint64_t now_ms,
 bool tide_engine_is_known (tide_hub_t *hub, tide_bytes_t sid)
 {
     const tide_moved_t *moved;
+    if (find (hub, sid))
+        return true;
     DL_FOREACH (hub->gone, moved)
         if (tide_bytes_is (sid, moved->sid))
             return true;
-    return find (hub, sid) != NULL;
+    return false;
 }
 
 void tide_engine_moved (tide_hub_t *hub, const tide_connection_t *connection)
@@ -623,9 +632,10 @@ bool tide_engine_abandon (tide_hub_t *hub, uint64_t ticket)
     if (connection->engineio.post == ticket)
         connection->has_body_left = false; /* it went with the request */
     tide_hub_drain_inbox (hub, connection);
-    connection->reason = "transport error";
-    if (tide_engineio_abandon (&connection->engineio, ticket))
+    if (tide_engineio_abandon (&connection->engineio, ticket)) {
+        connection->reason = "transport error";
         tide_hub_drop (hub, connection, "1");
+    }
     return true;
 }
 

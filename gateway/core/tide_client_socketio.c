@@ -1,7 +1,7 @@
 /*  tide_client_socketio.c - what a stock socket.io-client says, and what it means.
  *
  *  Each namespace of a connection is a session. Events whose name begins with `tide:` are the
- *  gateway's own; any other is a call, for which there is no worker yet. What breaks the protocol
+ *  gateway's own; any other is the application's, if there is one. What breaks the protocol
  *  closes the whole connection, as the reference does.
  *  SPDX-License-Identifier: MIT
  */

@@ -593,18 +593,13 @@ static tide_status_t take_name (const json_t *object, const char *member, tide_b
 
 static tide_status_t take_event_name (const json_t *object, tide_bytes_t *name, const char **why)
 {
-    static const char own[] = "tide:";
     tide_status_t status = take_name (object, "event", name, why);
     if (status != TIDE_OK)
         return status;
-    if (name->size == 0)
-        *why = "event is missing";
-    else if (tide_socketio_is_reserved (*name))
-        *why = "event is a name that Socket.IO keeps for itself";
-    else if (name->size >= sizeof own - 1 && memcmp (name->data, own, sizeof own - 1) == 0)
-        *why = "event begins with tide:, which is the gateway's own";
-    else
+    const char *fault = tide_socketio_name_fault (*name);
+    if (!fault)
         return TIDE_OK;
+    *why = fault;
     return TIDE_BAD_REQUEST;
 }
 

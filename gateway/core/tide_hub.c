@@ -114,12 +114,9 @@ void tide_hub_destroy (tide_hub_t **self_p)
         tide_connection_t *connection = self->connections;
         tide_hub_closed (self, self->now_ms, &connection);
     }
-    /*  What an application asks for when it is told is refused, and it is told that as well. */
     self->is_over = true;
-    while (self->ops || self->asks || self->told) {
-        forget_requests (self);
-        tide_app_sweep (self);
-    }
+    forget_requests (self);
+    tide_app_sweep (self);
     tide_neighbour_free (self);
     tide_engine_forget_moved (self, UINT64_MAX);
     free_rest (self);
@@ -592,29 +589,34 @@ static tide_connection_t *replace_probe (tide_hub_t *self, tide_connection_t *pr
     return target;
 }
 
-static bool take_queued (tide_hub_t *self, tide_hub_action_t *action)
+static void take_queued (tide_hub_t *self, tide_hub_action_t *action)
 {
-    while (self->queue || self->asked) {
-        if (self->queue) {
-            self->handed_out = self->queue;
-            DL_DELETE (self->queue, self->handed_out);
-            *action = self->handed_out->action;
-            if (action->kind == TIDE_HUB_UPGRADED)
-                action->connection = replace_probe (self, action->connection);
-            return true;
-        }
-        tide_connection_t *connection = self->asked;
-        DL_DELETE2 (self->asked, connection, asked_prev, asked_next);
-        connection->is_writable_asked = false;
-        if (tide_engine_polls (connection)) {
-            tide_engine_writable (self, connection);
-            continue;
-        }
-        *action = (tide_hub_action_t){
-            .kind = TIDE_HUB_WRITABLE, .connection = connection, .handle = connection->handle};
+    self->handed_out = self->queue;
+    DL_DELETE (self->queue, self->handed_out);
+    *action = self->handed_out->action;
+    if (action->kind == TIDE_HUB_UPGRADED)
+        action->connection = replace_probe (self, action->connection);
+}
+
+/*  False if it was one that polls: it has been given what there was, and what that led to is to be
+ *  looked at. */
+static bool take_asked (tide_hub_t *self, tide_hub_action_t *action)
+{
+    tide_connection_t *connection = self->asked;
+    DL_DELETE2 (self->asked, connection, asked_prev, asked_next);
+    connection->is_writable_asked = false;
+    *action = (tide_hub_action_t){
+        .kind = TIDE_HUB_WRITABLE, .connection = connection, .handle = connection->handle};
+    if (!tide_engine_polls (connection))
         return true;
-    }
+    tide_engine_writable (self, connection);
     return false;
+}
+
+/*  What is swept at once has led to more of it. */
+static bool has_to_sweep (const tide_hub_t *self)
+{
+    return self->told || self->kicked || self->ending || self->resuming || self->joins_failed;
 }
 
 bool tide_hub_next_action (tide_hub_t *self, tide_hub_action_t *action)
@@ -635,8 +637,16 @@ bool tide_hub_next_action (tide_hub_t *self, tide_hub_action_t *action)
         }
         else if (tide_feed_next_action (self->feed, &from_feed))
             tide_hub_feed_said (self, &from_feed);
-        else
-            return take_queued (self, action);
+        else if (self->queue) {
+            take_queued (self, action);
+            return true;
+        }
+        else if (self->asked) {
+            if (take_asked (self, action))
+                return true;
+        }
+        else if (!has_to_sweep (self))
+            return false;
     }
 }
 
@@ -646,7 +656,9 @@ static void tick_connecting (tide_hub_t *self)
 {
     while (self->connecting && self->connecting->connect_by_ms <= self->now_ms) {
         self->counters.connect_timeouts++;
-        tide_hub_close (self, self->connecting, 0);
+        tide_connection_t *connection = self->connecting;
+        tide_hub_settled (self, connection); /* even if it is being closed already */
+        tide_hub_close (self, connection, 0);
     }
 }
 

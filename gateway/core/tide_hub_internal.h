@@ -368,8 +368,8 @@ struct tide_connection {
     char *far_lane; /* NULL: it does not, or no more */
     char *far_sid;
     uint64_t far_number;
-    bool is_far_asked;
-    bool is_taking; /* the session is on its way here: what the client says waits */
+    bool is_far_asked, is_far_due; /* once; and not answered yet */
+    bool is_taking;                /* the session is on its way here: what the client says waits */
     UT_hash_handle far_hh;
 
     /*  What another lane has to do with it: the WebSocket there that is this probe, or that takes

@@ -662,6 +662,11 @@ static void left (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
 
 void tide_leave (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic, tide_reply_t *reply)
 {
+    /*  What cannot have been joined is in no record; and from what is the system's nobody goes. */
+    if (!tide_pattern_valid (topic) || tide_topic_is_system (topic)) {
+        tide_reply_fail (hub, reply, TIDE_NOT_FOUND, "this topic is not joined");
+        return;
+    }
     tide_join_t *join = tide_join_find (session, topic);
     bool was_joining = join != NULL; /* and the record may say that it is joined */
     if (join) {

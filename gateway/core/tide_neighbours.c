@@ -253,10 +253,13 @@ void tide_neighbour_probe_frame (tide_hub_t *hub, tide_connection_t *connection,
     bool is_probe = is_text && tide_bytes_is (bytes, "2probe");
     bool takes = is_text && bytes.size > 0 && bytes.data[0] == '5';
     bool is_sent = false;
+    if (is_probe && connection->is_far_due) /* the answer is on its way */
+        return;
     if (is_probe || (takes && !connection->is_far_asked))
         is_sent =
             send_kind (hub, lane, number, TIDE_NEIGHBOUR_PROBE, tide_bytes (connection->far_sid));
     connection->is_far_asked = connection->is_far_asked || is_probe;
+    connection->is_far_due = is_probe;
     if (takes) { /* the holder says whether it may: without asking first, too */
         connection->is_taking = true; /* what comes now is for the session */
         is_sent = send_kind (hub, lane, number, TIDE_NEIGHBOUR_TAKE, (tide_bytes_t){0});
@@ -282,15 +285,37 @@ static void take_handover (tide_hub_t *hub, tide_connection_t *connection, tide_
     tide_hub_drain_inbox (hub, connection);
 }
 
+/*  The WebSocket that it came for has gone meanwhile. The lane that had it has forgotten it: it
+ * ends here, and whoever is to be told is. */
+static void end_handover (tide_hub_t *hub, const char *lane, tide_bytes_t bytes)
+{
+    tide_connection_t *connection = tide_alloc (sizeof *connection);
+    connection->kind = TIDE_CLIENT_SOCKETIO;
+    connection->decoder = tide_socketio_decoder_new (hub->config.payload_max);
+    DL_APPEND (hub->connections, connection);
+    hub->counters.connections++;
+    tide_handover_read (hub, connection, lane, bytes);
+    tide_hub_drop (hub, connection, "1");
+}
+
 /*  lane NULL: the broker says that nobody is there. */
 static void take_probe_answer (tide_hub_t *hub, const char *lane, uint64_t number, uint8_t kind,
                                tide_bytes_t rest)
 {
     tide_connection_t *connection;
     HASH_FIND (far_hh, hub->far_probes, &number, sizeof number, connection);
+    if (connection && connection->is_closing) {
+        tide_neighbour_forget_probe (hub, connection, kind == TIDE_NEIGHBOUR_PROBED);
+        connection = NULL;
+    }
+    if (!connection && lane && kind == TIDE_NEIGHBOUR_HANDOVER && number <= hub->ticket) {
+        end_handover (hub, lane, rest);
+        return;
+    }
     if (!connection || (lane && strcmp (lane, connection->far_lane) != 0))
         return;
     if (kind == TIDE_NEIGHBOUR_PROBED) {
+        connection->is_far_due = false;
         if (connection->is_far_asked) /* or it takes without */
             tide_hub_send_text (hub, connection, tide_bytes ("3probe"));
     }
@@ -431,8 +456,16 @@ void tide_neighbour_probe_ended (tide_hub_t *hub, tide_connection_t *probe)
 static void receive_probe_frame (tide_hub_t *hub, const char *lane, uint64_t token, bool takes)
 {
     tide_guest_t *guest = find_guest (hub, lane, token);
+    tide_connection_t *connection;
     if (guest && guest->probe)
         tide_engine_frame (hub, guest->probe, tide_bytes (takes ? "5" : ""), true);
+    else if (guest && !takes) { /* what was to take the session is gone, and so is the session */
+        DL_SEARCH_SCALAR2 (hub->leaving, connection, guest, guest, leaving_next);
+        if (connection) {
+            tide_neighbour_stay (hub, connection);
+            tide_hub_drop (hub, connection, "1");
+        }
+    }
 }
 
 /*  -- the holder: leaving --------------------------------------------------------------------- */

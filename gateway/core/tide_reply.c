@@ -179,6 +179,9 @@ static void append_meta (tide_buffer_t *out, const tide_event_t *event)
 static void encode_socketio (tide_hub_t *hub, const tide_form_t *form, const tide_event_t *event,
                              uint64_t position, tide_buffer_t *frames)
 {
+    /*  A client would take the connection for broken, come again, and be told again. */
+    if (tide_socketio_name_fault (event->name))
+        return;
     tide_args_t args;
     if (tide_args_decode (event->payload, &args) != TIDE_OK)
         args = (tide_args_t){.json = tide_bytes ("null")};

@@ -646,7 +646,8 @@ void tide_session_taken (tide_hub_t *hub, tide_session_t *session)
 {
     tide_connection_t *connection = session->connection;
     unregister_session (hub, session);
-    session->owns_record = false; /* it is somebody else's now: nothing is released */
+    session->owns_record = false;     /* it is somebody else's now: nothing is released */
+    tide_session_kick (hub, session); /* ends before it begins again, however long closing takes */
     tide_hub_close (hub, connection, connection->kind == TIDE_CLIENT_JSON ? 4001 : 0);
 }
 

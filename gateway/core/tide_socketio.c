@@ -92,6 +92,18 @@ bool tide_socketio_is_reserved (tide_bytes_t name)
     return false;
 }
 
+const char *tide_socketio_name_fault (tide_bytes_t name)
+{
+    static const char own[] = "tide:";
+    if (name.size == 0)
+        return "event is missing";
+    if (tide_socketio_is_reserved (name))
+        return "event is a name that Socket.IO keeps for itself";
+    if (name.size >= sizeof own - 1 && memcmp (name.data, own, sizeof own - 1) == 0)
+        return "event begins with tide:, which is the gateway's own";
+    return NULL;
+}
+
 static bool is_event_name (const json_t *name)
 {
     if (!json_is_string (name))

@@ -67,6 +67,9 @@ bool tide_socketio_decoder_pending (const tide_socketio_decoder_t *self, unsigne
 /*  True for a name that Socket.IO keeps for itself: a client that got an event of that name would
  *  close its connection. */
 bool tide_socketio_is_reserved (tide_bytes_t name);
+/*  Why no event for clients can have this name: it is reserved, or the gateway's own; NULL: it can.
+ */
+const char *tide_socketio_name_fault (tide_bytes_t name);
 
 /*  The arguments' JSON texts with commas between, without the brackets of an array; maybe empty. */
 tide_bytes_t tide_socketio_arguments (const tide_args_t *args);

@@ -1,9 +1,10 @@
 # Copies the pages and the stock client's files FROM the sources TO the build's share folder.
 file (COPY ${FROM}/index.html ${FROM}/style.css ${FROM}/page.js ${FROM}/board
       DESTINATION ${TO}/page)
-# The helper goes without its comments.
+# The helper goes without its comments and its margin.
 file (READ ${FROM}/tidemark.js helper)
 string (REGEX REPLACE "\n *(//|/\\*\\*|\\*)[^\n]*" "" helper "${helper}")
+string (REGEX REPLACE "\n +" "\n" helper "${helper}")
 string (REGEX REPLACE "\n\n+" "\n\n" helper "${helper}")
 file (WRITE ${TO}/client/tidemark.js "${helper}")
 

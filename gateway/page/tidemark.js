@@ -1,8 +1,8 @@
 /*  tidemark.js - see docs/browser.md. SPDX-License-Identifier: MIT */
 
 // Sessions that outlive a reload, and live maps of what stands, for pages with a stock
-// socket.io-client, 4.6 or later. Served without the lines that hold only a comment, in less than
-// 4 kB (share.cmake).
+// socket.io-client, 4.6 or later. Served without comments and margins, in less than 4 kB
+// (share.cmake).
 
 const quietly = (what) => { try { return what(); } catch {} };
 
@@ -24,9 +24,9 @@ export function resume(socket, name = "") {
     // A page takes its entry out of storage and puts it back when it ends: a tab that is duplicated
     // meanwhile copies none, so that two pages don't take one session from each other for ever.
     const take = () => { const entry = store[slot]; delete store[slot]; return entry; };
-    let recovered, kept, [pid, offset] = quietly(() => JSON.parse(take())) ?? [];
     if (socket.connected)
         return socket;
+    let recovered, kept, [pid, offset] = quietly(() => JSON.parse(take())) ?? [];
     // The client keeps pid and offset by itself, but under names that its minified builds change.
     // So they are kept here as well, and go over the client's into each CONNECT (packet type 0).
     socket.packet = (what) => {

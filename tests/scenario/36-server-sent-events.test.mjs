@@ -56,6 +56,19 @@ test("g5_since_and_last_event_id_bring_what_comes_after_and_the_header_wins", TO
     }
 });
 
+/* Nothing else happens meanwhile that would wake the gateway: it goes on by itself. */
+test("a_long_history_is_read_to_its_end_without_anything_else_going_on", TOLERANT, async (t) => {
+    const server = await tidemark(t);
+    const PARTS = 40, EACH = 100;
+    const data = "x".repeat(2000);
+    for (let part = 0; part < PARTS; part++)
+        await publish(server, Array.from({ length: EACH }, () => ({ topic: "big", event: "n", data })));
+    const source = await stream(t, server, "big", { since: 0 });
+    const begin = Date.now();
+    await source.count(PARTS * EACH);
+    assert.ok(Date.now() - begin < 20000, `${Date.now() - begin} ms for 8 MB: it stood still in between`);
+});
+
 test("g5_a_stream_that_is_cut_reads_on_from_its_last_id_also_where_it_had_no_event_yet", TOLERANT, async (t) => {
     const server = await tidemark(t);
     const between = await proxy(t, server);

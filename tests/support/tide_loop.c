@@ -38,9 +38,24 @@ static void start_lane (tide_loop_t *self, unsigned hub)
     self->hubs[hub] = tide_hub_new (&self->hub_config, self->now_ms);
 }
 
+static const tide_broker_config_t usual_broker = {.events = "7401",
+                                                  .volatiles = "7402",
+                                                  .payload_max = 100000,
+                                                  .retain_events = 100000,
+                                                  .retain_bytes = 1u << 30,
+                                                  .retain_ms = 86400000,
+                                                  .dedupe_ids = 100000};
+
 tide_loop_t *tide_loop_new (const tide_broker_config_t *broker_config)
 {
     return tide_loop_new_with (broker_config, NULL);
+}
+
+tide_loop_t *tide_loop_new_keeping (uint64_t events)
+{
+    tide_broker_config_t config = usual_broker;
+    config.retain_events = events;
+    return tide_loop_new (&config);
 }
 
 tide_loop_t *tide_loop_new_with (const tide_broker_config_t *broker_config,
@@ -50,15 +65,7 @@ tide_loop_t *tide_loop_new_with (const tide_broker_config_t *broker_config,
     static const char *const no_recovery[] = {"/plain", NULL};
     tide_loop_t *self = tide_alloc (sizeof *self);
     self->now_ms = 1700000000000;
-    self->broker_config = (tide_broker_config_t){.events = "7401",
-                                                 .volatiles = "7402",
-                                                 .payload_max = 100000,
-                                                 .retain_events = 100000,
-                                                 .retain_bytes = 1u << 30,
-                                                 .retain_ms = 86400000,
-                                                 .dedupe_ids = 100000};
-    if (broker_config)
-        self->broker_config = *broker_config;
+    self->broker_config = broker_config ? *broker_config : usual_broker;
     self->hub_config = (tide_hub_config_t){.engineio = {25000, 20000, 100000},
                                            .connect_timeout_ms = 45000,
                                            .payload_max = 100000,
@@ -404,7 +411,8 @@ static void do_hub (tide_loop_t *self, unsigned hub, const tide_hub_action_t *ac
         if (!client->is_stalled)
             take_frames (client,
                          tide_hub_write (self->hubs[hub], self->now_ms, client->connection));
-        tide_hub_closed (self->hubs[hub], self->now_ms, &client->connection);
+        if (!client->closes_late)
+            tide_hub_closed (self->hubs[hub], self->now_ms, &client->connection);
         break;
     case TIDE_HUB_RESPOND:
         if (answer_polling (self, hub, action))

@@ -33,6 +33,7 @@ typedef struct {
     unsigned poll_hub, post_hub;       /* … and where */
     unsigned poll_status, post_status; /* of the last answers */
 
+    bool closes_late;    /* its connection is gone only when it is cut */
     bool is_stalled;     /* it takes nothing */
     bool is_writable;    /* WRITABLE was said while it was stalled */
     bool is_paused;      /* nothing more should be read from it */
@@ -81,6 +82,8 @@ struct tide_loop {
 tide_loop_t *tide_loop_new (const tide_broker_config_t *broker_config);
 tide_loop_t *tide_loop_new_with (const tide_broker_config_t *broker_config,
                                  const tide_application_t *application);
+/*  … whose broker keeps so many events, and no more. */
+tide_loop_t *tide_loop_new_keeping (uint64_t events);
 void tide_loop_destroy (tide_loop_t **self_p);
 
 /*  Lets everything happen that can happen now. */

@@ -118,14 +118,20 @@ static inline void stock_assert_numbers (stock_t *self, int from, int to)
         assert_int_equal (self->numbers[at], from + at);
 }
 
-/*  It connects, and subscribes to "lobby". */
-static inline void stock_start (stock_t *self, const tide_broker_config_t *config, bool polls)
+/*  It connects to a lane, and subscribes to "lobby". */
+static inline void stock_start_at (stock_t *self, unsigned hub, const tide_broker_config_t *config,
+                                   bool polls)
 {
     *self = (stock_t){.loop = tide_loop_new (config), .polls = polls};
-    stock_reconnect (self, 0);
+    stock_reconnect (self, hub);
     assert_true (self->is_connected);
     assert_false (self->is_recovered);
     stock_subscribe (self, "lobby", "");
+}
+
+static inline void stock_start (stock_t *self, const tide_broker_config_t *config, bool polls)
+{
+    stock_start_at (self, 0, config, polls);
 }
 
 /*  The lobby gets numbers. */

@@ -3,6 +3,8 @@
  */
 #include "tide_check.h"
 
+#include "tide_args.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -116,6 +118,54 @@ static void payloads_have_a_form_and_a_limit (void **state)
     assert_int_equal (check (&event), TIDE_BAD_REQUEST);
 }
 
+static tide_status_t check_args (bool many, const char *json, unsigned attachments)
+{
+    tide_buffer_t bytes = {0};
+    tide_args_t args = {.many = many, .json = tide_bytes (json), .attachments = attachments};
+    for (unsigned at = 0; at < attachments; at++)
+        args.attachment[at] = tide_bytes ("x");
+    tide_args_encode (&bytes, &args);
+    tide_event_t event = sample ();
+    event.payload = tide_buffer_bytes (&bytes);
+    tide_status_t status = check (&event);
+    tide_buffer_free (&bytes);
+    return status;
+}
+
+/*  Every reader frames it as such: one that is none would break each client's connection. */
+static void arguments_are_json (void **state)
+{
+    (void) state;
+    assert_int_equal (check_args (false, "{\"a\":[1]}", 0), TIDE_OK);
+    assert_int_equal (check_args (true, "[1,2]", 0), TIDE_OK);
+    assert_int_equal (check_args (true, "[]", 0), TIDE_OK);
+    assert_int_equal (check_args (false, "garbage", 0), TIDE_BAD_JSON);
+    assert_int_equal (check_args (false, "1,{\"topic\":\"t\"}", 0), TIDE_BAD_JSON);
+    assert_int_equal (check_args (false, "\"\xff\"", 0), TIDE_BAD_JSON);
+    assert_int_equal (check_args (true, "[1", 0), TIDE_BAD_JSON);
+    assert_int_equal (check_args (true, "1", 0), TIDE_BAD_REQUEST);
+    assert_int_equal (check_args (true, " [1]", 0), TIDE_BAD_REQUEST);
+    assert_int_equal (check_args (true, "[1] ", 0), TIDE_BAD_REQUEST);
+}
+
+static void each_placeholder_has_its_attachment (void **state)
+{
+    (void) state;
+    static const char good[] = "[{\"b\":{\"_placeholder\":true,\"num\":1}}]";
+    assert_int_equal (check_args (true, good, 2), TIDE_OK);
+    assert_int_equal (check_args (true, good, 1), TIDE_BAD_REQUEST);
+    static const char *const bad[] = {
+        "{\"_placeholder\":true}",
+        "{\"_placeholder\":true,\"num\":-1}",
+        "{\"_placeholder\":true,\"num\":\"0\"}",
+        "{\"_placeholder\":true,\"num\":0.0}",
+    };
+    for (size_t at = 0; at < sizeof bad / sizeof bad[0]; at++)
+        assert_int_equal (check_args (false, bad[at], 1), TIDE_BAD_REQUEST);
+    /*  Without attachments it is data like any other. */
+    assert_int_equal (check_args (false, bad[0], 0), TIDE_OK);
+}
+
 static void removals_and_leases_need_a_key (void **state)
 {
     (void) state;
@@ -197,6 +247,7 @@ static void together_events_fit_into_a_batch (void **state)
     static uint8_t bytes[1000000] = {1, 0};
     tide_buffer_t events = {0};
     tide_event_t event = sample ();
+    memset (bytes + 2, '1', sizeof bytes - 2);
     event.payload = (tide_bytes_t){bytes, sizeof bytes};
     for (unsigned at = 0; at < 9; at++)
         tide_event_append (&events, &event);
@@ -233,6 +284,8 @@ int main (void)
         cmocka_unit_test (a_topic_must_be_one),
         cmocka_unit_test (whom_an_event_excepts_are_topics),
         cmocka_unit_test (payloads_have_a_form_and_a_limit),
+        cmocka_unit_test (arguments_are_json),
+        cmocka_unit_test (each_placeholder_has_its_attachment),
         cmocka_unit_test (removals_and_leases_need_a_key),
         cmocka_unit_test (volatile_events_are_among_themselves),
         cmocka_unit_test (g4_all_events_of_a_publish_have_ids_or_none),

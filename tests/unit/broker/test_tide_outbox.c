@@ -10,10 +10,10 @@
 
 #include <cmocka.h>
 
-static void send_ping (tide_outbox_t *outbox, const char *peer)
+static void send_bye (tide_outbox_t *outbox, const char *peer)
 {
-    tide_message_t ping = {.kind = TIDE_MESSAGE_PING};
-    tide_outbox_send (outbox, tide_bytes (peer), &ping);
+    tide_message_t bye = {.kind = TIDE_MESSAGE_BYE}; /* the smallest there is */
+    tide_outbox_send (outbox, tide_bytes (peer), &bye);
 }
 
 static void actions_come_in_order_with_their_bytes (void **state)
@@ -22,7 +22,7 @@ static void actions_come_in_order_with_their_bytes (void **state)
     tide_outbox_t outbox = {0};
     tide_broker_action_t action;
     assert_true (tide_outbox_is_empty (&outbox));
-    send_ping (&outbox, "one");
+    send_bye (&outbox, "one");
     tide_buffer_append_text (tide_outbox_begin (&outbox), "frame");
     tide_outbox_end (&outbox, true);
     tide_outbox_fetch (&outbox, tide_log_fetch_new ());
@@ -48,11 +48,11 @@ static void one_message_to_several_peers_is_there_once (void **state)
     tide_outbox_t outbox = {0};
     tide_broker_action_t action;
     const uint8_t *bytes = NULL;
-    send_ping (&outbox, "before");
-    send_ping (&outbox, peers[0]);
+    send_bye (&outbox, "before");
+    send_bye (&outbox, peers[0]);
     tide_outbox_send_again (&outbox, tide_bytes (peers[1]));
     tide_outbox_send_again (&outbox, tide_bytes (peers[2]));
-    send_ping (&outbox, "behind");
+    send_bye (&outbox, "behind");
     assert_true (tide_outbox_next (&outbox, &action) && tide_bytes_is (action.peer, "before"));
     for (size_t at = 0; at < 3; at++) {
         assert_true (tide_outbox_next (&outbox, &action));
@@ -73,8 +73,8 @@ static void memory_is_used_again_once_all_was_taken (void **state)
     tide_outbox_t outbox = {0};
     tide_broker_action_t action;
     for (unsigned at = 0; at < 10000; at++) {
-        send_ping (&outbox, "peer");
-        send_ping (&outbox, "peer");
+        send_bye (&outbox, "peer");
+        send_bye (&outbox, "peer");
         assert_true (tide_outbox_next (&outbox, &action));
         assert_true (tide_outbox_next (&outbox, &action));
     }
@@ -87,7 +87,7 @@ static void stopping_drops_what_was_waiting (void **state)
     (void) state;
     tide_outbox_t outbox = {0};
     tide_broker_action_t action;
-    send_ping (&outbox, "peer");
+    send_bye (&outbox, "peer");
     tide_outbox_fetch (&outbox, tide_log_fetch_new ());
     tide_outbox_stop (&outbox, TIDE_LOG_FULL);
     assert_true (tide_outbox_next (&outbox, &action));

@@ -126,6 +126,33 @@ static void without_a_name_it_goes_to_all_others (void **state)
     assert_int_equal (counters (rig)->relays_nowhere, 1);
 }
 
+/*  Its heartbeats say what has come; so much is on its way to it and no more. */
+static void what_a_peer_does_not_take_is_not_piled_up (void **state)
+{
+    tide_rig_t *rig = *state;
+    const size_t size = TIDE_RELAY_OPEN_SIZE_MAX / 2;
+    tide_bytes_t payload = {tide_alloc (size), size};
+    for (int round = 0; round < 2; round++) {
+        relay (rig, "a", TOKEN, "lane-b", payload);
+        check_relayed (rig, "b", TOKEN, "lane-a", payload);
+    }
+    relay (rig, "a", TOKEN, "lane-b", tide_bytes ("x"));
+    check_told (rig, "a", TOKEN, 0);
+    relay (rig, "a", TOKEN, "", tide_bytes ("x")); /* the others get it */
+    check_told (rig, "a", TOKEN, 1);
+    assert_int_equal (counters (rig)->relays_full, 2);
+    rig_send (rig, "b", &(tide_message_t){.kind = TIDE_MESSAGE_PING, .ping = {size}});
+    rig_drain (rig);
+    relay (rig, "a", TOKEN, "lane-b", payload);
+    check_relayed (rig, "b", TOKEN, "lane-a", payload);
+    relay (rig, "a", TOKEN, "lane-b", tide_bytes ("x"));
+    check_told (rig, "a", TOKEN, 0);
+    rig_hello (rig, "b", "lane-b"); /* it begins anew */
+    relay (rig, "a", TOKEN, "lane-b", payload);
+    check_relayed (rig, "b", TOKEN, "lane-a", payload);
+    free ((void *) payload.data);
+}
+
 /*  However many get it, the arena holds it once. */
 static void what_goes_to_all_is_encoded_once (void **state)
 {
@@ -239,6 +266,7 @@ int main (void)
         TEST (it_goes_to_the_holder_of_the_lease_and_nobody_else),
         TEST (a_lease_that_nobody_holds_is_told),
         TEST (without_a_name_it_goes_to_all_others),
+        TEST (what_a_peer_does_not_take_is_not_piled_up),
         TEST (what_goes_to_all_is_encoded_once),
         TEST (who_holds_no_lease_cannot_relay),
         TEST (the_last_one_to_say_hello_holds_the_lease),

@@ -34,6 +34,9 @@ static void segments_hold_the_history_and_some_more (void **state)
     assert_true (segments <= 2125000 / TIDE_LOG_SEGMENT_EVENTS + 5);
     config.retain_events = 0;
     assert_int_equal (tide_broker_segments (&config), 4);
+    config.retain_events = TIDE_RETAIN_EVENTS_MAX;
+    config.retain_bytes = 1ull << 50;
+    assert_in_range (tide_broker_segments (&config), 2, TIDE_LOG_SEGMENTS_MAX);
     config.retain_events = UINT64_MAX;
     assert_int_equal (tide_broker_segments (&config), 65535);
 }

@@ -489,9 +489,10 @@ test("storage that throws, or holds what is not ours, costs the session and noth
 test("a socket that is connected already is left as it is", () => {
     const storage = {};
     hidden(storage);
+    const kept = { ...storage };
     newPage({ storage });
     const socket = new FakeSocket();
     socket.connect();
     assert.equal(resume(socket), socket);
-    assert.deepEqual([storage, Object.hasOwn(socket, "packet"), pageListeners.length], [{}, false, 0]);
+    assert.deepEqual([storage, Object.hasOwn(socket, "packet"), pageListeners.length], [kept, false, 0]);
 });

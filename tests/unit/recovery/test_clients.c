@@ -1,38 +1,11 @@
 /*  test_clients.c - what clients may say in each dialect, and what they are told.
  *  SPDX-License-Identifier: MIT
  */
+#include "tide_fixture.h"
+
 #include "tide_alloc.h"
-#include "tide_loop.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-static tide_loop_t *loop;
-
-static int set_up (void **state)
-{
-    (void) state;
-    loop = tide_loop_new (NULL);
-    return 0;
-}
-
-static int tear_down (void **state)
-{
-    (void) state;
-    tide_loop_destroy (&loop);
-    return 0;
-}
-
-static tide_loop_client_t *json_client (void)
-{
-    return tide_loop_open (loop, 0, TIDE_CLIENT_JSON);
-}
 
 /*  Opens a Socket.IO client in the main namespace. */
 static tide_loop_client_t *socketio_client (void)
@@ -508,7 +481,6 @@ static void g6_a_client_that_takes_no_answers_is_not_read_from (void **state)
 
 int main (void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown (name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST (json_hello_makes_a_session_that_can_be_resumed),
         TEST (json_operations_without_a_hello),

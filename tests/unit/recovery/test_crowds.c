@@ -1,38 +1,11 @@
 /*  test_crowds.c - many clients, and greedy ones: nobody is forgotten, nobody takes it all.
  *  SPDX-License-Identifier: MIT
  */
+#include "tide_fixture.h"
+
 #include "tide_alloc.h"
-#include "tide_loop.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-static tide_loop_t *loop;
-
-static int set_up (void **state)
-{
-    (void) state;
-    loop = tide_loop_new (NULL);
-    return 0;
-}
-
-static int tear_down (void **state)
-{
-    (void) state;
-    tide_loop_destroy (&loop);
-    return 0;
-}
-
-static tide_loop_client_t *json_client (void)
-{
-    return tide_loop_open (loop, 0, TIDE_CLIENT_JSON);
-}
 
 static size_t hear_all (tide_loop_client_t *client)
 {
@@ -113,14 +86,7 @@ static void lost_topics_are_reset_even_if_no_request_can_be_made (void **state)
 {
     (void) state;
     tide_loop_destroy (&loop);
-    tide_broker_config_t config = {.events = "1",
-                                   .volatiles = "2",
-                                   .payload_max = 100000,
-                                   .retain_events = 50,
-                                   .retain_bytes = 1u << 30,
-                                   .retain_ms = 86400000,
-                                   .dedupe_ids = 1000};
-    loop = tide_loop_new (&config);
+    loop = tide_loop_new_keeping (50);
     tide_loop_client_t *client = json_client (), *greedy = json_client ();
     char topic[8];
     for (int at = 0; at < 3; at++)
@@ -294,7 +260,6 @@ static void a_resumed_session_does_not_read_in_a_circle (void **state)
 
 int main (void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown (name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST (g5_everybody_who_waits_for_a_page_gets_one),
         TEST (a_join_that_cannot_be_is_told_and_harms_nobody),
