@@ -242,7 +242,8 @@ static bool drain_link (tide_client_t *self)
         case TIDE_LINK_ANSWER:
             take_answer (self, action.token, action.message);
             break;
-        case TIDE_LINK_RELAYED: /* is for those who hold a lease */
+        case TIDE_LINK_LENT:    /* is for workers */
+        case TIDE_LINK_RELAYED: /* … who hold a lease */
             break;
         }
     }

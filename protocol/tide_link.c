@@ -249,6 +249,12 @@ static uint64_t *number_of (tide_message_t *message)
         return &message->topics_read.request;
     case TIDE_MESSAGE_STATS_READ:
         return &message->stats_read.request;
+    case TIDE_MESSAGE_SERVE:
+        return &message->serve.request;
+    case TIDE_MESSAGE_CALL:
+        return &message->call.request;
+    case TIDE_MESSAGE_DONE:
+        return &message->done.request;
     default:
         return NULL;
     }
@@ -384,7 +390,8 @@ static bool fits (const pending_t *pending, const tide_message_t *answer)
     case TIDE_MESSAGE_FAIL:
         return true;
     case TIDE_MESSAGE_ACK:
-        return pending->kind == TIDE_MESSAGE_PUBLISH;
+        return pending->kind == TIDE_MESSAGE_PUBLISH || pending->kind == TIDE_MESSAGE_SERVE
+               || pending->kind == TIDE_MESSAGE_CALL || pending->kind == TIDE_MESSAGE_DONE;
     case TIDE_MESSAGE_PAGE:
         return pending->kind == TIDE_MESSAGE_READ;
     case TIDE_MESSAGE_MARKS:
@@ -471,6 +478,9 @@ void tide_link_receive (tide_link_t *self, uint64_t now_ms, tide_bytes_t bytes)
         break;
     case TIDE_MESSAGE_TOLD:
         say_copy (self, TIDE_LINK_RELAYED, bytes)->token = message.told.token;
+        break;
+    case TIDE_MESSAGE_LEND:
+        say_copy (self, TIDE_LINK_LENT, bytes)->token = message.lend.call;
         break;
     default:
         self->counters.malformed++;
@@ -566,7 +576,7 @@ bool tide_link_next_action (tide_link_t *self, tide_link_action_t *action)
                 continue;
         }
         if (said->kind == TIDE_LINK_UP || said->kind == TIDE_LINK_ANSWER
-            || said->kind == TIDE_LINK_RELAYED)
+            || said->kind == TIDE_LINK_RELAYED || said->kind == TIDE_LINK_LENT)
             action->message = &said->message;
         return true;
     }

@@ -137,6 +137,8 @@ bool tide_hub_link_said (tide_hub_t *self, const tide_link_action_t *from,
         if (op)
             tide_op_answer (self, op, from->message);
         return false;
+    case TIDE_LINK_LENT: /* it is no worker */
+        return false;
     case TIDE_LINK_RELAYED:
         tide_neighbour_receive (self, from->message);
         return false;

@@ -30,6 +30,8 @@ static void take_actions (tide_link_t *link)
     while (tide_link_next_action (link, &action)) {
         if (action.kind == TIDE_LINK_SEND)
             tide_assert (tide_message_decode (action.bytes, &message, &why) == TIDE_OK);
+        else if (action.kind == TIDE_LINK_LENT)
+            tide_assert (action.message->kind == TIDE_MESSAGE_LEND);
         else if (action.kind == TIDE_LINK_RELAYED)
             tide_assert (action.message->kind == TIDE_MESSAGE_RELAYED
                          || action.message->kind == TIDE_MESSAGE_TOLD);

@@ -539,6 +539,43 @@ static void made_ids_differ_and_carry_the_origin (void **state)
     tide_link_destroy (&link);
 }
 
+static void workers_are_lent_calls_and_what_they_say_is_said_until_it_is_answered (void **state)
+{
+    (void) state;
+    tide_link_t *link = link_that_is_up ();
+    tide_link_action_t action;
+    tide_message_t lend = {.kind = TIDE_MESSAGE_LEND, .lend = {.call = 77, .attempt = 2}};
+    receive (link, 0, &lend);
+    assert_true (tide_link_next_action (link, &action));
+    assert_int_equal (action.kind, TIDE_LINK_LENT);
+    assert_true (action.token == 77);
+    assert_int_equal (action.message->lend.attempt, 2);
+    assert_string_equal (actions (link), "");
+    tide_message_t said[] = {{.kind = TIDE_MESSAGE_SERVE},
+                             {.kind = TIDE_MESSAGE_CALL},
+                             {.kind = TIDE_MESSAGE_DONE, .done = {.call = 77, .attempt = 2}}};
+    uint64_t token[3];
+    for (int at = 0; at < 3; at++)
+        token[at] = tide_link_request (link, 0, &said[at]);
+    assert_string_equal (actions (link), "SERVE1 CALL2 DONE3 ");
+    for (int at = 0; at < 3; at++)
+        assert_true (token[at] == (uint64_t) at + 1);
+    tide_message_t ack = {.kind = TIDE_MESSAGE_ACK, .ack = {.request = token[1]}};
+    receive (link, 0, &ack);
+    assert_string_equal (actions (link), "N2:ACK ");
+    /*  The broker does not know it any more: it says hello, and both again. */
+    tide_message_t unknown = {.kind = TIDE_MESSAGE_FAIL, .fail = {.code = TIDE_UNAUTHORIZED}};
+    receive (link, 1000, &unknown);
+    assert_string_equal (actions (link), "HELLO ");
+    welcome (link, 1001);
+    assert_string_equal (actions (link), "U42 SERVE1 DONE3 ");
+    tide_message_t fail = {.kind = TIDE_MESSAGE_FAIL,
+                           .fail = {.request = token[2], .code = TIDE_NOT_FOUND}};
+    receive (link, 1002, &fail);
+    assert_string_equal (actions (link), "N3:FAIL ");
+    tide_link_destroy (&link);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -560,6 +597,7 @@ int main (void)
         cmocka_unit_test (what_other_peers_say_is_handed_on_and_answers_nothing),
         cmocka_unit_test (what_is_malformed_is_counted_and_ignored),
         cmocka_unit_test (made_ids_differ_and_carry_the_origin),
+        cmocka_unit_test (workers_are_lent_calls_and_what_they_say_is_said_until_it_is_answered),
     };
     return cmocka_run_group_tests_name ("tide_link", tests, NULL, NULL);
 }
