@@ -82,6 +82,9 @@ typedef struct {
     F (S, name, STR, 255, "the counter's name, as on /metrics")                                    \
     F (S, value, U64, 0, "its value")
 
+/*  The name of a worker's reply, in the topic of the session that called. */
+#define TIDE_REPLY_NAME "$reply"
+
 /*  What lies beside the arguments of a call in the log, of its reply, and of what came of it when
  *  nobody could handle it. */
 #define TIDE_CALLED_FIELDS(F, S)                                                                   \

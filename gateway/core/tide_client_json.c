@@ -1,6 +1,7 @@
 /*  tide_client_json.c - the JSON dialect of /ws: one object a text frame.
  *  SPDX-License-Identifier: MIT
  */
+#include "tide_calls.h"
 #include "tide_channel.h"
 #include "tide_client.h"
 #include "tide_join.h"
@@ -129,7 +130,7 @@ static void perform (tide_hub_t *hub, tide_connection_t *connection, const char 
     else if (strcmp (op, "pub") == 0)
         tide_op_publish (hub, session, object, "event_id", NULL, reply);
     else if (strcmp (op, "call") == 0)
-        tide_reply_fail (hub, reply, TIDE_NO_WORKER, NULL);
+        tide_calls_object (hub, session, object, reply);
     else if (strcmp (op, "ack") == 0)
         tide_reply_fail (hub, reply, TIDE_BAD_REQUEST, "named cursors are not available yet");
     else

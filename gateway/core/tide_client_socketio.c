@@ -1,12 +1,12 @@
 /*  tide_client_socketio.c - what a stock socket.io-client says, and what it means.
  *
  *  Each namespace of a connection is a session. Events whose name begins with `tide:` are the
- *  gateway's own; any other is the application's, if there is one. What breaks the protocol
- *  closes the whole connection, as the reference does.
- *  SPDX-License-Identifier: MIT
+ *  gateway's own; any other is the application's, if there is one, or a call. What breaks the
+ * protocol closes the whole connection, as the reference does. SPDX-License-Identifier: MIT
  */
 #include "tide_application_internal.h"
 #include "tide_ask.h"
+#include "tide_calls.h"
 #include "tide_client.h"
 #include "tide_client_engineio.h"
 #include "tide_join.h"
@@ -187,10 +187,8 @@ static void receive_event (tide_hub_t *hub, tide_session_t *session, tide_socket
     }
     else if (tide_app_event (hub, session, packet, &reply)) {
     }
-    else if (packet->has_ack)
-        tide_reply_fail (hub, &reply, TIDE_NO_WORKER, NULL);
     else
-        hub->counters.ignored_events++;
+        tide_calls_packet (hub, session, packet, &reply);
     tide_reply_free (&reply);
 }
 

@@ -426,6 +426,7 @@ typedef struct {
     uint64_t connections, sessions, opened, recovered, refused_resumes, take_overs;
     uint64_t deliveries, writes, write_bytes, pages, catch_ups, resets, joins;
     uint64_t publishes, publish_failures, requests, parse_errors, ping_timeouts, connect_timeouts;
+    uint64_t calls, call_failures, call_replies;
     uint64_t ignored_events, volatile_dropped, paused, timeouts, tape_events, forms_made,
         page_waits;
     uint64_t releases_dropped, upgrades, refused_requests, stray_answers, relayed, forwards;

@@ -3,6 +3,7 @@
  */
 #include "tide_reply.h"
 #include "tide_application_internal.h"
+#include "tide_calls.h"
 #include "tide_client_engineio.h"
 #include "tide_client_sse.h"
 
@@ -218,6 +219,10 @@ void tide_form_encode (tide_hub_t *hub, const tide_form_t *form, const tide_even
                        uint64_t position, tide_buffer_t *frames)
 {
     hub->counters.forms_made++;
+    if (tide_calls_is_reply (event)) {
+        tide_calls_encode (hub, form, event, frames);
+        return;
+    }
     if (form->kind == TIDE_CLIENT_SOCKETIO) {
         encode_socketio (hub, form, event, position, frames);
         return;

@@ -94,12 +94,24 @@ static void add_rooms (tide_hub_t *hub, tide_session_t *session)
         return;
     tide_buffer_t topic = {0};
     tide_namespace_topic (&topic, tide_bytes (session->nsp));
-    if (tide_topic_valid (tide_buffer_bytes (&topic)))
+    if (session->connection->kind == TIDE_CLIENT_SOCKETIO
+        && tide_topic_valid (tide_buffer_bytes (&topic)))
         add_room (hub, session, tide_buffer_bytes (&topic));
     topic.size = 0;
     tide_buffer_printf (&topic, "@%s", session->sid);
     add_room (hub, session, tide_buffer_bytes (&topic));
     tide_buffer_free (&topic);
+}
+
+void tide_session_join_own (tide_hub_t *hub, tide_session_t *session)
+{
+    char topic[TIDE_TOPIC_SIZE_MAX + 1];
+    snprintf (topic, sizeof topic, "@%s", session->sid);
+    if (tide_member_find (session, tide_bytes (topic)))
+        return;
+    tide_member_add (hub, session, tide_channel_use (hub, tide_bytes (topic)), session->cursor,
+                     false);
+    tide_deliver_settle (hub, session);
 }
 
 static void open_now (tide_hub_t *hub, tide_session_t *session)
@@ -182,7 +194,7 @@ static void make_session (tide_hub_t *hub, tide_session_t *session)
 {
     forget_members (hub, session);
     session->recovered = session->is_admitted = false;
-    session->has_rooms = session->connection->kind == TIDE_CLIENT_SOCKETIO;
+    session->has_rooms = session->connection->kind != TIDE_CLIENT_SSE;
     session->base = session->record_seq = session->cursor = 0;
     tide_hub_random (hub, "sid", session->sid, sizeof session->sid);
     tide_hub_random (hub, "pid", session->pid, sizeof session->pid);

@@ -21,6 +21,9 @@ typedef struct {
  *  tide_client_refused, or the application refuses it. The session may be gone on return. */
 void tide_session_open (tide_hub_t *hub, tide_connection_t *connection,
                         const tide_opening_t *opening);
+/*  From now on it is in its own topic, where replies come; a client of Socket.IO is from its start.
+ */
+void tide_session_join_own (tide_hub_t *hub, tide_session_t *session);
 /*  True for what can be a session's public id: it has a topic of its own. */
 bool tide_session_sid_valid (const char *sid);
 /*  The application lets it in. */

@@ -44,7 +44,8 @@ static const tide_broker_config_t usual_broker = {.events = "7401",
                                                   .retain_events = 100000,
                                                   .retain_bytes = 1u << 30,
                                                   .retain_ms = 86400000,
-                                                  .dedupe_ids = 100000};
+                                                  .dedupe_ids = 100000,
+                                                  .workers_wait_ms = 10000};
 
 tide_loop_t *tide_loop_new (const tide_broker_config_t *broker_config)
 {
@@ -108,6 +109,7 @@ void tide_loop_destroy (tide_loop_t **self_p)
     tide_broker_destroy (&self->broker);
     tide_log_close (&self->log);
     tide_buffer_free (&self->told);
+    tide_buffer_free (&self->lent);
     free (self->http_body);
     free (self);
 }
@@ -194,6 +196,11 @@ static void send_to_peer (tide_loop_t *self, const tide_broker_action_t *action)
     if (is_gone)
         tide_broker_gone (self->broker, self->now_ms, action->peer);
     else if (tide_bytes_is (action->peer, "test")) {
+        if (action->bytes.size > 3 && action->bytes.data[3] == TIDE_MESSAGE_LEND) {
+            tide_put_u32 (&self->lent, (uint32_t) action->bytes.size);
+            tide_buffer_append_bytes (&self->lent, action->bytes);
+            return;
+        }
         self->told.size = 0;
         tide_buffer_append_bytes (&self->told, action->bytes);
     }
@@ -454,6 +461,8 @@ void tide_loop_pass (tide_loop_t *self, uint64_t ms)
     enum { STEP_MS = 250 };
     for (uint64_t passed = 0; passed < ms; passed += STEP_MS) {
         self->now_ms += STEP_MS;
+        if (self->has_worker)
+            tide_loop_ask_broker (self, &(tide_message_t){.kind = TIDE_MESSAGE_PING});
         tide_broker_tick (self->broker, self->now_ms);
         for (unsigned hub = 0; hub < LOOP_HUBS; hub++)
             tide_hub_tick (self->hubs[hub], self->now_ms);

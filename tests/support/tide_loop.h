@@ -68,6 +68,9 @@ struct tide_loop {
     } held[LOOP_HELD];
     unsigned held_count;
     tide_buffer_t told; /* what the broker has told last to a peer that is no lane */
+    bool has_worker;    /* that peer is one (tide_loop_worker.h): it lives on */
+    tide_buffer_t lent; /* calls that it was lent: u32 size, LEND */
+    size_t lent_at;     /* taken up to here */
     char lanes[LOOP_HUBS][32];
     char peers[LOOP_HUBS][32];
     unsigned generation;

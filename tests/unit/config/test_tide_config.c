@@ -92,6 +92,7 @@ static void defaults_are_the_contract_s (void **state)
     assert_int_equal (config.retain_bytes, 1u << 30);
     assert_int_equal (config.retain_age_s, 7 * 24 * 3600);
     assert_int_equal (config.dedupe_ids, 1000000);
+    assert_int_equal (config.workers_wait_s, 10);
     assert_int_equal (config.resume_s, 3600);
     assert_int_equal (config.payload_max, 1000000);
     assert_int_equal (config.ping_interval_ms, 25000);
@@ -214,8 +215,8 @@ static void a_file_that_is_wrong_is_named_in_one_line (void **state)
 static void what_comes_later_is_refused_by_name (void **state)
 {
     (void) state;
-    static const char *const names[] = {"token-key", "tls-cert",      "tls-key",
-                                        "curve-key", "curve-clients", "workers-wait"};
+    static const char *const names[] = {"token-key", "tls-cert", "tls-key", "curve-key",
+                                        "curve-clients"};
     for (size_t at = 0; at < sizeof names / sizeof *names; at++) {
         char flag[64], saying[128];
         snprintf (flag, sizeof flag, "--%s", names[at]);

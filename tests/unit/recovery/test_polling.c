@@ -43,8 +43,8 @@ static void a_post_takes_many_packets_in_order (void **state)
                            "3\x1e"
                            "422[\"nobody\"]");
     assert_int_equal (client->post_status, 200);
-    assert_hears (client, "432[{\"ok\":false");
     assert_hears (client, "431[{\"ok\":true");
+    assert_hears (client, "432[{\"ok\":false");
 }
 
 /*  Attachments of a message over the size of a fragment come whole, and in their place. */

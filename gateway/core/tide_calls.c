@@ -1,0 +1,221 @@
+/*  tide_calls.c - what clients emit for workers, and the replies.
+ *
+ *  The lane keeps nothing of a call: it is the broker's once it is durable, and the reply is an
+ *  event in the session's own topic that says what the client called the answer. So it arrives in
+ *  order with whatever the worker emits, and finds the session at another lane, or after a
+ *  reconnect, by reading on like everything else.
+ *  SPDX-License-Identifier: MIT
+ */
+#include "tide_calls.h"
+#include "tide_op.h"
+#include "tide_reply.h"
+#include "tide_session.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/*  -- there ----------------------------------------------------------------------------------- */
+
+/*  It is durable, and its reply on its way; or it is not to be. */
+static void called (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
+{
+    if (answer && answer->kind == TIDE_MESSAGE_ACK)
+        return;
+    hub->counters.call_failures++;
+    if (op->reply.kind != TIDE_REPLY_NONE)
+        tide_reply_fail_answer (hub, &op->reply, answer);
+    else if (answer && answer->kind == TIDE_MESSAGE_FAIL && answer->fail.code == TIDE_NO_WORKER)
+        hub->counters.ignored_events++;
+}
+
+static void refuse (tide_hub_t *hub, tide_reply_t *reply, tide_status_t status, const char *why)
+{
+    hub->counters.call_failures++;
+    tide_reply_fail (hub, reply, status, why);
+}
+
+static void emit (tide_hub_t *hub, tide_session_t *session, tide_bytes_t name, tide_bytes_t payload,
+                  tide_bytes_t wanted, tide_reply_t *reply)
+{
+    char id[64];
+    hub->counters.calls++;
+    if (!tide_name_valid (name)) {
+        refuse (hub, reply, TIDE_BAD_REQUEST,
+                "an event's name is 1-255 bytes of UTF-8 without control characters");
+        return;
+    }
+    if (wanted.size > TIDE_REFERENCE_SIZE_MAX) {
+        refuse (hub, reply, TIDE_TOO_LARGE, "the call's id is above 4096 bytes");
+        return;
+    }
+    tide_link_make_id (hub->link, id);
+    tide_message_t message = {.kind = TIDE_MESSAGE_CALL,
+                              .call = {.nsp = tide_bytes (session->nsp),
+                                       .event = name,
+                                       .id = tide_bytes (id),
+                                       .user = tide_bytes (session->user),
+                                       .from = tide_bytes (session->sid),
+                                       .wanted = wanted,
+                                       .payload = payload}};
+    tide_op_t *op = tide_op_send (hub, &message, called, session->connection);
+    if (!op) {
+        refuse (hub, reply, TIDE_TOO_MANY, "too many requests wait for the broker");
+        return;
+    }
+    op->survives = true;
+    op->reply = tide_reply_take (reply);
+}
+
+void tide_calls_packet (tide_hub_t *hub, tide_session_t *session, tide_socketio_packet_t *packet,
+                        tide_reply_t *reply)
+{
+    json_t *first = json_array_get (packet->data, 0);
+    tide_buffer_t name = {0}, payload = {0};
+    if (json_is_string (first))
+        tide_buffer_append (&name, json_string_value (first), json_string_length (first));
+    else
+        tide_json_value (&name, first);
+    json_array_remove (packet->data, 0);
+    const char *why;
+    tide_status_t status =
+        tide_json_payload_attached (&payload, packet->data, true, packet->attachment,
+                                    packet->attachments, hub->config.payload_max, &why);
+    char wanted[24] = "";
+    if (packet->has_ack)
+        snprintf (wanted, sizeof wanted, "%llu", (unsigned long long) packet->ack);
+    if (status == TIDE_OK)
+        emit (hub, session, tide_buffer_bytes (&name), tide_buffer_bytes (&payload),
+              tide_bytes (wanted), reply);
+    else
+        refuse (hub, reply, status, why);
+    tide_buffer_free (&name);
+    tide_buffer_free (&payload);
+}
+
+static tide_status_t take_arguments (tide_hub_t *hub, const json_t *object, tide_buffer_t *payload,
+                                     const char **why)
+{
+    json_t *data = json_object_get (object, "data"), *args = json_object_get (object, "args");
+    *why = "data and args at once";
+    if (data && args)
+        return TIDE_BAD_REQUEST;
+    if (data || args)
+        return tide_json_payload (payload, data ? data : args, args != NULL,
+                                  hub->config.payload_max, why);
+    tide_args_encode (payload, &(tide_args_t){.many = true, .json = tide_bytes ("[]")});
+    return TIDE_OK;
+}
+
+void tide_calls_object (tide_hub_t *hub, tide_session_t *session, json_t *object,
+                        tide_reply_t *reply)
+{
+    const json_t *event = json_object_get (object, "event");
+    const char *why = "event is not a string";
+    tide_bytes_t name = {(const uint8_t *) json_string_value (event), json_string_length (event)};
+    tide_buffer_t payload = {0}, wanted = {0};
+    tide_status_t status = json_is_string (event) ? TIDE_OK : TIDE_BAD_REQUEST;
+    if (status == TIDE_OK && tide_socketio_name_fault (name)) {
+        why = tide_socketio_name_fault (name);
+        status = TIDE_BAD_REQUEST;
+    }
+    if (status == TIDE_OK)
+        status = take_arguments (hub, object, &payload, &why);
+    tide_json_value (&wanted, reply->id ? reply->id : json_null ());
+    if (status == TIDE_OK) {
+        tide_session_join_own (hub, session);
+        emit (hub, session, name, tide_buffer_bytes (&payload), tide_buffer_bytes (&wanted), reply);
+    }
+    else
+        refuse (hub, reply, status, why);
+    tide_buffer_free (&payload);
+    tide_buffer_free (&wanted);
+}
+
+/*  -- and back -------------------------------------------------------------------------------- */
+
+bool tide_calls_is_reply (const tide_event_t *event)
+{
+    return event->topic.size > 0 && event->topic.data[0] == '@'
+           && tide_bytes_is (event->name, TIDE_REPLY_NAME);
+}
+
+/*  A Socket.IO client calls an answer by the number of its acknowledgement. */
+static bool ack_of (tide_bytes_t wanted, uint64_t *ack)
+{
+    *ack = 0;
+    for (size_t at = 0; at < wanted.size; at++) {
+        if (wanted.data[at] < '0' || wanted.data[at] > '9')
+            return false;
+        *ack = *ack * 10 + (uint64_t) (wanted.data[at] - '0');
+    }
+    return wanted.size > 0 && wanted.size < 20;
+}
+
+static void append_error (tide_buffer_t *out, const tide_replied_t *replied)
+{
+    tide_status_t status = (tide_status_t) replied->code;
+    tide_buffer_printf (out, "\"code\":\"%s\",\"message\":", tide_status_name (status));
+    if (replied->message.size > 0)
+        tide_json_string (out, replied->message);
+    else
+        tide_json_string (out, tide_bytes (tide_status_meaning (status)));
+    tide_put_u8 (out, '}');
+}
+
+static void encode_ack (const tide_form_t *form, const tide_args_t *args,
+                        const tide_replied_t *replied, tide_buffer_t *frames)
+{
+    uint64_t ack;
+    tide_buffer_t packet = {0}, error = {0};
+    if (!ack_of (replied->wanted, &ack))
+        return;
+    bool is_ok = replied->code == TIDE_OK;
+    if (!is_ok) {
+        tide_buffer_append_text (&error, "{\"ok\":false,");
+        append_error (&error, replied);
+    }
+    tide_socketio_ack (&packet, tide_bytes (form->nsp), ack,
+                       is_ok ? tide_socketio_arguments (args) : tide_buffer_bytes (&error),
+                       is_ok ? args->attachments : 0);
+    tide_wsframe_append (frames, TIDE_WSFRAME_TEXT, tide_buffer_bytes (&packet));
+    for (unsigned at = 0; is_ok && at < args->attachments; at++)
+        tide_wsframe_append (frames, TIDE_WSFRAME_BINARY, args->attachment[at]);
+    tide_buffer_free (&packet);
+    tide_buffer_free (&error);
+}
+
+static void encode_json (const tide_event_t *event, const tide_replied_t *replied,
+                         tide_buffer_t *frames)
+{
+    tide_buffer_t text = {0};
+    bool is_ok = replied->code == TIDE_OK;
+    tide_buffer_append_text (&text, is_ok ? "{\"op\":\"ok\"" : "{\"op\":\"error\"");
+    if (!tide_bytes_is (replied->wanted, "null")) {
+        tide_buffer_append_text (&text, ",\"id\":");
+        tide_buffer_append_bytes (&text, replied->wanted);
+    }
+    tide_put_u8 (&text, ',');
+    if (is_ok) {
+        tide_json_data (&text, event->payload);
+        tide_put_u8 (&text, '}');
+    }
+    else
+        append_error (&text, replied);
+    tide_wsframe_append (frames, TIDE_WSFRAME_TEXT, tide_buffer_bytes (&text));
+    tide_buffer_free (&text);
+}
+
+void tide_calls_encode (tide_hub_t *hub, const tide_form_t *form, const tide_event_t *event,
+                        tide_buffer_t *frames)
+{
+    tide_args_t args;
+    tide_replied_t replied;
+    if (tide_args_decode (event->payload, &args) != TIDE_OK
+        || !tide_replied_decode (args.about, &replied))
+        return;
+    hub->counters.call_replies++;
+    if (form->kind == TIDE_CLIENT_SOCKETIO)
+        encode_ack (form, &args, &replied, frames);
+    else if (form->kind == TIDE_CLIENT_JSON && tide_json_valid (replied.wanted))
+        encode_json (event, &replied, frames);
+}

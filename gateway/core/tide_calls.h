@@ -1,0 +1,24 @@
+/*  tide_calls.h - what clients emit for workers, and the replies.
+ *  SPDX-License-Identifier: MIT
+ */
+#ifndef TIDE_CALLS_H
+#define TIDE_CALLS_H
+
+#include "tide_hub_internal.h"
+
+/*  A Socket.IO event, whose packet is used up. If the reply wants an acknowledgement, the worker's
+ *  comes by the session's own topic, wherever the session is by then; that there is no worker is
+ *  said at once. */
+void tide_calls_packet (tide_hub_t *hub, tide_session_t *session, tide_socketio_packet_t *packet,
+                        tide_reply_t *reply);
+/*  The same from {"op":"call","event","data"|"args"}. */
+void tide_calls_object (tide_hub_t *hub, tide_session_t *session, json_t *object,
+                        tide_reply_t *reply);
+
+/*  True for an event that is a worker's reply; it goes to the client in a form of its own. */
+bool tide_calls_is_reply (const tide_event_t *event);
+/*  Appends its frames; nothing if it is of a call that was emitted in another dialect. */
+void tide_calls_encode (tide_hub_t *hub, const tide_form_t *form, const tide_event_t *event,
+                        tide_buffer_t *frames);
+
+#endif

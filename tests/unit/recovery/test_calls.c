@@ -1,0 +1,296 @@
+/*  test_calls.c - what clients emit for workers, and the replies, in every dialect.
+ *  SPDX-License-Identifier: MIT
+ */
+#include "tide_fixture.h"
+
+#include "tide_loop_worker.h"
+
+#include <stdlib.h>
+
+static tide_lend_message_t lend;
+static tide_event_t event;
+static tide_args_t args;
+static tide_called_t called;
+
+static void assert_lent (const char *name, const char *json)
+{
+    assert_true (tide_loop_lent (loop, &lend, &event));
+    assert_true (tide_bytes_is (event.name, name));
+    assert_int_equal (tide_args_decode (event.payload, &args), TIDE_OK);
+    if (!tide_bytes_is (args.json, json))
+        fail_msg ("%s and not %.*s", json, TIDE_PRINT (args.json));
+    assert_true (tide_called_decode (args.about, &called));
+}
+
+static void assert_nothing_lent (void)
+{
+    assert_false (tide_loop_lent (loop, &lend, &event));
+}
+
+static void reply (const char *json)
+{
+    tide_loop_handled (loop, &lend, TIDE_OK, &(tide_args_t){.json = tide_bytes (json)});
+}
+
+static tide_loop_client_t *websocket (void)
+{
+    tide_loop_client_t *client = tide_loop_open (loop, HOLDER, TIDE_CLIENT_SOCKETIO);
+    assert_hears (client, "0{");
+    tide_loop_say (client, "40");
+    assert_hears (client, "40{");
+    return client;
+}
+
+/*  -- Socket.IO ------------------------------------------------------------------------------- */
+
+static void a_call_is_acknowledged_by_its_worker (void **state)
+{
+    (void) state;
+    tide_loop_serve (loop, "chat", "/", "say", 0);
+    for (int polls = 0; polls < 2; polls++) {
+        tide_loop_client_t *client = polls ? connected () : websocket ();
+        tide_loop_say (client, "4217[\"say\",\"hello\",{\"a\":1}]");
+        assert_lent ("say", "[\"hello\",{\"a\":1}]");
+        assert_true (tide_bytes_is (called.nsp, "/") && tide_bytes_is (called.wanted, "17"));
+        assert_true (event.from.size > 0);
+        assert_null (tide_loop_hear (client));
+        reply ("{\"b\":2}");
+        assert_string_equal (tide_loop_hear (client), "4317[{\"b\":2}]");
+        assert_null (tide_loop_hear (client));
+        tide_loop_say (client, "42[\"say\"]"); /* which wants no answer */
+        assert_lent ("say", "[]");
+        reply ("3");
+        assert_null (tide_loop_hear (client));
+    }
+}
+
+static void several_arguments_and_none_come_back (void **state)
+{
+    (void) state;
+    tide_loop_serve (loop, "chat", "/", "say", 0);
+    tide_loop_client_t *client = websocket ();
+    tide_loop_say (client, "420[\"say\"]");
+    assert_lent ("say", "[]");
+    tide_loop_handled (loop, &lend, TIDE_OK,
+                       &(tide_args_t){.many = true, .json = tide_bytes ("[1,\"two\"]")});
+    assert_string_equal (tide_loop_hear (client), "430[1,\"two\"]");
+    tide_loop_say (client, "421[\"say\"]");
+    assert_lent ("say", "[]");
+    tide_loop_handled (loop, &lend, TIDE_OK, NULL);
+    assert_string_equal (tide_loop_hear (client), "431[]");
+}
+
+static void binary_goes_there_and_back (void **state)
+{
+    (void) state;
+    tide_loop_serve (loop, "chat", "/", "say", 0);
+    tide_loop_client_t *client = websocket ();
+    tide_loop_say (client, "451-5[\"say\",{\"_placeholder\":true,\"num\":0}]");
+    tide_hub_frame (loop->hubs[HOLDER], loop->now_ms, client->connection, tide_bytes ("\1\2\3"),
+                    false);
+    tide_loop_run (loop);
+    assert_lent ("say", "{\"_placeholder\":true,\"num\":0}");
+    assert_int_equal (args.attachments, 1);
+    assert_true (tide_bytes_is (args.attachment[0], "\1\2\3"));
+    tide_args_t back = {.json = tide_bytes ("{\"_placeholder\":true,\"num\":0}"), .attachments = 1};
+    back.attachment[0] = tide_bytes ("\4\5");
+    tide_loop_handled (loop, &lend, TIDE_OK, &back);
+    assert_string_equal (tide_loop_hear (client), "461-5[{\"_placeholder\":true,\"num\":0}]");
+    assert_true (tide_bytes_is (tide_buffer_bytes (&client->binary), "\4\5"));
+}
+
+static void namespaces_have_handlers_of_their_own (void **state)
+{
+    (void) state;
+    tide_loop_serve (loop, "tenants", "/tenant-1", "*", 0);
+    tide_loop_client_t *client = websocket ();
+    tide_loop_say (client, "40/tenant-1,");
+    assert_hears (client, "40/tenant-1,{");
+    tide_loop_say (client, "421[\"say\"]");
+    assert_hears (client, "431[{\"ok\":false,\"code\":\"no_worker\"");
+    tide_loop_say (client, "42/tenant-1,1[\"say\"]");
+    assert_lent ("say", "[]");
+    assert_true (tide_bytes_is (called.nsp, "/tenant-1"));
+    assert_true (tide_bytes_is (event.topic, "$call/tenants/tenant-1"));
+    reply ("1");
+    assert_string_equal (tide_loop_hear (client), "43/tenant-1,1[1]");
+}
+
+static void what_goes_wrong_is_told_by_name (void **state)
+{
+    (void) state;
+    tide_loop_client_t *client = websocket ();
+    tide_loop_say (client, "421[\"say\"]"); /* nobody ever did */
+    assert_hears (client,
+                  "431[{\"ok\":false,\"code\":\"no_worker\",\"message\":\"no worker has ever");
+    tide_loop_say (client, "42[\"say\"]");
+    assert_null (tide_loop_hear (client));
+    tide_loop_serve (loop, "chat", "/", "say", 0);
+    tide_loop_say (client, "422[\"say\"]");
+    assert_lent ("say", "[]");
+    tide_loop_handled (loop, &lend, TIDE_FORBIDDEN, NULL);
+    assert_hears (client, "432[{\"ok\":false,\"code\":\"forbidden\",\"message\":\"");
+    tide_loop_ask_broker (loop, &(tide_message_t){.kind = TIDE_MESSAGE_BYE});
+    loop->has_worker = false;
+    tide_loop_say (client, "423[\"say\"]"); /* it was there */
+    assert_null (tide_loop_hear (client));
+    tide_loop_pass (loop, 10500);
+    assert_hears (client, "433[{\"ok\":false,\"code\":\"no_worker\",\"message\":\"no worker came");
+    char name[300];
+    memset (name, 'x', 299);
+    name[299] = 0;
+    tide_loop_say (client, "424[\"%s\"]", name);
+    assert_hears (client, "434[{\"ok\":false,\"code\":\"bad_request\"");
+    tide_loop_say (client, "425[\"a\\nb\"]");
+    assert_hears (client, "435[{\"ok\":false,\"code\":\"bad_request\"");
+    tide_loop_say (client, "42[7]"); /* a number is a name, too */
+    assert_null (tide_loop_hear (client));
+    assert_non_null (client->connection);
+}
+
+/*  -- JSON over WebSocket --------------------------------------------------------------------- */
+
+static void a_call_of_the_json_dialect_is_answered_by_its_worker (void **state)
+{
+    (void) state;
+    tide_loop_serve (loop, "chat", "/", "say", 0);
+    tide_loop_client_t *client = json_client ();
+    tide_loop_say (client,
+                   "{\"op\":\"call\",\"id\":[1,\"x\"],\"event\":\"say\",\"data\":{\"a\":1}}");
+    assert_lent ("say", "{\"a\":1}");
+    reply ("\"yes\"");
+    assert_string_equal (tide_loop_hear (client),
+                         "{\"op\":\"ok\",\"id\":[1,\"x\"],\"data\":\"yes\"}");
+    tide_loop_say (client, "{\"op\":\"call\",\"event\":\"say\",\"args\":[1,2]}");
+    assert_lent ("say", "[1,2]");
+    tide_loop_handled (loop, &lend, TIDE_OK,
+                       &(tide_args_t){.many = true, .json = tide_bytes ("[1,2]")});
+    assert_string_equal (tide_loop_hear (client), "{\"op\":\"ok\",\"args\":[1,2]}");
+    tide_loop_say (client, "{\"op\":\"call\",\"id\":3,\"event\":\"say\"}");
+    assert_lent ("say", "[]");
+    tide_loop_handled (loop, &lend, TIDE_FORBIDDEN, NULL);
+    assert_hears (client, "{\"op\":\"error\",\"id\":3,\"code\":\"forbidden\",\"message\":\"");
+    static const char *const bad[] = {
+        "{\"op\":\"call\",\"id\":4}",
+        "{\"op\":\"call\",\"id\":4,\"event\":5}",
+        "{\"op\":\"call\",\"id\":4,\"event\":\"\"}",
+        "{\"op\":\"call\",\"id\":4,\"event\":\"tide:publish\"}",
+        "{\"op\":\"call\",\"id\":4,\"event\":\"say\",\"data\":1,\"args\":[]}",
+        "{\"op\":\"call\",\"id\":4,\"event\":\"say\",\"args\":1}",
+    };
+    for (size_t at = 0; at < sizeof bad / sizeof bad[0]; at++) {
+        tide_loop_say (client, "%s", bad[at]);
+        assert_hears (client, "{\"op\":\"error\",\"id\":4,\"code\":\"bad_request\"");
+    }
+    assert_nothing_lent ();
+}
+
+/*  -- wherever the session is ----------------------------------------------------------------- */
+
+static void remember (const char *frame, char pid[64])
+{
+    json_t *object = json_loads (strchr (frame, '{'), 0, NULL);
+    const json_t *found = json_object_get (object, "pid");
+    found = found ? found : json_object_get (object, "session");
+    snprintf (pid, 64, "%s", json_string_value (found));
+    json_decref (object);
+}
+
+static void g7_the_reply_finds_the_session_after_a_reconnect_at_another_lane (void **state)
+{
+    (void) state;
+    char pid[64];
+    tide_loop_serve (loop, "chat", "/", "say", 0);
+    tide_loop_client_t *client = tide_loop_open (loop, HOLDER, TIDE_CLIENT_SOCKETIO);
+    assert_hears (client, "0{");
+    tide_loop_say (client, "40");
+    remember (tide_loop_hear (client), pid);
+    tide_loop_say (client, "4217[\"say\",1]");
+    assert_lent ("say", "1");
+    tide_loop_cut (client);
+    reply ("2");
+    client = tide_loop_open (loop, OTHER, TIDE_CLIENT_SOCKETIO);
+    assert_hears (client, "0{");
+    tide_loop_say (client, "40{\"pid\":\"%s\"}", pid);
+    assert_hears (client, "40{");
+    assert_string_equal (tide_loop_hear (client), "4317[2]");
+}
+
+static void g7_the_reply_finds_a_session_of_the_json_dialect (void **state)
+{
+    (void) state;
+    char pid[64];
+    tide_loop_serve (loop, "chat", "/", "say", 0);
+    tide_loop_client_t *client = json_client ();
+    tide_loop_say (client, "{\"op\":\"hello\"}");
+    remember (tide_loop_hear (client), pid);
+    tide_loop_say (client, "{\"op\":\"call\",\"id\":7,\"event\":\"say\",\"data\":1}");
+    assert_lent ("say", "1");
+    tide_loop_cut (client);
+    reply ("2");
+    client = tide_loop_open (loop, OTHER, TIDE_CLIENT_JSON);
+    tide_loop_say (client, "{\"op\":\"hello\",\"session\":\"%s\"}", pid);
+    assert_hears (client, "{\"op\":\"welcome\"");
+    assert_string_equal (tide_loop_hear (client), "{\"op\":\"ok\",\"id\":7,\"data\":2}");
+}
+
+static void g7_the_reply_finds_the_session_where_it_was_taken_to (void **state)
+{
+    (void) state;
+    tide_loop_serve (loop, "chat", "/", "say", 0);
+    tide_loop_client_t *client = subscribed ();
+    tide_loop_say (client, "4217[\"say\",1]");
+    assert_lent ("say", "1");
+    tide_loop_client_t *taken = taken_to (client, OTHER);
+    reply ("2");
+    assert_gets (taken, "4317[2]");
+}
+
+static void g7_the_call_outlives_the_broker (void **state)
+{
+    (void) state;
+    tide_loop_serve (loop, "chat", "/", "say", 0);
+    tide_loop_client_t *client = websocket ();
+    tide_loop_say (client, "4217[\"say\",1]");
+    assert_lent ("say", "1");
+    uint64_t call = lend.call;
+    tide_loop_kill_broker (loop, false);
+    tide_loop_serve (loop, "chat", "/", "say", 0);
+    tide_loop_pass (loop, 5000);
+    assert_lent ("say", "1");
+    assert_true (lend.call == call && lend.attempt == 2);
+    reply ("2");
+    assert_gets (client, "4317[2]");
+}
+
+static void the_reply_comes_in_order_with_what_its_worker_emits (void **state)
+{
+    (void) state;
+    tide_loop_serve (loop, "chat", "/", "say", 0);
+    tide_loop_client_t *client = subscribed (), *other = subscribed ();
+    tide_loop_say (client, "4217[\"say\",1]");
+    assert_lent ("say", "1");
+    tide_loop_handled_and (loop, &lend, &(tide_args_t){.json = tide_bytes ("2")}, "lobby", 3);
+    assert_string_equal (tide_loop_hear (client), "4317[2]");
+    assert_hears (client, "42[\"n\",3");
+    assert_hears (other, "42[\"n\",3");
+    assert_null (tide_loop_hear (other));
+}
+
+int main (void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST (a_call_is_acknowledged_by_its_worker),
+        TEST (several_arguments_and_none_come_back),
+        TEST (binary_goes_there_and_back),
+        TEST (namespaces_have_handlers_of_their_own),
+        TEST (what_goes_wrong_is_told_by_name),
+        TEST (a_call_of_the_json_dialect_is_answered_by_its_worker),
+        TEST (g7_the_reply_finds_the_session_after_a_reconnect_at_another_lane),
+        TEST (g7_the_reply_finds_a_session_of_the_json_dialect),
+        TEST (g7_the_reply_finds_the_session_where_it_was_taken_to),
+        TEST (g7_the_call_outlives_the_broker),
+        TEST (the_reply_comes_in_order_with_what_its_worker_emits),
+    };
+    return cmocka_run_group_tests (tests, NULL, NULL);
+}
