@@ -58,6 +58,19 @@ static void add_classes (stats_t *stats, const tide_core_t *core)
     }
 }
 
+static void add_calls (stats_t *stats, tide_dispatch_counts_t counts)
+{
+    add (stats, "tidemark_broker_services", counts.services);
+    add (stats, "tidemark_broker_handlers", counts.handlers);
+    add (stats, "tidemark_broker_workers", counts.workers);
+    add (stats, "tidemark_broker_open_calls{state=\"waiting\"}", counts.waiting);
+    add (stats, "tidemark_broker_open_calls{state=\"ready\"}", counts.ready);
+    add (stats, "tidemark_broker_open_calls{state=\"lent\"}", counts.lent);
+    add (stats, "tidemark_broker_open_calls{state=\"resting\"}", counts.resting);
+    add (stats, "tidemark_broker_open_calls{state=\"ending\"}", counts.ending);
+    add (stats, "tidemark_broker_open_call_bytes", counts.bytes);
+}
+
 /*  The oldest sequence of the history; the next one if there is none. */
 static uint64_t floor_of (const tide_core_t *core)
 {
@@ -89,6 +102,7 @@ static void add_gauges (stats_t *stats, const tide_broker_t *self)
     add (stats, "tidemark_broker_leased_keys", leases.held);
     add (stats, "tidemark_broker_lingering_keys", leases.lingering);
     add (stats, "tidemark_broker_leases_ended_total", leases.ended);
+    add_calls (stats, tide_dispatch_counts (core->dispatch));
 }
 
 void tide_broker_send_stats (tide_broker_t *self, tide_bytes_t peer, uint64_t request)
