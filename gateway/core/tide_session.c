@@ -87,19 +87,18 @@ static void add_room (tide_hub_t *hub, tide_session_t *session, tide_bytes_t top
 }
 
 /*  A client of Socket.IO is in its namespace's topic and in its own from where it began: not by a
- *  wish of its own, so no permission is asked. */
+ *  wish of its own, so no permission is asked. So is one of the JSON dialect in its own, if it can
+ * be resumed: replies may come then. */
 static void add_rooms (tide_hub_t *hub, tide_session_t *session)
 {
-    if (!session->has_rooms)
-        return;
     tide_buffer_t topic = {0};
     tide_namespace_topic (&topic, tide_bytes (session->nsp));
-    if (session->connection->kind == TIDE_CLIENT_SOCKETIO
-        && tide_topic_valid (tide_buffer_bytes (&topic)))
+    if (session->has_rooms && tide_topic_valid (tide_buffer_bytes (&topic)))
         add_room (hub, session, tide_buffer_bytes (&topic));
     topic.size = 0;
     tide_buffer_printf (&topic, "@%s", session->sid);
-    add_room (hub, session, tide_buffer_bytes (&topic));
+    if (session->has_rooms || (session->connection->kind == TIDE_CLIENT_JSON && session->recovers))
+        add_room (hub, session, tide_buffer_bytes (&topic));
     tide_buffer_free (&topic);
 }
 
@@ -194,7 +193,7 @@ static void make_session (tide_hub_t *hub, tide_session_t *session)
 {
     forget_members (hub, session);
     session->recovered = session->is_admitted = false;
-    session->has_rooms = session->connection->kind != TIDE_CLIENT_SSE;
+    session->has_rooms = session->connection->kind == TIDE_CLIENT_SOCKETIO;
     session->base = session->record_seq = session->cursor = 0;
     tide_hub_random (hub, "sid", session->sid, sizeof session->sid);
     tide_hub_random (hub, "pid", session->pid, sizeof session->pid);
