@@ -9,9 +9,8 @@
 #include "tide_join.h"
 #include "tide_op.h"
 #include "tide_reply.h"
+#include "tide_room.h"
 #include "tide_session.h"
-
-#include "tide_http.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -189,63 +188,15 @@ void tide_app_fail (tide_hub_t *hub, uint64_t number, tide_status_t status, cons
 
 /*  -- topics ---------------------------------------------------------------------------------- */
 
-/*  The namespace's name without its leading slash, so far as a topic can have it. */
-static tide_bytes_t inner_name (tide_bytes_t nsp)
-{
-    return nsp.size > 0 && nsp.data[0] == '/' ? (tide_bytes_t){nsp.data + 1, nsp.size - 1} : nsp;
-}
-
-void tide_namespace_topic (tide_buffer_t *out, tide_bytes_t nsp)
-{
-    tide_bytes_t name = inner_name (nsp);
-    tide_buffer_append_text (out, "$nsp");
-    if (name.size == 0)
-        return;
-    tide_put_u8 (out, '/');
-    tide_buffer_append_bytes (out, name);
-}
-
-/*  Begins topics that are the system's. */
-static bool is_marked (uint8_t byte)
-{
-    return byte == '$' || byte == '@';
-}
-
-/*  What a level of a topic cannot hold, and the percent sign itself. */
-static bool is_plain (uint8_t byte, bool is_first)
-{
-    return byte >= ' ' && byte != 0x7f && byte != '/' && byte != '#' && byte != '%'
-           && !(is_first && is_marked (byte));
-}
-
 void tide_app_topic (tide_hub_t *hub, tide_buffer_t *out, tide_bytes_t nsp, tide_bytes_t room)
 {
-    if (room.size == 0) {
-        tide_namespace_topic (out, nsp);
-        return;
-    }
-    tide_session_t *session;
-    HASH_FIND (hh, hub->sessions, room.data, room.size, session);
-    if (session) {
-        tide_put_u8 (out, '@');
-        tide_buffer_append_bytes (out, room);
-        return;
-    }
-    tide_bytes_t name = inner_name (nsp);
-    if (name.size > 0 && is_marked (name.data[0])) {
-        tide_percent_encode (out, (tide_bytes_t){name.data, 1});
-        tide_buffer_append (out, name.data + 1, name.size - 1);
-    }
+    tide_session_t *session = NULL;
+    if (room.size > 0)
+        HASH_FIND (hh, hub->sessions, room.data, room.size, session);
+    if (session)
+        tide_session_topic (out, room);
     else
-        tide_buffer_append_bytes (out, name);
-    if (name.size > 0)
-        tide_put_u8 (out, '/');
-    for (size_t at = 0; at < room.size; at++) {
-        if (is_plain (room.data[at], at == 0 && name.size == 0))
-            tide_put_u8 (out, room.data[at]);
-        else
-            tide_percent_encode (out, (tide_bytes_t){room.data + at, 1});
-    }
+        tide_room_topic (out, nsp, room);
 }
 
 /*  -- emitting -------------------------------------------------------------------------------- */

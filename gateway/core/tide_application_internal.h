@@ -13,8 +13,6 @@ void tide_app_forget_admission (tide_hub_t *hub, tide_session_t *session);
 /*  Tells the application how something ended, when nobody is in the midst of anything. */
 void tide_app_tell (tide_hub_t *hub, tide_app_done_fn *done, void *argument, tide_status_t status);
 void tide_app_sweep (tide_hub_t *hub);
-/*  The topic of all that are in a namespace, appended. */
-void tide_namespace_topic (tide_buffer_t *out, tide_bytes_t nsp);
 void tide_app_connected (tide_hub_t *hub, tide_session_t *session);
 void tide_app_disconnected (tide_hub_t *hub, const tide_session_t *session, const char *reason);
 /*  Hands an event to the application, whose packet is used up; false if there is none. */

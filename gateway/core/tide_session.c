@@ -18,6 +18,7 @@
 #include "tide_op.h"
 #include "tide_record.h"
 #include "tide_reply.h"
+#include "tide_room.h"
 
 #include <sodium.h>
 

@@ -1,0 +1,529 @@
+/*  test_tidemark.c - libtidemark against a real broker: calls, replies, kills.
+ *
+ *  A caller of the test's own speaks tide_link over a plain DEALER, as a gateway does, and reads
+ *  the replies in the topic of its session. Conditions are waited for, never a time.
+ *  SPDX-License-Identifier: MIT
+ */
+#include "tide_alloc.h"
+#include "tide_args.h"
+#include "tide_link.h"
+#include "tidemark.h"
+
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#include <cmocka.h>
+
+enum { PATIENCE_MS = 30000 };
+
+static uint64_t clock_ms (void)
+{
+    struct timespec now;
+    clock_gettime (CLOCK_MONOTONIC, &now);
+    return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
+}
+
+/*  -- the broker ------------------------------------------------------------------------------ */
+
+static char directory[64], endpoint[64];
+static pid_t broker;
+
+static bool can_bind (unsigned port)
+{
+    int fd = socket (AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons ((uint16_t) port),
+                                  .sin_addr.s_addr = htonl (INADDR_LOOPBACK)};
+    bool is_free = bind (fd, (struct sockaddr *) &address, sizeof address) == 0;
+    close (fd);
+    return is_free;
+}
+
+static void choose_endpoint (void)
+{
+    unsigned port = 20000 + (unsigned) getpid () % 10000;
+    while (!can_bind (port) || !can_bind (port + 1) || !can_bind (port + 2))
+        port += 3;
+    snprintf (endpoint, sizeof endpoint, "tcp://127.0.0.1:%u", port);
+}
+
+static void start_broker (void)
+{
+    broker = fork ();
+    assert_true (broker >= 0);
+    if (broker == 0) {
+        execl (TIDE_BROKER_PROGRAM, TIDE_BROKER_PROGRAM, "--data", directory, "--broker", endpoint,
+               (char *) NULL);
+        _exit (127);
+    }
+}
+
+static void kill_broker (void)
+{
+    kill (broker, SIGKILL);
+    waitpid (broker, NULL, 0);
+}
+
+/*  -- the caller ------------------------------------------------------------------------------ */
+
+static struct {
+    void *context, *dealer;
+    tide_link_t *link;
+    uint64_t awaited;
+    bool is_answered;
+    tide_status_t status;
+    /*  Of the page that was read: what it holds of replies. */
+    unsigned replies;
+    uint8_t code;
+    char json[200], name[64];
+} caller;
+
+static void look_at_page (const tide_page_message_t *page)
+{
+    tide_list_t list = page->events;
+    tide_event_t event;
+    while (tide_event_next (&list, &event)) {
+        tide_args_t args;
+        tide_replied_t replied;
+        snprintf (caller.name, sizeof caller.name, "%.*s", TIDE_PRINT (event.name));
+        if (tide_args_decode (event.payload, &args) != TIDE_OK)
+            continue;
+        snprintf (caller.json, sizeof caller.json, "%.*s", TIDE_PRINT (args.json));
+        if (tide_replied_decode (args.about, &replied))
+            caller.code = replied.code;
+        caller.replies++;
+    }
+}
+
+static void act (void)
+{
+    tide_link_action_t action;
+    while (tide_link_next_action (caller.link, &action)) {
+        if (action.kind == TIDE_LINK_CONNECT) {
+            if (caller.dealer)
+                zmq_close (caller.dealer);
+            caller.dealer = zmq_socket (caller.context, ZMQ_DEALER);
+            int linger = 0;
+            zmq_setsockopt (caller.dealer, ZMQ_LINGER, &linger, sizeof linger);
+            assert_int_equal (zmq_connect (caller.dealer, endpoint), 0);
+        }
+        else if (action.kind == TIDE_LINK_SEND)
+            zmq_send (caller.dealer, action.bytes.data, action.bytes.size, ZMQ_DONTWAIT);
+        else if (action.kind == TIDE_LINK_ANSWER && action.token == caller.awaited) {
+            caller.is_answered = true;
+            caller.status = action.message->kind == TIDE_MESSAGE_FAIL
+                                ? (tide_status_t) action.message->fail.code
+                                : TIDE_OK;
+            if (action.message->kind == TIDE_MESSAGE_PAGE)
+                look_at_page (&action.message->page);
+        }
+    }
+}
+
+static tide_status_t ask (tide_message_t *message)
+{
+    uint64_t end_ms = clock_ms () + PATIENCE_MS;
+    caller.is_answered = false;
+    caller.awaited = tide_link_request (caller.link, clock_ms (), message);
+    while (!caller.is_answered) {
+        act ();
+        zmq_pollitem_t item = {caller.dealer, 0, ZMQ_POLLIN, 0};
+        zmq_poll (&item, 1, 20);
+        zmq_msg_t part;
+        zmq_msg_init (&part);
+        while (zmq_msg_recv (&part, caller.dealer, ZMQ_DONTWAIT) >= 0)
+            tide_link_receive (caller.link, clock_ms (),
+                               (tide_bytes_t){zmq_msg_data (&part), zmq_msg_size (&part)});
+        zmq_msg_close (&part);
+        tide_link_tick (caller.link, clock_ms ());
+        act ();
+        assert_true (clock_ms () < end_ms);
+    }
+    return caller.status;
+}
+
+static tide_status_t call (const char *event, const char *sid, const char *json)
+{
+    tide_buffer_t payload = {0};
+    tide_args_t args = {.many = true, .json = tide_bytes (json)};
+    char id[64];
+    tide_args_encode (&payload, &args);
+    tide_link_make_id (caller.link, id);
+    tide_message_t message = {.kind = TIDE_MESSAGE_CALL};
+    message.call.nsp = tide_bytes ("/");
+    message.call.event = tide_bytes (event);
+    message.call.id = tide_bytes (id);
+    message.call.from = tide_bytes (sid);
+    message.call.wanted = tide_bytes ("7");
+    message.call.payload = tide_buffer_bytes (&payload);
+    tide_status_t status = ask (&message);
+    tide_buffer_free (&payload);
+    return status;
+}
+
+/*  Calls until somebody serves it: a worker is still joining. */
+static void call_served (const char *event, const char *sid, const char *json)
+{
+    uint64_t end_ms = clock_ms () + PATIENCE_MS;
+    while (call (event, sid, json) != TIDE_OK)
+        assert_true (clock_ms () < end_ms);
+}
+
+/*  Reads the topic until it holds so many events. */
+static void await_events (const char *topic, unsigned count)
+{
+    uint64_t end_ms = clock_ms () + PATIENCE_MS;
+    do {
+        tide_buffer_t wants = {0};
+        caller.replies = 0;
+        tide_want_append (&wants, &(tide_want_t){tide_bytes (topic), 0});
+        tide_message_t message = {.kind = TIDE_MESSAGE_READ};
+        message.read.limit = 1000;
+        message.read.size_max = 100000;
+        message.read.wants = tide_list (&wants, 1);
+        assert_int_equal (ask (&message), TIDE_OK);
+        tide_buffer_free (&wants);
+        assert_true (clock_ms () < end_ms);
+    } while (caller.replies < count);
+    assert_int_equal (caller.replies, count);
+}
+
+/*  -- the worker ------------------------------------------------------------------------------ */
+
+typedef struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    unsigned begun, attempt;
+    bool may_go_on;
+    tidemark_status_t again; /* what a second answer was told */
+    tidemark_call_t *kept;
+    int told_fd; /* another process's test hears of a call that began */
+} scene_t;
+
+static scene_t scene;
+static tidemark_t *client;
+static pthread_t runner;
+
+static void note (tidemark_call_t *each)
+{
+    pthread_mutex_lock (&scene.lock);
+    scene.begun++;
+    scene.attempt = tidemark_call_attempt (each);
+    if (scene.told_fd > 0)
+        assert_int_equal (write (scene.told_fd, "b", 1), 1);
+    pthread_cond_broadcast (&scene.changed);
+    pthread_mutex_unlock (&scene.lock);
+}
+
+static void await_begun (unsigned count)
+{
+    struct timespec end;
+    clock_gettime (CLOCK_REALTIME, &end);
+    end.tv_sec += PATIENCE_MS / 1000;
+    pthread_mutex_lock (&scene.lock);
+    while (scene.begun < count)
+        assert_int_equal (pthread_cond_timedwait (&scene.changed, &scene.lock, &end), 0);
+    pthread_mutex_unlock (&scene.lock);
+}
+
+static int echo (tidemark_call_t *each, void *argument)
+{
+    (void) argument;
+    note (each);
+    char topic[TIDEMARK_TOPIC_SIZE], except[TIDEMARK_TOPIC_SIZE];
+    tidemark_topic_of_room (topic, tidemark_call_namespace (each), "lobby");
+    tidemark_topic_of_session (except, tidemark_call_from (each));
+    tidemark_event_options_t options = {.except = except};
+    tidemark_status_t status =
+        tidemark_emit (each, topic, "said", json_pack ("[s]", "hello"), &options);
+    if (status == TIDEMARK_OK)
+        status = tidemark_ack (each, json_deep_copy (tidemark_call_args (each)));
+    scene.again = tidemark_ack (each, NULL);
+    return (int) status;
+}
+
+static int refuse (tidemark_call_t *each, void *argument)
+{
+    (void) argument;
+    return (int) tidemark_fail (each, TIDEMARK_FORBIDDEN, "not you");
+}
+
+static int reject (tidemark_call_t *each, void *argument)
+{
+    (void) argument;
+    return (int) tidemark_reject (each, "never");
+}
+
+/*  Fails without a word the first time, and says so the second time; then it is done. */
+static int third_time (tidemark_call_t *each, void *argument)
+{
+    (void) argument;
+    note (each);
+    unsigned attempt = tidemark_call_attempt (each);
+    return attempt == 1 ? -1 : attempt == 2 ? (int) tidemark_retry (each, 1) : 0;
+}
+
+/*  The first attempt waits until it may go on; later ones are done at once. */
+static int hold (tidemark_call_t *each, void *argument)
+{
+    (void) argument;
+    note (each);
+    pthread_mutex_lock (&scene.lock);
+    while (tidemark_call_attempt (each) == 1 && !scene.may_go_on)
+        pthread_cond_wait (&scene.changed, &scene.lock);
+    pthread_mutex_unlock (&scene.lock);
+    return 0;
+}
+
+static int keep (tidemark_call_t *each, void *argument)
+{
+    (void) argument;
+    tidemark_keep (each);
+    scene.kept = each;
+    note (each);
+    return 0;
+}
+
+/*  Busy for so long that a worker that is silent meanwhile is dead. */
+static int slow (tidemark_call_t *each, void *argument)
+{
+    (void) argument;
+    note (each);
+    uint64_t end_ms = clock_ms () + 5000;
+    while (clock_ms () < end_ms)
+        sched_yield ();
+    return 0;
+}
+
+static void *run (void *argument)
+{
+    return (void *) (intptr_t) tidemark_run (argument);
+}
+
+static tidemark_t *connect_worker (void)
+{
+    tidemark_options_t options = {.endpoint = endpoint, .name = "test"};
+    tidemark_t *made = tidemark_connect (&options);
+    static const struct {
+        const char *event;
+        tidemark_handler_fn *handler;
+    } handlers[] = {{"echo", echo}, {"fail", refuse}, {"reject", reject}, {"third", third_time},
+                    {"hold", hold}, {"keep", keep},   {"slow", slow}};
+    for (size_t at = 0; at < sizeof handlers / sizeof handlers[0]; at++)
+        assert_int_equal (tidemark_handle (made, "/", handlers[at].event, handlers[at].handler,
+                                           NULL, TIDEMARK_UNORDERED),
+                          TIDEMARK_OK);
+    tidemark_service_options_t service = {.credit = 1, .delay_ms = 10};
+    assert_int_equal (tidemark_service (made, "test", &service), TIDEMARK_OK);
+    return made;
+}
+
+static void stop_worker (void)
+{
+    void *status;
+    tidemark_stop (client);
+    pthread_join (runner, &status);
+    assert_int_equal ((intptr_t) status, TIDEMARK_OK);
+    tidemark_close (&client);
+}
+
+static int set_up (void **state)
+{
+    (void) state;
+    snprintf (directory, sizeof directory, "/tmp/tidemark-test-XXXXXX");
+    assert_non_null (mkdtemp (directory));
+    choose_endpoint ();
+    start_broker ();
+    memset (&caller, 0, sizeof caller);
+    caller.context = zmq_ctx_new ();
+    caller.link = tide_link_new (&(tide_link_config_t){.name = "caller", .origin = "caller"});
+    tide_link_start (caller.link, clock_ms ());
+    memset (&scene, 0, sizeof scene);
+    pthread_mutex_init (&scene.lock, NULL);
+    pthread_cond_init (&scene.changed, NULL);
+    client = connect_worker ();
+    pthread_create (&runner, NULL, run, client);
+    return 0;
+}
+
+static int tear_down (void **state)
+{
+    (void) state;
+    if (client)
+        stop_worker ();
+    tide_link_destroy (&caller.link);
+    if (caller.dealer)
+        zmq_close (caller.dealer);
+    zmq_ctx_term (caller.context);
+    kill_broker ();
+    char command[100];
+    snprintf (command, sizeof command, "rm -rf %s", directory);
+    return system (command) == 0 ? 0 : -1;
+}
+
+/*  -- the tests ------------------------------------------------------------------------------- */
+
+static void a_call_is_answered_once (void **state)
+{
+    (void) state;
+    call_served ("echo", "sid", "[\"hello\",2]");
+    await_events ("@sid", 1);
+    assert_string_equal (caller.name, "$reply");
+    assert_string_equal (caller.json, "[\"hello\",2]");
+    assert_int_equal (caller.code, TIDE_OK);
+    assert_int_equal (scene.again, TIDEMARK_CONFLICT);
+    await_events ("lobby", 1);
+    assert_string_equal (caller.name, "said");
+}
+
+static void a_handler_may_fail_or_reject (void **state)
+{
+    (void) state;
+    call_served ("fail", "one", "[]");
+    await_events ("@one", 1);
+    assert_int_equal (caller.code, TIDE_FORBIDDEN);
+    call_served ("reject", "two", "[]");
+    await_events ("@two", 1);
+    assert_int_equal (caller.code, TIDE_WORKER_FAILED);
+    await_events ("$dead/test", 1);
+}
+
+static void what_is_retried_comes_again (void **state)
+{
+    (void) state;
+    call_served ("third", "sid", "[]");
+    await_events ("@sid", 1);
+    assert_int_equal (caller.code, TIDE_OK);
+    assert_int_equal (scene.attempt, 3);
+}
+
+static void a_kept_call_is_answered_later (void **state)
+{
+    (void) state;
+    call_served ("keep", "sid", "[]");
+    await_begun (1);
+    assert_int_equal (tidemark_extend (scene.kept, 0), TIDEMARK_OK);
+    assert_int_equal (tidemark_ack (scene.kept, json_pack ("[i]", 5)), TIDEMARK_OK);
+    assert_int_equal (tidemark_fail (scene.kept, TIDEMARK_TIMEOUT, "late"), TIDEMARK_CONFLICT);
+    tidemark_call_destroy (&scene.kept);
+    await_events ("@sid", 1);
+    assert_string_equal (caller.json, "[5]");
+}
+
+static void calls_survive_the_broker (void **state)
+{
+    (void) state;
+    for (unsigned at = 0; at < 5; at++)
+        call_served ("hold", "sid", "[]");
+    await_begun (1);
+    kill_broker ();
+    start_broker ();
+    /*  The first one comes again to a second thread, while the first is still in its handler. */
+    pthread_t second;
+    pthread_create (&second, NULL, run, client);
+    await_begun (2);
+    pthread_mutex_lock (&scene.lock);
+    assert_true (scene.attempt > 1);
+    scene.may_go_on = true;
+    pthread_cond_broadcast (&scene.changed);
+    pthread_mutex_unlock (&scene.lock);
+    await_events ("@sid", 5);
+    tidemark_stop (client);
+    pthread_join (second, NULL);
+}
+
+static void a_slow_handler_is_not_dead (void **state)
+{
+    (void) state;
+    call_served ("slow", "sid", "[]");
+    await_events ("@sid", 1);
+    assert_int_equal (scene.begun, 1);
+    assert_int_equal (scene.attempt, 1);
+}
+
+/*  A worker's process dies with a call in hand. */
+static void another_worker_gets_the_calls (void **state)
+{
+    (void) state;
+    stop_worker ();
+    int told[2];
+    assert_int_equal (pipe (told), 0);
+    pid_t dying = fork ();
+    if (dying == 0) {
+        scene.told_fd = told[1];
+        client = connect_worker ();
+        tidemark_run (client);
+        _exit (0);
+    }
+    close (told[1]);
+    call_served ("hold", "sid", "[]");
+    char byte;
+    assert_int_equal (read (told[0], &byte, 1), 1);
+    close (told[0]);
+    kill (dying, SIGKILL);
+    waitpid (dying, NULL, 0);
+    client = connect_worker ();
+    pthread_create (&runner, NULL, run, client);
+    await_begun (1);
+    await_events ("@sid", 1);
+    assert_int_equal (caller.code, TIDE_OK);
+    assert_int_equal (scene.attempt, 2);
+}
+
+static void on_done (void *argument, const tidemark_result_t *result)
+{
+    (void) argument;
+    pthread_mutex_lock (&scene.lock);
+    scene.begun += result->status == TIDEMARK_OK;
+    pthread_cond_broadcast (&scene.changed);
+    pthread_mutex_unlock (&scene.lock);
+}
+
+static void events_wait_for_the_broker (void **state)
+{
+    (void) state;
+    uint64_t seq = 0, again = 0;
+    tidemark_event_options_t options = {.key = "k", .id = "one"};
+    assert_int_equal (
+        tidemark_publish (client, "shelf", "put", json_integer (1), &options, PATIENCE_MS, &seq),
+        TIDEMARK_OK);
+    assert_int_equal (
+        tidemark_publish (client, "shelf", "put", json_integer (1), &options, PATIENCE_MS, &again),
+        TIDEMARK_OK);
+    assert_int_equal (seq, again);
+    assert_int_equal (tidemark_publish (client, "a#", "put", NULL, NULL, 1, NULL),
+                      TIDEMARK_BAD_TOPIC);
+    kill_broker ();
+    for (int at = 0; at < 100; at++)
+        assert_int_equal (
+            tidemark_publish_async (client, "kept", "put", json_integer (at), NULL, on_done, NULL),
+            TIDEMARK_OK);
+    assert_int_equal (tidemark_publish (client, "other", "put", NULL, NULL, 1, NULL),
+                      TIDEMARK_TIMEOUT);
+    start_broker ();
+    await_begun (100);
+    await_events ("kept", 100);
+    assert_string_equal (caller.json, "99");
+}
+
+int main (void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown (name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST (a_call_is_answered_once),       TEST (a_handler_may_fail_or_reject),
+        TEST (what_is_retried_comes_again),   TEST (a_kept_call_is_answered_later),
+        TEST (calls_survive_the_broker),      TEST (a_slow_handler_is_not_dead),
+        TEST (another_worker_gets_the_calls), TEST (events_wait_for_the_broker),
+    };
+    return cmocka_run_group_tests (tests, NULL, NULL);
+}

@@ -1,0 +1,6 @@
+include (CMakeFindDependencyMacro)
+find_dependency (Threads)
+find_dependency (PkgConfig)
+pkg_check_modules (JANSSON REQUIRED IMPORTED_TARGET jansson)
+pkg_check_modules (ZMQ REQUIRED IMPORTED_TARGET libzmq)
+include (${CMAKE_CURRENT_LIST_DIR}/TidemarkTargets.cmake)

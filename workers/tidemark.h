@@ -1,0 +1,228 @@
+/*  tidemark.h - libtidemark: workers for a Tidemark broker, in C.
+ *
+ *  A worker is a process that handles what clients emit. It names its handlers, says what service
+ *  it is one of, and runs: calls come one by one to each thread that runs. A call that is not
+ *  answered goes to another worker, so a handler may see one twice: tidemark_call_id is the same.
+ *
+ *  Threads. A client has one thread of its own, which talks to the broker, connects again when it
+ *  was away, and lives on while handlers are busy. Any function here may be called from any thread,
+ *  except: tidemark_handle and tidemark_service only before the first tidemark_run;
+ *  tidemark_close when no other thread is in a function of the client and every kept call is
+ *  destroyed. Handlers run in the threads that call tidemark_run. Functions of type
+ * tidemark_done_fn run in the client's own thread: they must not block, nor call tidemark_publish
+ * or tidemark_close. No function is for signal handlers. No signal is caught, and no thread of the
+ * client gets one.
+ *
+ *  Text is UTF-8 and NUL-terminated. A json_t * that is given is taken, whatever comes of it:
+ *  tidemark_ack (call, json_pack ("[s]", "hello")). It is an array of all arguments, or anything
+ *  else as the only one; NULL stands for no arguments.
+ *
+ *  Not there yet: subscribing, named cursors, calls to other workers, sessions' rooms and data,
+ *  attachments of what is sent, CURVE.
+ *  SPDX-License-Identifier: MIT
+ */
+#ifndef TIDEMARK_H
+#define TIDEMARK_H
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*  The error codes of the protocol, under their numbers on the wire. */
+typedef enum {
+    TIDEMARK_OK = 0,
+    TIDEMARK_BAD_REQUEST = 1,
+    TIDEMARK_BAD_TOPIC = 2,
+    TIDEMARK_BAD_JSON = 3,
+    TIDEMARK_TOO_LARGE = 4,
+    TIDEMARK_TOO_MANY = 5,
+    TIDEMARK_RATE_LIMITED = 6,
+    TIDEMARK_UNAUTHORIZED = 7,
+    TIDEMARK_FORBIDDEN = 8,
+    TIDEMARK_TOKEN_EXPIRED = 9,
+    TIDEMARK_CONFLICT = 10,
+    TIDEMARK_NOT_FOUND = 11,
+    TIDEMARK_NO_WORKER = 12,
+    TIDEMARK_WORKER_FAILED = 13,
+    TIDEMARK_TIMEOUT = 14,
+    TIDEMARK_EPOCH_CHANGED = 15,
+    TIDEMARK_TRIMMED = 16,
+    TIDEMARK_BROKER_AWAY = 17,
+    TIDEMARK_LOG_FULL = 18,
+    TIDEMARK_SHUTTING_DOWN = 19
+} tidemark_status_t;
+
+/*  The code's name, as "bad_topic", and a sentence on cause and remedy; both are constants. */
+const char *tidemark_status_name (tidemark_status_t status);
+const char *tidemark_status_meaning (tidemark_status_t status);
+
+/*  -- the connection -------------------------------------------------------------------------- */
+
+typedef struct tidemark tidemark_t;
+
+typedef struct {
+    const char *endpoint; /* of the broker; NULL: tcp://127.0.0.1:7400 */
+    const char *name;     /* who this is, for the broker's log, at most 255 bytes; NULL: "worker" */
+    uint32_t linger_ms;   /* how long tidemark_close waits for the broker; 0: 1000 */
+} tidemark_options_t;
+
+/*  Begins to connect, and returns at once: a broker that is away is tried until it is there. The
+ *  options (NULL: all as above) are copied. NULL if the endpoint is none, or the name too long. The
+ *  caller closes. */
+tidemark_t *tidemark_connect (const tidemark_options_t *options);
+
+/*  Waits up to linger_ms until the broker has answered what was published and replied, then takes
+ *  its leave and nulls. What is still unanswered ends with SHUTTING_DOWN. */
+void tidemark_close (tidemark_t **self_p);
+
+/*  -- publishing ------------------------------------------------------------------------------ */
+
+enum {
+    TIDEMARK_VOLATILE = 1,  /* an event: never logged, dropped first; a handler: its calls are so */
+    TIDEMARK_UNORDERED = 2, /* a handler: calls of one session may run side by side */
+    TIDEMARK_REMOVE = 4     /* an event: removes its key; it has no arguments */
+};
+
+/*  What is beside the arguments; each may be NULL or 0. */
+typedef struct {
+    const char *key;    /* it stands under this key */
+    const char *id;     /* published again under it, it is appended once; NULL: one is made */
+    const char *except; /* topics whose members do not get it, one a line */
+    unsigned flags;     /* TIDEMARK_VOLATILE, TIDEMARK_REMOVE */
+} tidemark_event_options_t;
+
+typedef struct {
+    tidemark_status_t status;
+    uint64_t seq;        /* the event's sequence; 0 of a volatile one */
+    uint64_t epoch;      /* the log it belongs to */
+    const char *message; /* what was wrong, or "" */
+} tidemark_result_t;
+
+typedef void (tidemark_done_fn) (void *argument, const tidemark_result_t *result);
+
+/*  Publishes, and waits up to timeout_ms until it is durable. *seq, unless it is NULL, is the
+ *  sequence. TIMEOUT: it may have been done, and is not tried any more. TOO_MANY: several thousand
+ *  await their answer. BAD_TOPIC, BAD_REQUEST, TOO_LARGE, LOG_FULL, CONFLICT (the id was another
+ *  event's); BROKER_AWAY of a volatile one. */
+tidemark_status_t tidemark_publish (tidemark_t *self, const char *topic, const char *event,
+                                    json_t *args, const tidemark_event_options_t *options,
+                                    uint32_t timeout_ms, uint64_t *seq);
+
+/*  Publishes, and returns at once. If that is OK, done (it may be NULL) is told once what came of
+ *  it. While the broker is away, events are kept in order, and sent under their ids when it is
+ * back; TOO_MANY: no more are kept. */
+tidemark_status_t tidemark_publish_async (tidemark_t *self, const char *topic, const char *event,
+                                          json_t *args, const tidemark_event_options_t *options,
+                                          tidemark_done_fn *done, void *argument);
+
+/*  -- serving --------------------------------------------------------------------------------- */
+
+typedef struct tidemark_call tidemark_call_t;
+
+/*  Handles a call, which is the library's. If it said nothing, the call is acknowledged without
+ *  arguments where it returns 0, and else tried again after a while. */
+typedef int (tidemark_handler_fn) (tidemark_call_t *call, void *argument);
+
+/*  Names a handler: namespace "/", "/chat" or "*" for all; an event's name, or "*" for all that
+ *  have no handler of their own. flags: TIDEMARK_VOLATILE, TIDEMARK_UNORDERED. CONFLICT: there is
+ *  one; BAD_REQUEST; TOO_MANY. */
+tidemark_status_t tidemark_handle (tidemark_t *self, const char *nsp, const char *event,
+                                   tidemark_handler_fn *handler, void *argument, unsigned flags);
+
+/*  What all workers of a service should agree on; 0 is what is said. */
+typedef struct {
+    uint32_t credit;   /* calls in hand at once, at most 10000; 0: 1 */
+    uint32_t lease_ms; /* how long a handler may be silent about a call; 0: 30 seconds */
+    uint32_t attempts; /* how often a call is lent before it is dead; 0: 5 */
+    uint32_t delay_ms; /* the wait before the second attempt, later ones twice as long; 0: 1000 */
+} tidemark_service_options_t;
+
+/*  The service that this worker is one of: its name is one level of a topic, of 1-63 bytes. The
+ *  options may be NULL. BAD_REQUEST; TOO_LARGE: a number above its limit. */
+tidemark_status_t tidemark_service (tidemark_t *self, const char *name,
+                                    const tidemark_service_options_t *options);
+
+/*  Runs handlers in the calling thread until tidemark_stop: then OK. As many threads as call it
+ *  handle calls side by side, up to the credit. Another status if the broker refuses to let it
+ * serve (tidemark_message says why); BAD_REQUEST without handlers or service. */
+tidemark_status_t tidemark_run (tidemark_t *self);
+
+/*  Lets every tidemark_run return when its handler has; if there is none, the next one at once.
+ * What only waited goes to another worker. */
+void tidemark_stop (tidemark_t *self);
+
+/*  Why the last tidemark_run that failed did, or ""; valid until another one fails. */
+const char *tidemark_message (tidemark_t *self);
+
+/*  -- in a handler: what the call is ---------------------------------------------------------- */
+
+/*  All that is returned is the call's. */
+const char *tidemark_call_namespace (const tidemark_call_t *call);
+const char *tidemark_call_event (const tidemark_call_t *call);
+/*  Unique to the call, the same at each attempt; "" of a volatile one. */
+const char *tidemark_call_id (const tidemark_call_t *call);
+/*  The public id of the session that calls, or "". */
+const char *tidemark_call_from (const tidemark_call_t *call);
+/*  Who calls, or "" for anonymous. */
+const char *tidemark_call_user (const tidemark_call_t *call);
+/*  From 1; above 1 it may have been handled before. */
+unsigned tidemark_call_attempt (const tidemark_call_t *call);
+/*  1 if the caller wants an answer. */
+int tidemark_call_is_wanted (const tidemark_call_t *call);
+/*  An array of all arguments. A binary value is {"_placeholder":true,"num":n}: attachment n. */
+const json_t *tidemark_call_args (const tidemark_call_t *call);
+/*  The n-th attachment's bytes; NULL, and size 0, if there is none. */
+const void *tidemark_call_attachment (const tidemark_call_t *call, unsigned n, size_t *size);
+
+/*  -- in a handler: what becomes of it -------------------------------------------------------- */
+
+/*  Each says the call's end, once, and returns without waiting for the broker; what the broker
+ *  cannot be told now is told when it is back. CONFLICT: the call has had an end, or its lease is
+ *  over: it is another's, and nothing was done. */
+
+/*  Handled: the caller gets the arguments, which are taken. TOO_LARGE, BAD_REQUEST: they cannot be
+ *  sent, and the call goes on. */
+tidemark_status_t tidemark_ack (tidemark_call_t *call, json_t *args);
+/*  Handled: the caller gets an error. BAD_REQUEST: code is OK, or none. */
+tidemark_status_t tidemark_fail (tidemark_call_t *call, tidemark_status_t code,
+                                 const char *message);
+/*  To be tried again, after delay_ms (0: as the service says); dead after the last attempt. */
+tidemark_status_t tidemark_retry (tidemark_call_t *call, uint32_t delay_ms);
+/*  Never to be tried again: a dead letter, and an error to the caller. */
+tidemark_status_t tidemark_reject (tidemark_call_t *call, const char *message);
+
+/*  The lease begins anew and lasts lease_ms, at most an hour (0: as long as before). */
+tidemark_status_t tidemark_extend (tidemark_call_t *call, uint32_t lease_ms);
+
+/*  Adds an event that is appended together with the call's end, if that is tidemark_ack or
+ *  tidemark_fail: all or nothing, and once. args are taken. BAD_TOPIC, BAD_REQUEST (also of
+ *  TIDEMARK_VOLATILE: publish it), TOO_LARGE, TOO_MANY, CONFLICT as above. */
+tidemark_status_t tidemark_emit (tidemark_call_t *call, const char *topic, const char *event,
+                                 json_t *args, const tidemark_event_options_t *options);
+
+/*  Keeps the call when the handler returns without having ended it. Whoever keeps it ends it from
+ *  any thread, one at a time, and destroys it. */
+void tidemark_keep (tidemark_call_t *call);
+/*  Lets go of a kept call, and nulls; one without an end is tried again. */
+void tidemark_call_destroy (tidemark_call_t **call_p);
+
+/*  -- topics ---------------------------------------------------------------------------------- */
+
+#define TIDEMARK_TOPIC_SIZE 256
+
+/*  Each writes a topic, NUL-terminated: of a room of a namespace, of everybody in a namespace, of
+ *  one session. BAD_TOPIC, and "", if it would be none. */
+tidemark_status_t tidemark_topic_of_room (char topic[TIDEMARK_TOPIC_SIZE], const char *nsp,
+                                          const char *room);
+tidemark_status_t tidemark_topic_of_all (char topic[TIDEMARK_TOPIC_SIZE], const char *nsp);
+tidemark_status_t tidemark_topic_of_session (char topic[TIDEMARK_TOPIC_SIZE], const char *sid);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
