@@ -196,9 +196,11 @@ static bool has_placeholder (json_t *value)
 static tide_status_t payload_of (json_t *args, tide_buffer_t *payload)
 {
     char *text = NULL;
+    bool is_one = !json_is_array (args) || json_array_size (args) == 1;
+    const json_t *said = json_is_array (args) && is_one ? json_array_get (args, 0) : args;
     if (!args || !has_placeholder (args))
-        text = args ? json_dumps (args, JSON_COMPACT | JSON_ENCODE_ANY) : strdup ("[]");
-    bool is_many = !args || json_is_array (args);
+        text = args ? json_dumps (said, JSON_COMPACT | JSON_ENCODE_ANY) : strdup ("[]");
+    bool is_many = !args || !is_one;
     json_decref (args);
     if (!text)
         return TIDE_BAD_REQUEST;

@@ -1,0 +1,126 @@
+/*  test_worker.c - a worker for scenarios: tide-test-worker ENDPOINT FILE THREADS.
+ *
+ *  Every effect of "count" is a line in FILE: the call's id, the attempt, its number. A worker that
+ * is killed leaves the lines that it has written. SPDX-License-Identifier: MIT
+ */
+#include "tidemark.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int file;
+
+static json_t *copy_of_args (const tidemark_call_t *call)
+{
+    return json_deep_copy (tidemark_call_args (call));
+}
+
+static int on_count (tidemark_call_t *call, void *argument)
+{
+    (void) argument;
+    char line[200];
+    const json_t *number = json_array_get (tidemark_call_args (call), 0);
+    int size = snprintf (line, sizeof line, "%s %u %lld\n", tidemark_call_id (call),
+                         tidemark_call_attempt (call), (long long) json_integer_value (number));
+    if (write (file, line, (size_t) size) != size)
+        return 1;
+    tidemark_ack (call, copy_of_args (call));
+    return 0;
+}
+
+static int on_echo (tidemark_call_t *call, void *argument)
+{
+    (void) argument;
+    tidemark_ack (call, copy_of_args (call));
+    return 0;
+}
+
+static int on_refuse (tidemark_call_t *call, void *argument)
+{
+    (void) argument;
+    tidemark_fail (call, TIDEMARK_FORBIDDEN, "not for you");
+    return 0;
+}
+
+/*  Not the first time; then it says which attempt it was. */
+static int on_later (tidemark_call_t *call, void *argument)
+{
+    (void) argument;
+    if (tidemark_call_attempt (call) == 1)
+        tidemark_retry (call, 100);
+    else
+        tidemark_ack (call, json_integer (tidemark_call_attempt (call)));
+    return 0;
+}
+
+/*  As a fault in a handler ends a process. */
+static int on_crash (tidemark_call_t *call, void *argument)
+{
+    (void) argument;
+    if (tidemark_call_attempt (call) == 1)
+        kill (getpid (), SIGKILL);
+    tidemark_ack (call, json_integer (tidemark_call_attempt (call)));
+    return 0;
+}
+
+static int on_reject (tidemark_call_t *call, void *argument)
+{
+    (void) argument;
+    tidemark_reject (call, "it cannot be");
+    return 0;
+}
+
+/*  Tells everybody in the lobby, together with the answer. */
+static int on_say (tidemark_call_t *call, void *argument)
+{
+    (void) argument;
+    tidemark_emit (call, "lobby", "said", copy_of_args (call), NULL);
+    tidemark_ack (call, NULL);
+    return 0;
+}
+
+static void *run (void *argument)
+{
+    tidemark_t *client = argument;
+    tidemark_status_t status = tidemark_run (client);
+    if (status != TIDEMARK_OK)
+        fprintf (stderr, "tide-test-worker: %s: %s\n", tidemark_status_name (status),
+                 tidemark_message (client));
+    return NULL;
+}
+
+int main (int argc, char **argv)
+{
+    static const struct {
+        const char *event;
+        tidemark_handler_fn *handler;
+    } handlers[] = {{"count", on_count}, {"echo", on_echo},   {"refuse", on_refuse},
+                    {"later", on_later}, {"crash", on_crash}, {"reject", on_reject},
+                    {"say", on_say}};
+    if (argc != 4) {
+        fprintf (stderr, "tide-test-worker ENDPOINT FILE THREADS\n");
+        return 2;
+    }
+    file = open (argv[2], O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    int threads = atoi (argv[3]);
+    tidemark_t *client = tidemark_connect (&(tidemark_options_t){.endpoint = argv[1]});
+    if (file < 0 || threads < 1 || threads > 64 || !client)
+        return 2;
+    for (size_t at = 0; at < sizeof handlers / sizeof handlers[0]; at++)
+        tidemark_handle (client, "/", handlers[at].event, handlers[at].handler, NULL, 0);
+    tidemark_service_options_t options = {.credit = (uint32_t) threads * 8, .attempts = 50};
+    tidemark_service (client, "test", &options);
+    pthread_t *all = calloc ((size_t) threads, sizeof *all);
+    for (int at = 0; at < threads; at++)
+        pthread_create (&all[at], NULL, run, client);
+    for (int at = 0; at < threads; at++)
+        pthread_join (all[at], NULL);
+    free (all);
+    tidemark_close (&client);
+    return 0;
+}
