@@ -432,8 +432,10 @@ static tide_handler_t *handler_of (tide_dispatch_t *self, const tide_event_t *ev
     tide_handler_t *handler = tide_services_find (&self->services, called->nsp, event->name);
     if (handler && tide_bytes_is (service, handler->service->name))
         return handler;
-    if (handler || !tide_service_valid (service))
+    if (!tide_service_valid (service))
         return NULL;
+    if (handler) /* another service took the event while the call was on its way: it is theirs now */
+        return handler;
     return tide_services_stand (
         &self->services,
         &(tide_served_t){.service = service, .nsp = called->nsp, .event = event->name});
@@ -446,7 +448,8 @@ static void stand_call (tide_dispatch_t *self, uint32_t key, const tide_event_t 
     tide_called_t called;
     tide_handler_t *handler = NULL;
     if (tide_args_decode (event->payload, &args) == TIDE_OK
-        && tide_called_decode (args.about, &called))
+        && tide_called_decode (args.about, &called)
+        && event->from.size < TIDE_TOPIC_SIZE_MAX)
         handler = handler_of (self, event, &called);
     if (!handler) {
         self->core->counters.calls_unknown++;
@@ -624,9 +627,12 @@ static tide_status_t check_call (const tide_dispatch_t *self, const tide_call_me
         && !tide_topic_valid ((tide_bytes_t){(const uint8_t *) topic, (size_t) size}))
         return TIDE_BAD_REQUEST;
     *why = text;
+    uint32_t limit = self->core->payload_max;
+    if (limit > TIDE_PAYLOAD_SIZE_MAX - TIDE_CALL_ABOUT_SIZE_MAX)
+        limit = TIDE_PAYLOAD_SIZE_MAX - TIDE_CALL_ABOUT_SIZE_MAX;
     snprintf (text, sizeof text, "a payload of %zu bytes is above the limit of %u",
-              call->payload.size, self->core->payload_max);
-    return call->payload.size > self->core->payload_max ? TIDE_TOO_LARGE : TIDE_OK;
+              call->payload.size, limit);
+    return call->payload.size > limit ? TIDE_TOO_LARGE : TIDE_OK;
 }
 
 static void call_volatile (tide_dispatch_t *self, tide_bytes_t peer, uint64_t request,
@@ -714,7 +720,8 @@ static tide_status_t check_done (const tide_dispatch_t *self, const tide_done_me
     if (done->payload.size > 0 && tide_args_decode (done->payload, &args) != TIDE_OK)
         return TIDE_BAD_REQUEST;
     *why = "the reply is above the limit of a payload";
-    if (done->payload.size > self->core->payload_max)
+    if (done->payload.size > self->core->payload_max
+        || done->payload.size > TIDE_PAYLOAD_SIZE_MAX - 2 * TIDE_CALL_ABOUT_SIZE_MAX)
         return TIDE_TOO_LARGE;
     *why = "more events than one publish may have are to be appended with the call's end";
     if (done->events.count + TIDE_CALL_END_EVENTS_MAX > TIDE_PUBLISH_EVENTS_MAX)
