@@ -110,8 +110,11 @@ void sim_check_durable (sim_t *sim, sim_disk_t *disk, sim_record_t *record, uint
         sim_fail (sim, "G9", "a volatile event is logged at %llu", (unsigned long long) seq);
         return;
     }
-    if (record->is_system)
+    if (record->is_system) {
+        if (sim->calls.is_on)
+            sim_call_durable (sim, disk, event, seq);
         return;
+    }
     uint64_t n = number_of_event (event);
     if (n == 0 || n >= sim->publish_count) {
         sim_fail (sim, "G2", "nobody published what is at %llu", (unsigned long long) seq);
@@ -189,6 +192,9 @@ void sim_check_frame (sim_t *sim, const tide_message_t *message)
         break;
     case TIDE_MESSAGE_WELCOME:
         check_head (sim, message->welcome.head, "WELCOME");
+        break;
+    case TIDE_MESSAGE_LEND:
+        sim_call_lent (sim, message);
         break;
     case TIDE_MESSAGE_VOLATILE:
         list = message->volatiles.events;
@@ -456,5 +462,5 @@ bool sim_check_settled (sim_t *sim, bool say)
             sim_fail (sim, "G5", "at the end, client %u %s", client->number, why);
         return false;
     }
-    return true;
+    return sim_calls_settled (sim, say);
 }
