@@ -1,10 +1,10 @@
 /*  sim.h - the whole system in one process, under one seed.
  *
- *  A world has a broker over a disk, lanes, clients, a publisher and a network, in every other
- * world callers and workers too, all of them driven by one virtual clock and one random number
- * generator: the same seed is the same run, step for step. Cores are the real ones; everything
- * around them (sockets, disk, processes) is here, with its faults. The disk keeps every event that
- * ever became durable, so it is the truth against which the checkers hold what clients see.
+ *  A world has a broker over a disk, lanes, clients, a publisher and a network, half of the worlds
+ *  callers and workers too, all of them driven by one virtual clock and one random number
+ *  generator: the same seed is the same run, step for step. Cores are the real ones; everything
+ *  around them (sockets, disk, processes) is here, with its faults. The disk keeps every event
+ *  that ever became durable, so it is the truth against which the checkers hold what clients see.
  *
  *      clients ~ sockets ~ lanes ~ dealers, subscriptions ~ broker ~ disk
  *
@@ -387,6 +387,8 @@ const char *sim_mutation_rule (sim_mutation_t mutation);
 /*  Bytes on their way: true if they were replaced (then `out` is what arrives; empty: nothing). */
 bool sim_mutate_to_broker (sim_t *sim, tide_bytes_t bytes, tide_buffer_t *out);
 bool sim_mutate_from_broker (sim_t *sim, tide_bytes_t bytes, tide_buffer_t *out);
+/*  What the checkers see of what is lent. */
+void sim_mutate_lend (sim_t *sim, tide_lend_message_t *lend);
 bool sim_mutate_published (sim_t *sim, tide_bytes_t frame, tide_buffer_t *out);
 void sim_mutate_hello (sim_t *sim, uint64_t *epoch, uint64_t *seq);
 

@@ -109,6 +109,8 @@ static void send_to_peer (sim_t *sim, const tide_broker_action_t *action)
         sim_fail (sim, "wire", "the broker sends what is no message: %s", why);
         return;
     }
+    if (message.kind == TIDE_MESSAGE_LEND)
+        sim_mutate_lend (sim, &message.lend);
     sim_check_frame (sim, &message);
     sim_dealer_t *dealer = find_dealer (sim, action->peer);
     if (!dealer) {
