@@ -13,6 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/*  When faults have stopped it takes so long until workers serve, and those that waited are told.
+ */
+enum { WORKERS_MS = 9000 };
+
 static bool begins (tide_bytes_t name, const char *prefix)
 {
     size_t size = strlen (prefix);
@@ -83,6 +87,8 @@ static void finish_end (sim_t *sim)
     else if (end->deads == 0 && !done && !is_no_worker
              && (call->is_wanted || !is_handled_without_trace (self, end->n)))
         fail_end (sim, "ends in no way");
+    else if (is_no_worker && self->mended_ms > 0 && end->at_ms > self->mended_ms + WORKERS_MS)
+        fail_end (sim, "had no worker, though all are there");
     *end = (sim_ending_t){0};
 }
 
@@ -99,8 +105,11 @@ static void end_begins (sim_t *sim, const sim_disk_t *disk, const tide_event_t *
     else {
         call->end = seq;
         sim->stats.call_ends++;
-        sim->calls.ending =
-            (sim_ending_t){.n = n, .epoch = disk->epoch, .next = seq + 1, .attempt = call->attempt};
+        sim->calls.ending = (sim_ending_t){.n = n,
+                                           .epoch = disk->epoch,
+                                           .next = seq + 1,
+                                           .at_ms = sim->now_ms,
+                                           .attempt = call->attempt};
     }
 }
 
@@ -299,6 +308,21 @@ void sim_call_answered (sim_t *sim, sim_call_t *call, const tide_message_t *mess
                   (unsigned long long) message->ack.first);
     call->is_acked = true;
     sim->stats.call_acks++;
+}
+
+void sim_calls_look (sim_t *sim)
+{
+    if (!sim->broker.core)
+        return;
+    tide_dispatch_counts_t counts = tide_dispatch_counts (sim->broker.core->core.dispatch);
+    if (counts.calls
+        != counts.waiting + counts.ready + counts.lent + counts.resting + counts.ending)
+        sim_fail (sim, "G7", "calls are open that are in no state");
+    else if (counts.lent > 0 && counts.workers == 0)
+        sim_fail (sim, "G7", "%llu calls are lent, but there is no worker",
+                  (unsigned long long) counts.lent);
+    else if (counts.calls > 0 && counts.bytes == 0)
+        sim_fail (sim, "G7", "calls are open that have no bytes");
 }
 
 static const char *what_is_left (sim_t *sim, uint64_t *n)

@@ -62,6 +62,7 @@ void sim_calls_free (sim_t *sim)
 void sim_calls_mend (sim_t *sim)
 {
     sim_calls_t *self = &sim->calls;
+    self->mended_ms = sim->now_ms;
     for (unsigned at = 0; at < self->worker_count; at++) {
         sim_worker_t *worker = &self->workers[at];
         worker->up_at_ms = sim->now_ms;

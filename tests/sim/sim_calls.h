@@ -41,7 +41,7 @@ typedef struct {
 
 /*  The call whose end is being read from the log. */
 typedef struct {
-    uint64_t n, epoch, next;
+    uint64_t n, epoch, next, at_ms;
     uint32_t attempt;
     unsigned replies, deads, joints;
     uint8_t code;
@@ -67,8 +67,9 @@ typedef struct {
 } sim_worker_t;
 
 typedef struct {
-    bool is_on;        /* there are calls in this world */
-    bool is_forgetful; /* ids may be forgotten: a call that is said again may be another one */
+    uint64_t mended_ms; /* when faults stopped; 0: not yet */
+    bool is_on;         /* there are calls in this world */
+    bool is_forgetful;  /* ids may be forgotten: a call that is said again may be another one */
     struct {
         uint32_t lease_ms, attempts, delay_ms;
     } services[SIM_SERVICES];
@@ -107,6 +108,8 @@ void sim_dealer_send (sim_t *sim, sim_dealer_t *dealer, tide_bytes_t bytes);
 void sim_call_durable (sim_t *sim, const sim_disk_t *disk, const tide_event_t *event, uint64_t seq);
 void sim_call_lent (sim_t *sim, const tide_message_t *message);
 void sim_call_answered (sim_t *sim, sim_call_t *call, const tide_message_t *message);
+/*  What can be seen at any time. */
+void sim_calls_look (sim_t *sim);
 bool sim_calls_settled (sim_t *sim, bool say);
 /*  The call's number in the event's arguments, or in its key. */
 uint64_t sim_call_number (const tide_event_t *event);

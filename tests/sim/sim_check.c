@@ -415,6 +415,8 @@ static void check_lane (sim_t *sim, const sim_lane_t *lane)
 
 void sim_check_bounds (sim_t *sim)
 {
+    if (sim->calls.is_on)
+        sim_calls_look (sim);
     for (unsigned at = 0; at < sim->lane_count; at++)
         if (sim->lanes[at].hub)
             check_lane (sim, &sim->lanes[at]);
