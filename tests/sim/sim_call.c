@@ -310,6 +310,27 @@ void sim_call_answered (sim_t *sim, sim_call_t *call, const tide_message_t *mess
     sim->stats.call_acks++;
 }
 
+void sim_call_told (sim_t *sim, const tide_event_t *event)
+{
+    tide_args_t args;
+    tide_replied_t replied;
+    if (!tide_bytes_is (event->name, TIDE_REPLY_NAME))
+        return;
+    if (tide_args_decode (event->payload, &args) != TIDE_OK
+        || !tide_replied_decode (args.about, &replied)) {
+        sim_fail (sim, "G7", "a volatile answer is malformed");
+        return;
+    }
+    uint64_t n = number_in (replied.wanted, "w");
+    const sim_call_t *call = find (sim, n);
+    uint64_t done = number_in (replied.code == TIDE_OK ? args.json : replied.message, "\"done\":");
+    if (!call || !call->is_wanted || !(sim_call_events[call->event].flags & TIDE_HANDLER_VOLATILE))
+        sim_fail (sim, "G7", "volatile c%llu is answered, but is none", (unsigned long long) n);
+    else if (done > 0 && sim->calls.dones[done].n != n)
+        sim_fail (sim, "G7", "volatile c%llu is answered with another one's reply",
+                  (unsigned long long) n);
+}
+
 void sim_calls_look (sim_t *sim)
 {
     if (!sim->broker.core)

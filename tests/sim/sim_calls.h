@@ -110,6 +110,8 @@ void sim_call_lent (sim_t *sim, const tide_message_t *message);
 void sim_call_answered (sim_t *sim, sim_call_t *call, const tide_message_t *message);
 /*  What can be seen at any time. */
 void sim_calls_look (sim_t *sim);
+/*  A volatile event is published that answers a call. */
+void sim_call_told (sim_t *sim, const tide_event_t *event);
 bool sim_calls_settled (sim_t *sim, bool say);
 /*  The call's number in the event's arguments, or in its key. */
 uint64_t sim_call_number (const tide_event_t *event);
