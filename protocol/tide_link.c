@@ -62,6 +62,7 @@ struct tide_link {
     uint64_t hello_ms;   /* GREETING: when HELLO is due */
     uint64_t greeted_ms; /* when HELLO was said last */
     uint64_t hello_wait_ms;
+    uint64_t epoch;    /* of the last WELCOME; 0: none yet */
     uint64_t size_max; /* of a request, as the broker's last WELCOME says */
     uint64_t heard_ms; /* UP: when the broker was heard last */
     uint64_t ping_ms;  /* UP: when PING is due */
@@ -189,6 +190,16 @@ static void refuse_volatiles (tide_link_t *self)
     HASH_ITER (hh, self->by_token, pending, next) {
         if (pending->is_volatile)
             refuse_volatile (self, pending);
+    }
+}
+
+/*  Calls have their numbers from the log: in another one they are another's. */
+static void refuse_dones (tide_link_t *self)
+{
+    pending_t *pending, *next;
+    HASH_ITER (hh, self->by_token, pending, next) {
+        if (pending->kind == TIDE_MESSAGE_DONE)
+            refuse (self, pending, TIDE_EPOCH_CHANGED, "the call was of another log");
     }
 }
 
@@ -365,7 +376,8 @@ static void greet_again (tide_link_t *self, uint64_t now_ms)
         say_hello (self, now_ms);
 }
 
-static void welcome (tide_link_t *self, uint64_t now_ms, tide_bytes_t bytes, uint32_t payload_max)
+static void welcome (tide_link_t *self, uint64_t now_ms, tide_bytes_t bytes,
+                     const tide_welcome_message_t *message)
 {
     if (self->state != LINK_GREETING)
         return;
@@ -375,8 +387,11 @@ static void welcome (tide_link_t *self, uint64_t now_ms, tide_bytes_t bytes, uin
     self->counters.welcomes++;
     free (self->refusal);
     self->refusal = NULL;
-    self->size_max = TIDE_MESSAGE_SIZE_READ (payload_max);
+    self->size_max = TIDE_MESSAGE_SIZE_READ (message->payload_max);
     say_copy (self, TIDE_LINK_UP, bytes);
+    if (self->epoch != 0 && self->epoch != message->epoch)
+        refuse_dones (self);
+    self->epoch = message->epoch;
     pending_t *pending, *next;
     HASH_ITER (hh, self->by_token, pending, next) {
         say_request (self, now_ms, pending);
@@ -447,7 +462,7 @@ void tide_link_receive (tide_link_t *self, uint64_t now_ms, tide_bytes_t bytes)
     self->heard_ms = now_ms;
     switch (message.kind) {
     case TIDE_MESSAGE_WELCOME:
-        welcome (self, now_ms, bytes, message.welcome.payload_max);
+        welcome (self, now_ms, bytes, &message.welcome);
         break;
     case TIDE_MESSAGE_PONG:
         break;

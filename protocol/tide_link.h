@@ -51,8 +51,10 @@ void tide_link_start (tide_link_t *self, uint64_t now_ms);
  * broker_away, if the broker is away or did not answer: it is never repeated. SERVE is forgotten by
  * a broker that starts or that took the worker for dead: say it again at each TIDE_LINK_UP. DONE
  * may be answered by FAIL conflict or not_found where it is said again: the call is over, or
- * another's by now. PUBLISH: each logged event should have an id (tide_link_make_id), or a
- * repetition may append it twice. */
+ * another's by now; with another epoch's WELCOME all that await their answer are answered by FAIL
+ * epoch_changed here, and what is in hand is to be dropped: its number may be another call's.
+ * PUBLISH: each logged event should have an id (tide_link_make_id), or a repetition may append it
+ * twice. */
 uint64_t tide_link_request (tide_link_t *self, uint64_t now_ms, tide_message_t *message);
 
 /*  Forgets a request: its answer, if one comes, is dropped. */

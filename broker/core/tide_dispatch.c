@@ -20,6 +20,8 @@
 
 /*  Numbers of volatile calls are above those of logged ones. */
 #define VOLATILE_NUMBER (1ull << 63)
+/*  So many bits of it count; the others are the time of the start. */
+#define VOLATILE_BITS 20
 /*  An end that is with the log, or was refused by it: looked at again after this. */
 #define ENDING_MS 1000
 
@@ -500,6 +502,8 @@ void tide_dispatch_start (tide_dispatch_t *self, uint64_t now_ms, tide_sequencer
 {
     self->now_ms = now_ms;
     self->sequencer = sequencer;
+    /*  What workers still say of volatile calls before the start must be about none of now. */
+    self->volatile_number = VOLATILE_NUMBER + ((now_ms & ((1ull << 43) - 1)) << VOLATILE_BITS);
     tide_handler_t *handler;
     for (handler = self->services.handlers; handler; handler = handler->hh.next)
         handler->workerless_ms = now_ms;

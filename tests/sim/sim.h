@@ -1,10 +1,10 @@
 /*  sim.h - the whole system in one process, under one seed.
  *
- *  A world has a broker over a disk, lanes, clients, a publisher and a network, all of them driven
- *  by one virtual clock and one random number generator: the same seed is the same run, step for
- *  step. Cores are the real ones; everything around them (sockets, disk, processes) is here, with
- *  its faults. The disk keeps every event that ever became durable, so it is the truth against
- *  which the checkers hold what clients see.
+ *  A world has a broker over a disk, lanes, clients, a publisher and a network, half of the worlds
+ *  callers and workers too, all of them driven by one virtual clock and one random number
+ *  generator: the same seed is the same run, step for step. Cores are the real ones; everything
+ *  around them (sockets, disk, processes) is here, with its faults. The disk keeps every event
+ *  that ever became durable, so it is the truth against which the checkers hold what clients see.
  *
  *      clients ~ sockets ~ lanes ~ dealers, subscriptions ~ broker ~ disk
  *
@@ -247,6 +247,8 @@ void sim_socket_lane_closed (sim_t *sim, sim_socket_t *socket);
 void sim_socket_client_closed (sim_t *sim, sim_socket_t *socket);
 void sim_socket_release (sim_t *sim, sim_socket_t *socket);
 
+#include "sim_calls.h"
+
 /*  -- clients --------------------------------------------------------------------------------- */
 
 typedef enum { SIM_LIVE, SIM_SINCE, SIM_SNAPSHOT } sim_mode_t;
@@ -385,6 +387,8 @@ const char *sim_mutation_rule (sim_mutation_t mutation);
 /*  Bytes on their way: true if they were replaced (then `out` is what arrives; empty: nothing). */
 bool sim_mutate_to_broker (sim_t *sim, tide_bytes_t bytes, tide_buffer_t *out);
 bool sim_mutate_from_broker (sim_t *sim, tide_bytes_t bytes, tide_buffer_t *out);
+/*  What the checkers see of what is lent. */
+void sim_mutate_lend (sim_t *sim, tide_lend_message_t *lend);
 bool sim_mutate_published (sim_t *sim, tide_bytes_t frame, tide_buffer_t *out);
 void sim_mutate_hello (sim_t *sim, uint64_t *epoch, uint64_t *seq);
 
@@ -394,6 +398,7 @@ typedef struct {
     uint64_t events, live, brought_up, volatiles, resets, joins, leaves, snapshots, histories;
     uint64_t acks, fails, repeats, conflicts, resumes, refused, opened, kills, lane_kills, wipes;
     uint64_t cuts, drops, commits, fulls, ghosts, damaged, segments_dropped, pauses;
+    uint64_t calls, call_acks, call_ends, call_deads, lent, lent_again, handled, worker_faults;
 } sim_stats_t;
 
 struct sim {
@@ -420,6 +425,7 @@ struct sim {
     sim_broker_t broker;
     sim_lane_t lanes[SIM_LANES_MAX];
     sim_publisher_t publisher;
+    sim_calls_t calls;
     sim_client_t clients[SIM_CLIENTS_MAX];
     sim_socket_t *sockets;
     sim_publish_t *publishes; /* by number; 0 is none */

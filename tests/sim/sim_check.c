@@ -110,8 +110,11 @@ void sim_check_durable (sim_t *sim, sim_disk_t *disk, sim_record_t *record, uint
         sim_fail (sim, "G9", "a volatile event is logged at %llu", (unsigned long long) seq);
         return;
     }
-    if (record->is_system)
+    if (record->is_system) {
+        if (sim->calls.is_on)
+            sim_call_durable (sim, disk, event, seq);
         return;
+    }
     uint64_t n = number_of_event (event);
     if (n == 0 || n >= sim->publish_count) {
         sim_fail (sim, "G2", "nobody published what is at %llu", (unsigned long long) seq);
@@ -190,10 +193,14 @@ void sim_check_frame (sim_t *sim, const tide_message_t *message)
     case TIDE_MESSAGE_WELCOME:
         check_head (sim, message->welcome.head, "WELCOME");
         break;
+    case TIDE_MESSAGE_LEND:
+        sim_call_lent (sim, message);
+        break;
     case TIDE_MESSAGE_VOLATILE:
         list = message->volatiles.events;
         while (tide_event_next (&list, &event)) {
             uint64_t n = number_of_event (&event);
+            sim_call_told (sim, &event);
             if (!(event.flags & TIDE_EVENT_VOLATILE))
                 sim_fail (sim, "G9", "VOLATILE holds an event that is not");
             if (n < sim->publish_count)
@@ -409,6 +416,8 @@ static void check_lane (sim_t *sim, const sim_lane_t *lane)
 
 void sim_check_bounds (sim_t *sim)
 {
+    if (sim->calls.is_on)
+        sim_calls_look (sim);
     for (unsigned at = 0; at < sim->lane_count; at++)
         if (sim->lanes[at].hub)
             check_lane (sim, &sim->lanes[at]);
@@ -456,5 +465,5 @@ bool sim_check_settled (sim_t *sim, bool say)
             sim_fail (sim, "G5", "at the end, client %u %s", client->number, why);
         return false;
     }
-    return true;
+    return sim_calls_settled (sim, say);
 }

@@ -58,6 +58,10 @@ static void wipe (sim_t *sim)
 void sim_fault (sim_t *sim)
 {
     unsigned dice = (unsigned) sim_random (sim, 100);
+    if (sim->calls.is_on && sim_chance (sim, 35)) {
+        sim_calls_fault (sim);
+        return;
+    }
     if (dice < 15)
         cut_dealer (sim, &some_lane (sim)->dealer, "a lane");
     else if (dice < 20)

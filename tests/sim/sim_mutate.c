@@ -55,20 +55,105 @@ static void copy_events (sim_t *sim, tide_list_t list, tide_buffer_t *events)
     }
 }
 
+static bool mutate_publish (sim_t *sim, tide_message_t *message, tide_buffer_t *list)
+{
+    if (sim->mutation != SIM_MUTATION_LOGGED_VOLATILE && sim->mutation != SIM_MUTATION_FORGOTTEN_ID)
+        return false;
+    copy_events (sim, message->publish.events, list);
+    message->publish.events = tide_list (list, message->publish.events.count);
+    return true;
+}
+
+static bool mutate_call (sim_t *sim, tide_call_message_t *call, tide_buffer_t *list)
+{
+    if (sim->mutation == SIM_MUTATION_UNANSWERED_CALL && call->wanted.size > 0) {
+        call->wanted = (tide_bytes_t){0};
+        return true;
+    }
+    if (sim->mutation != SIM_MUTATION_TWO_CALLS)
+        return false;
+    tide_buffer_append_bytes (list, call->id);
+    tide_buffer_printf (list, ".%llu", (unsigned long long) ++sim->serial);
+    call->id = tide_buffer_bytes (list);
+    return true;
+}
+
+static bool mutate_offers (sim_t *sim, tide_serve_message_t *serve, tide_buffer_t *list)
+{
+    bool is_disorder = sim->mutation == SIM_MUTATION_DISORDER;
+    tide_list_t offers = serve->offers;
+    tide_offer_t offer;
+    if (!is_disorder && sim->mutation != SIM_MUTATION_LOGGED_CALL)
+        return false;
+    while (tide_offer_next (&offers, &offer)) {
+        if (!is_disorder)
+            offer.flags &= (uint8_t) ~TIDE_HANDLER_VOLATILE;
+        else if (offer.flags == 0)
+            offer.flags = TIDE_HANDLER_UNORDERED;
+        tide_offer_append (list, &offer);
+    }
+    serve->offers = tide_list (list, serve->offers.count);
+    return true;
+}
+
+static bool mutate_serve (sim_t *sim, tide_serve_message_t *serve, tide_buffer_t *list)
+{
+    if (sim->mutation == SIM_MUTATION_ENDLESS_CALL)
+        serve->attempts += 3;
+    else if (sim->mutation == SIM_MUTATION_ENDLESS_LEASE)
+        serve->lease_ms = TIDE_CALL_LEASE_MS_MAX;
+    else
+        return mutate_offers (sim, serve, list);
+    return true;
+}
+
+static bool mutate_done (sim_t *sim, tide_done_message_t *done)
+{
+    uint64_t n = 0;
+    while (
+        n <= sim->calls.count
+        && (sim->calls.calls[n].epoch != sim->disk->epoch || sim->calls.calls[n].seq != done->call))
+        n++;
+    if (sim->mutation == SIM_MUTATION_LOST_JOINT && done->events.count > 0) {
+        done->events = (tide_list_t){0};
+        return true;
+    }
+    if (sim->mutation != SIM_MUTATION_STALE_WORD || n > sim->calls.count
+        || sim->calls.calls[n].attempt == done->attempt)
+        return false;
+    done->attempt = sim->calls.calls[n].attempt;
+    return true;
+}
+
+static bool mutate_to_broker (sim_t *sim, tide_message_t *message, tide_buffer_t *list)
+{
+    switch (message->kind) {
+    case TIDE_MESSAGE_PUBLISH:
+        return mutate_publish (sim, message, list);
+    case TIDE_MESSAGE_CALL:
+        return mutate_call (sim, &message->call, list);
+    case TIDE_MESSAGE_SERVE:
+        return mutate_serve (sim, &message->serve, list);
+    case TIDE_MESSAGE_DONE:
+        return mutate_done (sim, &message->done);
+    default:
+        return false;
+    }
+}
+
 bool sim_mutate_to_broker (sim_t *sim, tide_bytes_t bytes, tide_buffer_t *out)
 {
     tide_message_t message;
-    if (sim->mutation != SIM_MUTATION_LOGGED_VOLATILE && sim->mutation != SIM_MUTATION_FORGOTTEN_ID)
+    if (sim->mutation == SIM_MUTATION_NONE || !decode (bytes, &message))
         return false;
-    if (!decode (bytes, &message) || message.kind != TIDE_MESSAGE_PUBLISH)
-        return false;
-    tide_buffer_t events = {0};
-    copy_events (sim, message.publish.events, &events);
-    message.publish.events = tide_list (&events, message.publish.events.count);
-    tide_message_encode (out, &message);
-    tide_buffer_free (&events);
-    sim->mutated++;
-    return true;
+    tide_buffer_t list = {0};
+    bool is_changed = mutate_to_broker (sim, &message, &list);
+    if (is_changed) {
+        tide_message_encode (out, &message);
+        sim->mutated++;
+    }
+    tide_buffer_free (&list);
+    return is_changed;
 }
 
 /*  -- from the broker ------------------------------------------------------------------------- */
@@ -138,6 +223,17 @@ bool sim_mutate_from_broker (sim_t *sim, tide_bytes_t bytes, tide_buffer_t *out)
     }
     tide_buffer_free (&events);
     return is_changed;
+}
+
+void sim_mutate_lend (sim_t *sim, tide_lend_message_t *lend)
+{
+    if (sim->mutation == SIM_MUTATION_EARLY_LEND && !(lend->call >> 63))
+        lend->call = sim->disk->count + 1;
+    else if (sim->mutation == SIM_MUTATION_FIRST_AGAIN && lend->attempt > 1)
+        lend->attempt = 1;
+    else
+        return;
+    sim->mutated++;
 }
 
 /*  -- what is published ----------------------------------------------------------------------- */

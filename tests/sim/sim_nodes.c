@@ -20,6 +20,14 @@ static sim_dealer_t *find_dealer (sim_t *sim, tide_bytes_t id)
             return &sim->lanes[at].dealer;
     if (sim->publisher.dealer.is_open && tide_bytes_is (id, sim->publisher.dealer.id))
         return &sim->publisher.dealer;
+    for (unsigned at = 0; at < SIM_CALLERS; at++)
+        if (sim->calls.callers[at].dealer.is_open
+            && tide_bytes_is (id, sim->calls.callers[at].dealer.id))
+            return &sim->calls.callers[at].dealer;
+    for (unsigned at = 0; at < SIM_WORKERS; at++)
+        if (sim->calls.workers[at].dealer.is_open
+            && tide_bytes_is (id, sim->calls.workers[at].dealer.id))
+            return &sim->calls.workers[at].dealer;
     return NULL;
 }
 
@@ -63,6 +71,11 @@ void sim_broker_start (sim_t *sim)
             sim_sub_connect (sim, &lane->volatiles);
     }
     connect_peer (sim, &sim->publisher.dealer);
+    for (unsigned at = 0; at < SIM_CALLERS; at++)
+        connect_peer (sim, &sim->calls.callers[at].dealer);
+    for (unsigned at = 0; at < SIM_WORKERS; at++)
+        connect_peer (sim, &sim->calls.workers[at].dealer);
+    sim_calls_restarted (sim);
     sim_note (sim, "broker up, epoch %016llx, head %zu", (unsigned long long) sim->disk->epoch,
               sim->disk->count);
 }
@@ -82,23 +95,29 @@ void sim_broker_kill (sim_t *sim)
         sim_pipe_clear (&sim->lanes[at].volatiles.down);
     }
     sim_pipe_clear (&sim->publisher.dealer.down);
+    for (unsigned at = 0; at < SIM_CALLERS; at++)
+        sim_pipe_clear (&sim->calls.callers[at].dealer.down);
+    for (unsigned at = 0; at < SIM_WORKERS; at++)
+        sim_pipe_clear (&sim->calls.workers[at].dealer.down);
 }
 
 static void send_to_peer (sim_t *sim, const tide_broker_action_t *action)
 {
-    sim_dealer_t *dealer = find_dealer (sim, action->peer);
-    if (!dealer) {
-        if (sim_chance (sim, 70))
-            tide_broker_gone (sim->broker.core, sim->now_ms, action->peer);
-        return;
-    }
     tide_message_t message;
     const char *why;
     if (tide_message_decode (action->bytes, &message, &why) != TIDE_OK) {
         sim_fail (sim, "wire", "the broker sends what is no message: %s", why);
         return;
     }
+    if (message.kind == TIDE_MESSAGE_LEND)
+        sim_mutate_lend (sim, &message.lend);
     sim_check_frame (sim, &message);
+    sim_dealer_t *dealer = find_dealer (sim, action->peer);
+    if (!dealer) {
+        if (sim_chance (sim, 70))
+            tide_broker_gone (sim->broker.core, sim->now_ms, action->peer);
+        return;
+    }
     tide_buffer_t changed = {0};
     if (!sim_mutate_from_broker (sim, action->bytes, &changed))
         sim_pipe_put (sim, &dealer->down, SIM_PACKET_BYTES, action->bytes);

@@ -52,6 +52,14 @@ static void choose_config (sim_t *sim)
     sim->may_damage = sim_chance (sim, 10);
     sim->may_fill = sim_chance (sim, 30);
     sim->big_events = sim_chance (sim, 30);
+    sim->config.workers_wait_ms = 1000 + sim_random (sim, 4000);
+    sim->calls.is_on = sim_chance (sim, 50);
+    sim->calls.is_forgetful = sim_chance (sim, 40);
+    if (sim->calls.is_on && !sim->calls.is_forgetful) {
+        sim->config.retain_events = sim->config.dedupe_ids = 100000;
+        sim->config.retain_bytes = UINT64_C (1) << 30;
+        sim->config.retain_ms = 7 * 86400000ull;
+    }
     sim->may_flood = !sim->big_events && sim_chance (sim, 15);
 }
 
@@ -83,6 +91,7 @@ sim_t *sim_new (uint64_t seed, uint64_t steps, sim_mutation_t mutation, bool is_
         sim_lane_start (self, &self->lanes[at]);
     }
     sim_publisher_start (self);
+    sim_calls_start (self);
     for (unsigned at = 0; at < self->client_count; at++)
         sim_client_init (self, &self->clients[at], at);
     return self;
@@ -117,6 +126,7 @@ void sim_destroy (sim_t **self_p)
     sim_dealer_close (&self->publisher.dealer);
     if (self->broker.core)
         tide_broker_destroy (&self->broker.core);
+    sim_calls_free (self);
     sim_disk_destroy (&self->disk);
     free (self->publishes);
     free (self);
@@ -139,6 +149,8 @@ typedef enum {
     LANE_TICK,
     LANE_UP,
     PUBLISHER_TICK,
+    CALLER_TICK,
+    WORKER_TICK,
     CLIENT_TICK
 } kind_t;
 
@@ -215,6 +227,23 @@ static void offer_lane (sim_t *sim, choices_t *choices, sim_lane_t *lane)
     offer (sim, choices, tide_hub_deadline_ms (lane->hub), (choice_t){LANE_TICK, lane, lane, NULL});
 }
 
+static void offer_calls (sim_t *sim, choices_t *choices)
+{
+    sim_calls_t *calls = &sim->calls;
+    for (unsigned at = 0; calls->is_on && at < SIM_CALLERS; at++) {
+        sim_caller_t *caller = &calls->callers[at];
+        offer_dealer (sim, choices, &caller->dealer, NULL);
+        offer (sim, choices, tide_link_deadline_ms (caller->link),
+               (choice_t){CALLER_TICK, caller, NULL, NULL});
+    }
+    for (unsigned at = 0; at < calls->worker_count; at++) {
+        sim_worker_t *worker = &calls->workers[at];
+        offer_dealer (sim, choices, &worker->dealer, NULL);
+        offer (sim, choices, sim_worker_due_ms (worker),
+               (choice_t){WORKER_TICK, worker, NULL, NULL});
+    }
+}
+
 static void find_choices (sim_t *sim, choices_t *choices)
 {
     uint64_t due;
@@ -230,6 +259,7 @@ static void find_choices (sim_t *sim, choices_t *choices)
                (choice_t){BROKER_TICK, NULL, NULL, NULL});
     else
         offer (sim, choices, sim->broker.up_at_ms, (choice_t){BROKER_UP, NULL, NULL, NULL});
+    offer_calls (sim, choices);
     sim_disk_ready (sim, &due);
     if (due != UINT64_MAX)
         offer (sim, choices, due, (choice_t){DISK, NULL, NULL, NULL});
@@ -263,6 +293,16 @@ static void dealer_down (sim_t *sim, const choice_t *choice, const sim_packet_t 
         sim_lane_drain (sim, choice->lane);
         return;
     }
+    for (unsigned at = 0; at < SIM_CALLERS; at++)
+        if (choice->what == &sim->calls.callers[at].dealer) {
+            sim_caller_receive (sim, &sim->calls.callers[at], bytes);
+            return;
+        }
+    for (unsigned at = 0; at < SIM_WORKERS; at++)
+        if (choice->what == &sim->calls.workers[at].dealer) {
+            sim_worker_receive (sim, &sim->calls.workers[at], bytes);
+            return;
+        }
     tide_link_receive (sim->publisher.link, sim->now_ms, bytes);
     sim_publisher_drain (sim);
 }
@@ -357,6 +397,15 @@ static void happen (sim_t *sim, const choice_t *choice)
         tide_link_tick (sim->publisher.link, sim->now_ms);
         sim_publisher_drain (sim);
         break;
+    case CALLER_TICK: {
+        sim_caller_t *caller = choice->what;
+        tide_link_tick (caller->link, sim->now_ms);
+        sim_caller_drain (sim, caller);
+        break;
+    }
+    case WORKER_TICK:
+        sim_worker_tick (sim, choice->what);
+        break;
     case CLIENT_TICK:
         sim_client_tick (sim, choice->what);
         break;
@@ -384,6 +433,10 @@ static void proceed (sim_t *sim)
 static void act (sim_t *sim)
 {
     unsigned dice = (unsigned) sim_random (sim, 100);
+    if (sim->calls.is_on && sim_chance (sim, 35)) {
+        sim_calls_act (sim);
+        return;
+    }
     if (dice < 65)
         sim_client_act (sim, &sim->clients[sim_random (sim, SIM_CLIENTS_MAX) % sim->client_count]);
     else if (dice < 70)
@@ -423,6 +476,7 @@ static void mend (sim_t *sim)
     sim_note (sim, "faults stop");
     sim->has_faults = false;
     sim->disk->full_until_ms = 0;
+    sim_calls_mend (sim);
     for (unsigned at = 0; at < SIM_CLIENTS_MAX; at++) {
         sim_client_t *client = &sim->clients[at];
         client->deaf_until_ms = 0;

@@ -734,6 +734,30 @@ static void g9_a_volatile_call_is_never_logged_and_lent_once (void **state)
     assert_all_over ();
 }
 
+static void g9_a_word_from_before_a_start_is_about_no_volatile_call_of_now (void **state)
+{
+    (void) state;
+    lent_t lent;
+    offer_t offer = {"chat", 10, .flags = TIDE_HANDLER_VOLATILE, .events = {"say"}};
+    serve ("one", offer);
+    say ("s1", "1");
+    take_one ("one", &lent);
+    uint64_t before = lent.lend[0].call;
+    pass (10, "one");
+    rig_restart (rig);
+    rig_hello (rig, "gateway", "lane");
+    rig_hello (rig, "one", "");
+    rig_forget_said (rig);
+    serve ("one", offer);
+    say ("s1", "2");
+    take_one ("one", &lent);
+    assert_true (lent.lend[0].call > before);
+    assert_refused (
+        done ("one", &(tide_lend_message_t){.call = before, .attempt = 1}, HANDLED, "1"),
+        TIDE_NOT_FOUND, "over");
+    assert_acknowledged (done ("one", &lent.lend[0], HANDLED, "2"));
+}
+
 /*  -- what is refused ------------------------------------------------------------------------- */
 
 static void a_worker_that_asks_for_what_cannot_be_is_told (void **state)
@@ -938,6 +962,7 @@ int main (void)
         TEST (a_call_waits_for_a_worker_but_not_for_ever),
         TEST (a_busy_worker_is_waited_for),
         TEST (g9_a_volatile_call_is_never_logged_and_lent_once),
+        TEST (g9_a_word_from_before_a_start_is_about_no_volatile_call_of_now),
         TEST (a_worker_that_asks_for_what_cannot_be_is_told),
         TEST (workers_of_a_service_agree),
         TEST (a_worker_with_too_many_events_is_told),

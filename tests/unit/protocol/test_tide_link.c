@@ -576,9 +576,29 @@ static void workers_are_lent_calls_and_what_they_say_is_said_until_it_is_answere
     tide_link_destroy (&link);
 }
 
+static void what_came_of_a_call_is_not_told_to_another_log (void **state)
+{
+    (void) state;
+    tide_link_t *link = link_that_is_up ();
+    tide_message_t done = {.kind = TIDE_MESSAGE_DONE, .done = {.call = 77, .attempt = 1}};
+    tide_message_t call = {.kind = TIDE_MESSAGE_CALL};
+    tide_link_request (link, 0, &done);
+    tide_link_request (link, 0, &call);
+    assert_string_equal (actions (link), "DONE1 CALL2 ");
+    tide_message_t unknown = {.kind = TIDE_MESSAGE_FAIL, .fail = {.code = TIDE_UNAUTHORIZED}};
+    receive (link, 1000, &unknown);
+    assert_string_equal (actions (link), "HELLO ");
+    tide_message_t other = {.kind = TIDE_MESSAGE_WELCOME, .welcome = {.epoch = 8, .head = 42}};
+    receive (link, 1001, &other);
+    assert_string_equal (actions (link), "U42 N1:FAIL CALL2 ");
+    assert_int_equal (tide_link_pending (link), 1);
+    tide_link_destroy (&link);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test (what_came_of_a_call_is_not_told_to_another_log),
         cmocka_unit_test (hello_is_repeated_later_and_later_until_the_welcome),
         cmocka_unit_test (requests_wait_for_the_welcome_and_go_out_in_order),
         cmocka_unit_test (an_answer_of_the_wrong_kind_is_stray),
