@@ -488,6 +488,23 @@ static void another_worker_gets_the_calls (void **state)
     assert_int_equal (last_attempt (), 2);
 }
 
+/*  Another service's handler, while that service has workers. */
+static void a_refusal_ends_the_run (void **state)
+{
+    (void) state;
+    call_served ("echo", "sid", "[]");
+    tidemark_options_t options = {.endpoint = endpoint};
+    tidemark_t *other = tidemark_connect (&options);
+    assert_int_equal (tidemark_run (other), TIDEMARK_BAD_REQUEST);
+    assert_int_equal (tidemark_handle (other, "/", "echo", echo, NULL, 0), TIDEMARK_OK);
+    assert_int_equal (tidemark_service (other, "other", NULL), TIDEMARK_OK);
+    assert_int_equal (tidemark_run (other), TIDEMARK_CONFLICT);
+    assert_true (strlen (tidemark_message (other)) > 0);
+    tidemark_close (&other);
+    options.endpoint = "nowhere";
+    assert_null (tidemark_connect (&options));
+}
+
 static void on_done (void *argument, const tidemark_result_t *result)
 {
     (void) argument;
@@ -532,6 +549,7 @@ int main (void)
         TEST (what_is_retried_comes_again),   TEST (a_kept_call_is_answered_later),
         TEST (calls_survive_the_broker),      TEST (a_slow_handler_is_not_dead),
         TEST (another_worker_gets_the_calls), TEST (events_wait_for_the_broker),
+        TEST (a_refusal_ends_the_run),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
