@@ -114,7 +114,7 @@ static void on_lent (void *argument, uint64_t now_ms, const tide_lend_message_t 
     tidemark_t *self = argument;
     pthread_mutex_lock (&self->lock);
     if (tide_worker_lent (self->side, now_ms, lend))
-        pthread_cond_signal (&self->changed);
+        pthread_cond_broadcast (&self->changed); /* those who wait for an answer wait here, too */
     pthread_mutex_unlock (&self->lock);
 }
 

@@ -225,6 +225,14 @@ static void note (tidemark_call_t *each)
     pthread_mutex_unlock (&scene.lock);
 }
 
+static unsigned last_attempt (void)
+{
+    pthread_mutex_lock (&scene.lock);
+    unsigned attempt = scene.attempt;
+    pthread_mutex_unlock (&scene.lock);
+    return attempt;
+}
+
 static void await_begun (unsigned count)
 {
     struct timespec end;
@@ -239,7 +247,6 @@ static void await_begun (unsigned count)
 static int echo (tidemark_call_t *each, void *argument)
 {
     (void) argument;
-    note (each);
     char topic[TIDEMARK_TOPIC_SIZE], except[TIDEMARK_TOPIC_SIZE];
     tidemark_topic_of_room (topic, tidemark_call_namespace (each), "lobby");
     tidemark_topic_of_session (except, tidemark_call_from (each));
@@ -249,6 +256,7 @@ static int echo (tidemark_call_t *each, void *argument)
     if (status == TIDEMARK_OK)
         status = tidemark_ack (each, json_deep_copy (tidemark_call_args (each)));
     scene.again = tidemark_ack (each, NULL);
+    note (each);
     return (int) status;
 }
 
@@ -381,6 +389,7 @@ static void a_call_is_answered_once (void **state)
     assert_string_equal (caller.name, "$reply");
     assert_string_equal (caller.json, "[\"hello\",2]");
     assert_int_equal (caller.code, TIDE_OK);
+    await_begun (1);
     assert_int_equal (scene.again, TIDEMARK_CONFLICT);
     await_events ("lobby", 1);
     assert_string_equal (caller.name, "said");
@@ -404,7 +413,7 @@ static void what_is_retried_comes_again (void **state)
     call_served ("third", "sid", "[]");
     await_events ("@sid", 1);
     assert_int_equal (caller.code, TIDE_OK);
-    assert_int_equal (scene.attempt, 3);
+    assert_int_equal (last_attempt (), 3);
 }
 
 static void a_kept_call_is_answered_later (void **state)
@@ -447,8 +456,7 @@ static void a_slow_handler_is_not_dead (void **state)
     (void) state;
     call_served ("slow", "sid", "[]");
     await_events ("@sid", 1);
-    assert_int_equal (scene.begun, 1);
-    assert_int_equal (scene.attempt, 1);
+    assert_int_equal (last_attempt (), 1);
 }
 
 /*  A worker's process dies with a call in hand. */
@@ -477,7 +485,24 @@ static void another_worker_gets_the_calls (void **state)
     await_begun (1);
     await_events ("@sid", 1);
     assert_int_equal (caller.code, TIDE_OK);
-    assert_int_equal (scene.attempt, 2);
+    assert_int_equal (last_attempt (), 2);
+}
+
+/*  Another service's handler, while that service has workers. */
+static void a_refusal_ends_the_run (void **state)
+{
+    (void) state;
+    call_served ("echo", "sid", "[]");
+    tidemark_options_t options = {.endpoint = endpoint};
+    tidemark_t *other = tidemark_connect (&options);
+    assert_int_equal (tidemark_run (other), TIDEMARK_BAD_REQUEST);
+    assert_int_equal (tidemark_handle (other, "/", "echo", echo, NULL, 0), TIDEMARK_OK);
+    assert_int_equal (tidemark_service (other, "other", NULL), TIDEMARK_OK);
+    assert_int_equal (tidemark_run (other), TIDEMARK_CONFLICT);
+    assert_true (strlen (tidemark_message (other)) > 0);
+    tidemark_close (&other);
+    options.endpoint = "nowhere";
+    assert_null (tidemark_connect (&options));
 }
 
 static void on_done (void *argument, const tidemark_result_t *result)
@@ -524,6 +549,7 @@ int main (void)
         TEST (what_is_retried_comes_again),   TEST (a_kept_call_is_answered_later),
         TEST (calls_survive_the_broker),      TEST (a_slow_handler_is_not_dead),
         TEST (another_worker_gets_the_calls), TEST (events_wait_for_the_broker),
+        TEST (a_refusal_ends_the_run),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
