@@ -4,7 +4,7 @@
  *  has 4.1.6, Debian 13 has 4.3.5; both are built and tested against.
  *
  *  Q1 Its HTTP/1.1 server is not used. 4.1.6 does not read while a request is held, so a client
- * that leaves or pipelines makes the loop spin; 4.3.5 reads then, and hangs up on a pipelined
+ *  that leaves or pipelines makes the loop spin; 4.3.5 reads then, and hangs up on a pipelined
  *     request, or takes it for a part of the body before it. A malformed escape is answered by a
  *     page of HTML, a head above the limit or a NUL in a query by nothing; a header whose name
  *     begins a known one (`X:`) is never ended. `Upgrade: h2c` is accepted, HTTP/2 and all, and

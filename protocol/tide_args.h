@@ -6,11 +6,12 @@
  *  array of all its arguments. An empty payload removes a key.
  *
  *  What the system itself has to say of a call or of its reply lies beside the arguments, as a
- * record of tide_message.h (`about`), so that clients' arguments stay as they were.
+ *  record of tide_message.h (`about`), so that clients' arguments stay as they were.
  *
  *  Layout: u8 form (1 one argument, 2 an array of arguments; 16 more: `about` follows as u32 size
- * and bytes), u8 number of attachments; without attachments the rest is the JSON text; else u32
- * size and JSON text, then u32 size and bytes for each attachment. SPDX-License-Identifier: MIT
+ *  and bytes), u8 number of attachments; without attachments the rest is the JSON text; else u32
+ *  size and JSON text, then u32 size and bytes for each attachment.
+ *  SPDX-License-Identifier: MIT
  */
 #ifndef TIDE_ARGS_H
 #define TIDE_ARGS_H

@@ -26,6 +26,15 @@ static size_t utf8_sequence (const uint8_t *data, size_t remaining)
     return size;
 }
 
+tide_bytes_t tide_utf8_cut (tide_bytes_t text, size_t size_max)
+{
+    if (text.size <= size_max)
+        return text;
+    while (size_max > 0 && (text.data[size_max] & 0xc0) == 0x80) /* in the midst of a character */
+        size_max--;
+    return (tide_bytes_t){text.data, size_max};
+}
+
 bool tide_utf8_valid (tide_bytes_t bytes)
 {
     for (size_t at = 0; at < bytes.size;) {

@@ -13,6 +13,9 @@
 /*  True if the bytes are well-formed UTF-8 (RFC 3629: shortest form, no surrogates). */
 bool tide_utf8_valid (tide_bytes_t bytes);
 
+/*  The longest beginning of UTF-8 text that has no more bytes than that and is whole. */
+tide_bytes_t tide_utf8_cut (tide_bytes_t text, size_t size_max);
+
 /*  True for a name of an event, a key or an id: 1-255 bytes of UTF-8 without control characters. */
 bool tide_name_valid (tide_bytes_t name);
 

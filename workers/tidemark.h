@@ -9,9 +9,9 @@
  *  except: tidemark_handle and tidemark_service only before the first tidemark_run;
  *  tidemark_close when no other thread is in a function of the client and every kept call is
  *  destroyed. Handlers run in the threads that call tidemark_run. Functions of type
- * tidemark_done_fn run in the client's own thread: they must not block, nor call tidemark_publish
- * or tidemark_close. No function is for signal handlers. No signal is caught, and no thread of the
- * client gets one.
+ *  tidemark_done_fn run in the client's own thread: they must not block, nor call tidemark_publish
+ *  or tidemark_close. No function is for signal handlers. No signal is caught, and no thread of the
+ *  client gets one.
  *
  *  Text is UTF-8 and NUL-terminated. A json_t * that is given is taken, whatever comes of it:
  *  tidemark_ack (call, json_pack ("[s]", "hello")). It is an array of all arguments, or anything

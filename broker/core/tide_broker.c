@@ -184,7 +184,8 @@ void tide_broker_start (tide_broker_t *self, uint64_t now_ms, uint64_t last)
     tide_leases_start (self->core.leases, now_ms);
     self->sequencer = tide_sequencer_new (&self->core, self->last_time_ms);
     tide_dispatch_start (self->core.dispatch, now_ms, self->sequencer);
-    self->next_mark_ms = self->next_round_ms = self->ticked_ms = self->next_look_ms = now_ms;
+    self->next_mark_ms = self->next_round_ms = self->ticked_ms = now_ms;
+    self->next_look_ms = self->looked_ms = now_ms;
 }
 
 /*  -- leases that are over -------------------------------------------------------------------- */
@@ -606,16 +607,28 @@ static void forget_dead_workers (tide_broker_t *self, uint64_t now_ms)
     }
 }
 
+/*  Workers are given less time than other peers, and so the broker has less time to have stood
+ * still in: then what they said has still to be read. */
+static void look_at_workers (tide_broker_t *self, uint64_t now_ms)
+{
+    bool was_paused = now_ms - self->looked_ms > TIDE_WORKER_LOOK_MS + TIDE_HEARTBEAT_MS;
+    self->looked_ms = now_ms;
+    if (was_paused) {
+        tide_dispatch_paused (self->core.dispatch, now_ms);
+        self->next_look_ms = now_ms + TIDE_WORKER_SILENT_MS;
+    }
+    if (now_ms < self->next_look_ms)
+        return;
+    self->next_look_ms = now_ms + TIDE_WORKER_LOOK_MS;
+    forget_dead_workers (self, now_ms);
+}
+
 void tide_broker_tick (tide_broker_t *self, uint64_t now_ms)
 {
     if (self->has_failed)
         return;
     bool was_paused = notice_pause (self, now_ms);
-    if (now_ms >= self->next_look_ms) {
-        self->next_look_ms = now_ms + TIDE_WORKER_LOOK_MS;
-        if (!was_paused)
-            forget_dead_workers (self, now_ms);
-    }
+    look_at_workers (self, now_ms);
     tide_dispatch_tick (self->core.dispatch, now_ms);
     if (now_ms >= self->next_round_ms) {
         self->next_round_ms = now_ms + TIDE_HEARTBEAT_MS;

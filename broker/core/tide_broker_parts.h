@@ -34,6 +34,7 @@ struct tide_broker {
     uint64_t next_round_ms; /* when to look at ages, silent peers and old snapshots */
     uint64_t ticked_ms;     /* when leases were looked at last */
     uint64_t next_look_ms;  /* when to look for dead workers */
+    uint64_t looked_ms;     /* when it could have been */
     bool is_stopping, has_failed;
     bool is_expiry_blocked; /* there was no room for removals: go on when the log has answered */
     tide_broker_stat_t *stats;

@@ -6,15 +6,13 @@
 #include "tide_alloc.h"
 #include "tide_args.h"
 #include "tide_json_text.h"
+#include "tide_topic.h"
 
 #include <stdio.h>
 
 static tide_bytes_t message_of (const tide_call_end_t *self)
 {
-    tide_bytes_t message = self->message;
-    if (message.size > TIDE_CALL_MESSAGE_SIZE_MAX)
-        message.size = TIDE_CALL_MESSAGE_SIZE_MAX;
-    return message;
+    return tide_utf8_cut (self->message, TIDE_CALL_MESSAGE_SIZE_MAX);
 }
 
 static void append_removal (const tide_call_end_t *self, tide_buffer_t *list)

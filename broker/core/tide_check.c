@@ -70,7 +70,7 @@ static bool placeholders_fit (const json_t *value, unsigned attachments)
     return true;
 }
 
-static tide_status_t check_payload (tide_bytes_t payload, const char **why)
+tide_status_t tide_check_payload (tide_bytes_t payload, const char **why)
 {
     tide_args_t args;
     *why = "the payload is not of the form that events have";
@@ -104,7 +104,7 @@ static tide_status_t check_event (const tide_event_t *event, uint32_t payload_ma
         return TIDE_TOO_LARGE;
     }
     if (event->payload.size > 0) {
-        status = check_payload (event->payload, why);
+        status = tide_check_payload (event->payload, why);
         if (status != TIDE_OK)
             return status;
     }

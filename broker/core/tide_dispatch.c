@@ -50,6 +50,7 @@ struct tide_lent_call {
 struct tide_call_chain {
     tide_service_t *service;
     tide_lent_call_t *calls;
+    uint32_t count;
     UT_hash_handle hh;
     size_t size;
     uint8_t from[];
@@ -59,7 +60,7 @@ struct tide_dispatch {
     tide_core_t *core;
     tide_sequencer_t *sequencer; /* NULL: not started */
     uint64_t workers_wait_ms, now_ms;
-    bool is_stopping;
+    bool is_stopping, is_starting;
     tide_services_t services;
     tide_lent_call_t *by_number, *by_key;
     tide_lent_call_t **calls; /* by handle, from 1 */
@@ -128,6 +129,7 @@ static void let_chain (tide_lent_call_t *call)
 {
     tide_call_chain_t *chain = call->chain;
     DL_DELETE2 (chain->calls, call, chain_prev, chain_next);
+    chain->count--;
     call->chain = NULL;
     if (chain->calls)
         return;
@@ -145,6 +147,7 @@ static tide_lent_call_t *add_call (tide_dispatch_t *self, uint64_t number, tide_
     call->record = tide_core_copy (record);
     call->handle = take_handle (self, call);
     self->size += record.size;
+    handler->open_count++;
     self->counts[WAITING]++;
     HASH_ADD (hh, self->by_number, number, sizeof call->number, call);
     tide_event_t event;
@@ -152,6 +155,7 @@ static tide_lent_call_t *add_call (tide_dispatch_t *self, uint64_t number, tide_
     if (event.from.size > 0 && !(handler->flags & TIDE_HANDLER_UNORDERED)) {
         call->chain = take_chain (handler->service, event.from);
         DL_APPEND2 (call->chain->calls, call, chain_prev, chain_next);
+        call->chain->count++;
     }
     return call;
 }
@@ -190,6 +194,7 @@ static void remove_call (tide_dispatch_t *self, tide_lent_call_t *call)
     self->calls[call->handle] = NULL;
     self->counts[call->state]--;
     self->size -= call->record.size;
+    call->handler->open_count--;
     free ((void *) call->record.data);
     free (call->message);
     free (call);
@@ -292,7 +297,7 @@ static void ready (tide_dispatch_t *self, tide_lent_call_t *call)
     let_go (call);
     become (self, call, READY);
     handler->ready_count++;
-    if (call->attempt > 0)
+    if (call->attempt > 0 && !self->is_starting)
         DL_PREPEND (handler->ready, call);
     else
         DL_APPEND (handler->ready, call);
@@ -415,6 +420,16 @@ static uint64_t growing_delay (const tide_lent_call_t *call)
 
 /*  -- what the log says ----------------------------------------------------------------------- */
 
+/*  The session has a topic of its own, or there is none. */
+static bool can_answer (tide_bytes_t from)
+{
+    char topic[TIDE_NAME_SIZE_MAX + 2];
+    int size = snprintf (topic, sizeof topic, "@%.*s", TIDE_PRINT (from));
+    return from.size == 0
+           || ((size_t) size == from.size + 1
+               && tide_topic_valid ((tide_bytes_t){(const uint8_t *) topic, (size_t) size}));
+}
+
 static tide_lent_call_t *find_key (const tide_dispatch_t *self, uint32_t key)
 {
     tide_lent_call_t *call;
@@ -436,11 +451,17 @@ static tide_handler_t *handler_of (tide_dispatch_t *self, const tide_event_t *ev
         return handler;
     if (!tide_service_valid (service))
         return NULL;
-    if (handler) /* another service took the event while the call was on its way: it is theirs now */
+    if (handler) /* another service took the event while the call was on its way: it is theirs now
+                  */
         return handler;
-    return tide_services_stand (
+    if (HASH_COUNT (self->services.handlers) >= TIDE_HANDLERS_MAX)
+        return NULL;
+    handler = tide_services_stand (
         &self->services,
         &(tide_served_t){.service = service, .nsp = called->nsp, .event = event->name});
+    handler->is_invented = true;
+    handler->workerless_ms = self->now_ms;
+    return handler;
 }
 
 static void stand_call (tide_dispatch_t *self, uint32_t key, const tide_event_t *event,
@@ -450,8 +471,7 @@ static void stand_call (tide_dispatch_t *self, uint32_t key, const tide_event_t 
     tide_called_t called;
     tide_handler_t *handler = NULL;
     if (tide_args_decode (event->payload, &args) == TIDE_OK
-        && tide_called_decode (args.about, &called)
-        && event->from.size < TIDE_TOPIC_SIZE_MAX)
+        && tide_called_decode (args.about, &called) && can_answer (event->from))
         handler = handler_of (self, event, &called);
     if (!handler) {
         self->core->counters.calls_unknown++;
@@ -471,7 +491,7 @@ static void stand_handler (tide_dispatch_t *self, const tide_event_t *event)
     tide_served_t served;
     if (tide_args_decode (event->payload, &args) == TIDE_OK
         && tide_served_decode (args.about, &served) && tide_service_valid (served.service))
-        tide_services_stand (&self->services, &served);
+        tide_services_stand (&self->services, &served)->is_logged = true;
 }
 
 void tide_dispatch_stand (tide_dispatch_t *self, uint64_t now_ms, uint32_t key,
@@ -482,7 +502,7 @@ void tide_dispatch_stand (tide_dispatch_t *self, uint64_t now_ms, uint32_t key,
         tide_dispatch_forget (self, key);
         stand_call (self, key, event, record);
     }
-    else if (!self->sequencer && tide_bytes_is (event->topic, TIDE_SERVE_TOPIC))
+    else if (tide_bytes_is (event->topic, TIDE_SERVE_TOPIC))
         stand_handler (self, event);
 }
 
@@ -508,10 +528,12 @@ void tide_dispatch_start (tide_dispatch_t *self, uint64_t now_ms, tide_sequencer
     for (handler = self->services.handlers; handler; handler = handler->hh.next)
         handler->workerless_ms = now_ms;
     tide_lent_call_t *call, *next;
+    self->is_starting = true; /* in the order in which they came */
     HASH_ITER (hh, self->by_number, call, next) {
         call->came_ms = now_ms;
         enter (self, call);
     }
+    self->is_starting = false;
 }
 
 void tide_dispatch_stop (tide_dispatch_t *self)
@@ -624,11 +646,8 @@ static tide_status_t check_call (const tide_dispatch_t *self, const tide_call_me
     *why = "a call that wants an answer names the session that gets it";
     if (call->wanted.size > 0 && call->from.size == 0)
         return TIDE_BAD_REQUEST;
-    char topic[80];
-    int size = snprintf (topic, sizeof topic, "@%.*s", TIDE_PRINT (call->from));
     *why = "the session is no topic's level";
-    if (call->from.size > 0
-        && !tide_topic_valid ((tide_bytes_t){(const uint8_t *) topic, (size_t) size}))
+    if (!can_answer (call->from))
         return TIDE_BAD_REQUEST;
     *why = text;
     uint32_t limit = self->core->payload_max;
@@ -652,10 +671,10 @@ static void call_volatile (tide_dispatch_t *self, tide_bytes_t peer, uint64_t re
     enter (self, add_call (self, ++self->volatile_number, handler, record));
 }
 
-static void call_logged (tide_dispatch_t *self, tide_bytes_t peer, uint64_t request,
-                         const tide_buffer_t *list)
+/*  What is around the arguments may be above what a publish has, they themselves are not. */
+static bool is_sound (tide_dispatch_t *self, tide_bytes_t peer, uint64_t request,
+                      const tide_buffer_t *list)
 {
-    /*  What is around the arguments may be above what a publish has, they themselves are not. */
     tide_publish_message_t publish = {.request = request, .events = tide_list (list, 1)};
     bool is_volatile;
     const char *why;
@@ -663,7 +682,14 @@ static void call_logged (tide_dispatch_t *self, tide_bytes_t peer, uint64_t requ
         &publish, self->core->payload_max + TIDE_CALL_ABOUT_SIZE_MAX, &is_volatile, &why);
     if (status != TIDE_OK)
         tide_core_fail (self->core, peer, request, status, 0, "%s", why);
-    else if (!tide_sequencer_append (self->sequencer, self->now_ms, peer, &publish))
+    return status == TIDE_OK;
+}
+
+static void call_logged (tide_dispatch_t *self, tide_bytes_t peer, uint64_t request,
+                         const tide_buffer_t *list)
+{
+    tide_publish_message_t publish = {.request = request, .events = tide_list (list, 1)};
+    if (!tide_sequencer_append (self->sequencer, self->now_ms, peer, &publish))
         refuse_full (self, peer, request);
 }
 
@@ -693,11 +719,21 @@ void tide_dispatch_call (tide_dispatch_t *self, uint64_t now_ms, tide_bytes_t pe
                         (unsigned long long) self->size);
         return;
     }
+    tide_call_chain_t *chain;
+    HASH_FIND (hh, handler->service->chains, call->from.data, call->from.size, chain);
+    if (chain && chain->count >= TIDE_DISPATCH_SESSION_CALLS_MAX) {
+        tide_core_fail (core, peer, call->request, TIDE_TOO_MANY, 0,
+                        "%u calls of this session to %s are open already", chain->count,
+                        handler->service->name);
+        return;
+    }
     tide_buffer_t list = {0};
     if (!make_call (call, handler, &list))
         tide_core_fail (core, peer, call->request, TIDE_BAD_REQUEST, 0,
                         "the arguments are not of the form that events have, or the namespace is "
                         "too long");
+    else if (!is_sound (self, peer, call->request, &list)) {
+    }
     else if (handler->flags & TIDE_HANDLER_VOLATILE)
         call_volatile (self, peer, call->request, handler, &list);
     else
@@ -717,11 +753,14 @@ static tide_lent_call_t *find_call (const tide_dispatch_t *self, uint64_t number
 static tide_status_t check_done (const tide_dispatch_t *self, const tide_done_message_t *done,
                                  const char **why)
 {
-    tide_args_t args;
     bool is_volatile = false;
     tide_publish_message_t publish = {.events = done->events};
-    *why = "the reply's arguments are not of the form that events have";
-    if (done->payload.size > 0 && tide_args_decode (done->payload, &args) != TIDE_OK)
+    tide_status_t sound =
+        done->payload.size > 0 ? tide_check_payload (done->payload, why) : TIDE_OK;
+    if (sound != TIDE_OK)
+        return sound;
+    *why = "the message is not UTF-8";
+    if (!tide_utf8_valid (done->message))
         return TIDE_BAD_REQUEST;
     *why = "the reply is above the limit of a payload";
     if (done->payload.size > self->core->payload_max
@@ -774,7 +813,7 @@ static const char *staleness (const tide_lent_call_t *call, uint32_t attempt)
 {
     if (!call)
         return "the call is over";
-    if (call->attempt != attempt)
+    if (call->attempt != attempt || call->attempt == 0)
         return "the call was lent anew meanwhile";
     return call->state == ENDING ? "the call's end is with the log already" : NULL;
 }
@@ -798,7 +837,8 @@ void tide_dispatch_done (tide_dispatch_t *self, uint64_t now_ms, tide_bytes_t pe
         return;
     }
     char message[512];
-    snprintf (message, sizeof message, "%.*s", TIDE_PRINT (done->message));
+    tide_bytes_t said = tide_utf8_cut (done->message, sizeof message - 1);
+    snprintf (message, sizeof message, "%.*s", TIDE_PRINT (said));
     if (done->outcome == HANDLED)
         handled (self, peer, call, done);
     else {
@@ -862,7 +902,8 @@ static void look_at_end (tide_dispatch_t *self, tide_lent_call_t *call)
 {
     tide_event_t event;
     event_of (call, &event);
-    if (tide_sequencer_touches (self->sequencer, event.topic, event.key))
+    if (tide_sequencer_touches (self->sequencer, event.topic, event.key)
+        || tide_sequencer_counts (self->sequencer).queued > 0) /* it may be among them */
         tide_due_set (&self->due, call->handle, self->now_ms + ENDING_MS);
     else if (call->message)
         end_call (self, call);
@@ -895,6 +936,21 @@ static void fall_due (tide_dispatch_t *self, tide_lent_call_t *call)
         break;
     }
     tide_assert (false); /* has no time */
+}
+
+void tide_dispatch_paused (tide_dispatch_t *self, uint64_t now_ms)
+{
+    self->now_ms = now_ms;
+    tide_handler_t *handler;
+    for (handler = self->services.handlers; handler; handler = handler->hh.next) {
+        if (handler->worker_count == 0)
+            handler->workerless_ms = now_ms;
+        arm_all (self, handler);
+    }
+    tide_lent_call_t *call;
+    for (call = self->by_number; call; call = call->hh.next)
+        if (call->state == LENT)
+            tide_due_set (&self->due, call->handle, now_ms + call->handler->service->lease_ms);
 }
 
 void tide_dispatch_tick (tide_dispatch_t *self, uint64_t now_ms)

@@ -31,6 +31,8 @@
 /*  Calls that are open, and their bytes. */
 #define TIDE_DISPATCH_CALLS_MAX 200000u
 #define TIDE_DISPATCH_SIZE_MAX (512u << 20)
+/*  … of one session to one service. */
+#define TIDE_DISPATCH_SESSION_CALLS_MAX 1000u
 
 tide_dispatch_t *tide_dispatch_new (tide_core_t *core, uint64_t workers_wait_ms);
 void tide_dispatch_destroy (tide_dispatch_t **self_p);
@@ -61,6 +63,9 @@ void tide_dispatch_gone (tide_dispatch_t *self, uint64_t now_ms, tide_bytes_t pe
 /*  The peers that are workers, one by one, in no order: begin with *at NULL; false at the end. */
 bool tide_dispatch_next_worker (const tide_dispatch_t *self, void **at, tide_bytes_t *peer);
 
+/*  The broker itself stood still: what workers said meanwhile has still to be read, so whatever is
+ * lent or waits for a worker gets its whole time anew. */
+void tide_dispatch_paused (tide_dispatch_t *self, uint64_t now_ms);
 void tide_dispatch_tick (tide_dispatch_t *self, uint64_t now_ms);
 uint64_t tide_dispatch_deadline_ms (const tide_dispatch_t *self);
 

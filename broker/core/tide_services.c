@@ -76,12 +76,13 @@ tide_handler_t *tide_services_find (const tide_services_t *self, tide_bytes_t ns
                                     tide_bytes_t event)
 {
     tide_bytes_t any = tide_bytes ("*");
-    tide_handler_t *handler = find_exact (self, nsp, event);
-    if (!handler)
-        handler = find_exact (self, nsp, any);
-    if (!handler)
-        handler = find_exact (self, any, event);
-    return handler ? handler : find_exact (self, any, any);
+    const tide_bytes_t names[][2] = {{nsp, event}, {nsp, any}, {any, event}, {any, any}};
+    for (size_t at = 0; at < sizeof names / sizeof names[0]; at++) {
+        tide_handler_t *handler = find_exact (self, names[at][0], names[at][1]);
+        if (handler && !(handler->is_invented && handler->worker_count == 0))
+            return handler;
+    }
+    return NULL;
 }
 
 static tide_service_t *take_service (tide_services_t *self, tide_bytes_t name)
@@ -111,6 +112,7 @@ tide_handler_t *tide_services_stand (tide_services_t *self, const tide_served_t 
         handler->size = name.size;
         HASH_ADD (hh, self->handlers, name, name.size, handler);
     }
+    handler->is_logged = handler->is_invented = false;
     handler->flags = served->flags;
     handler->service = take_service (self, served->service);
     return handler;
@@ -223,7 +225,7 @@ static tide_status_t check_handler (const tide_services_t *self, const tide_work
         snprintf (text, sizeof text, "%u events are served already", TIDE_HANDLERS_MAX);
         return HASH_COUNT (self->handlers) < TIDE_HANDLERS_MAX ? TIDE_OK : TIDE_TOO_MANY;
     }
-    bool is_free = handler->worker_count == 0 && handler->ready_count == 0;
+    bool is_free = handler->worker_count == 0 && handler->open_count == 0;
     if (!tide_bytes_is (service, handler->service->name) && !is_free) {
         snprintf (text, sizeof text, "%.*s in %.*s is served by %s", TIDE_PRINT (record->event),
                   TIDE_PRINT (record->nsp), handler->service->name);
@@ -274,7 +276,7 @@ tide_status_t tide_services_admit (tide_services_t *self, tide_bytes_t peer,
     *count = 0;
     for (tide_list_t list = serve->offers; status == TIDE_OK && tide_offer_next (&list, &record);) {
         const tide_handler_t *known = find_exact (self, record.nsp, record.event);
-        if (known && known->flags == record.flags
+        if (known && known->is_logged && known->flags == record.flags
             && tide_bytes_is (serve->service, known->service->name))
             continue;
         tide_served_t served = {serve->service, record.nsp, record.event, record.flags};

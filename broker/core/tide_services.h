@@ -28,8 +28,10 @@ typedef struct tide_call_chain tide_call_chain_t;
 struct tide_handler {
     tide_service_t *service;
     uint8_t flags;
+    bool is_logged;          /* it stands in $serve */
+    bool is_invented;        /* for calls of which it is not known any more whose they were */
     tide_lent_call_t *ready; /* in the order in which they are to be lent */
-    uint32_t ready_count;
+    uint32_t ready_count, open_count; /* of them; of all its calls */
     tide_worker_t **workers;
     uint32_t worker_count, worker_capacity;
     uint64_t workerless_ms; /* since when there is none */
@@ -78,7 +80,7 @@ bool tide_service_valid (tide_bytes_t name);
 tide_handler_t *tide_services_find (const tide_services_t *self, tide_bytes_t nsp,
                                     tide_bytes_t event);
 
-/*  The log says that there is such a handler; what was known of it is void. */
+/*  There is such a handler; what was known of it is void. */
 tide_handler_t *tide_services_stand (tide_services_t *self, const tide_served_t *served);
 
 /*  Whether a worker may serve this. OK: then its handlers are there, and `changed` gets a list of

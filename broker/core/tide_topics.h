@@ -1,8 +1,9 @@
 /*  tide_topics.h - the topics that the index knows: by name, in order, each with its sequences.
  *
  *  Found by a hash, and kept in the order of their bytes (a skip list for each class) for subtrees
- * and pages of topics. A topic is a handle: a place in an array, from 1; the entry's address is
- * valid until the next topic is made. SPDX-License-Identifier: MIT
+ *  and pages of topics. A topic is a handle: a place in an array, from 1; the entry's address is
+ *  valid until the next topic is made.
+ *  SPDX-License-Identifier: MIT
  */
 #ifndef TIDE_TOPICS_H
 #define TIDE_TOPICS_H

@@ -2,7 +2,8 @@
  *
  *  Each namespace of a connection is a session. Events whose name begins with `tide:` are the
  *  gateway's own; any other is the application's, if there is one, or a call. What breaks the
- * protocol closes the whole connection, as the reference does. SPDX-License-Identifier: MIT
+ *  protocol closes the whole connection, as the reference does.
+ *  SPDX-License-Identifier: MIT
  */
 #include "tide_application_internal.h"
 #include "tide_ask.h"

@@ -6,8 +6,9 @@
  *
  *  Nothing but the stream remembers what was told: while snapshots are still to come, those asked
  *  for or those of resets, neither a position is said nor an event that carries one. Who is cut
- * then comes back from where it was before them, and is told all of them. Source: HTML
- * Standard, 9.2 Server-sent events. SPDX-License-Identifier: MIT
+ *  then comes back from where it was before them, and is told all of them. Source: HTML
+ *  Standard, 9.2 Server-sent events.
+ *  SPDX-License-Identifier: MIT
  */
 #include "tide_client_sse.h"
 #include "tide_channel.h"

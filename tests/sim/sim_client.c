@@ -1,5 +1,6 @@
 /*  sim_client.c - what clients do: publish, join, ask, come and go. What they hear is in
- * sim_hear.c. SPDX-License-Identifier: MIT
+ *  sim_hear.c.
+ *  SPDX-License-Identifier: MIT
  */
 #include "sim.h"
 

@@ -1,7 +1,8 @@
 /*  test_worker.c - a worker for scenarios: tide-test-worker ENDPOINT FILE THREADS.
  *
  *  Every effect of "count" is a line in FILE: the call's id, the attempt, its number. A worker that
- * is killed leaves the lines that it has written. SPDX-License-Identifier: MIT
+ *  is killed leaves the lines that it has written.
+ *  SPDX-License-Identifier: MIT
  */
 #include "tidemark.h"
 

@@ -1,5 +1,6 @@
 /*  test_tide_log_damage.c - damaged, truncated and foreign files: what is refused, what is named
- * and never served, and what tide_log_check reports. SPDX-License-Identifier: MIT
+ *  and never served, and what tide_log_check reports.
+ *  SPDX-License-Identifier: MIT
  */
 #include "tide_log_lmdb_fixture.h"
 
