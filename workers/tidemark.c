@@ -103,7 +103,7 @@ static void on_up (void *argument, const tide_welcome_message_t *welcome)
     tidemark_t *self = argument;
     pthread_mutex_lock (&self->lock);
     self->payload_max = welcome->payload_max;
-    tide_worker_up (self->side, welcome->payload_max);
+    tide_worker_up (self->side, welcome->epoch, welcome->payload_max);
     if (self->runners > 0)
         say_serve (self);
     pthread_mutex_unlock (&self->lock);

@@ -25,7 +25,7 @@ struct tide_hand {
     tide_hand_t *prev, *next;
     hand_state_t state;
     bool is_ended;    /* its end was said */
-    bool is_replaced; /* it was lent anew to this same worker */
+    bool is_replaced; /* it was lent anew to this same worker, or its log is another one */
     uint32_t lease_ms;
     uint64_t began_ms, until_ms; /* the lease */
     tide_buffer_t events;        /* to be appended with its end */
@@ -39,6 +39,7 @@ struct tide_worker_side {
     tide_serve_message_t options; /* without its spans */
     handler_t handlers[TIDE_SERVE_HANDLERS_MAX];
     size_t handler_count;
+    uint64_t epoch;       /* of the log whose calls they are; 0: not known yet */
     uint32_t payload_max; /* 0: not known yet */
     tide_hand_t *hands;   /* all, in the order of lending */
     tide_buffer_t scratch;
@@ -157,11 +158,14 @@ void tide_worker_offer (tide_worker_side_t *self, bool takes_calls, tide_message
         serve->serve.credit = 0;
 }
 
-void tide_worker_up (tide_worker_side_t *self, uint32_t payload_max)
+void tide_worker_up (tide_worker_side_t *self, uint64_t epoch, uint32_t payload_max)
 {
+    bool is_other_log = self->epoch != 0 && self->epoch != epoch;
+    self->epoch = epoch;
     self->payload_max = payload_max;
     tide_hand_t *hand, *next;
     DL_FOREACH_SAFE (self->hands, hand, next) {
+        hand->is_replaced = hand->is_replaced || is_other_log;
         if (hand->state != HAND_QUEUED)
             continue;
         self->counters.forgotten++;

@@ -43,8 +43,9 @@ bool tide_worker_can_serve (const tide_worker_side_t *self);
 /*  What is to be said of it: SERVE; without credit if it takes none for now. */
 void tide_worker_offer (tide_worker_side_t *self, bool takes_calls, tide_message_t *serve);
 
-/*  The broker is there, for the first time or again. */
-void tide_worker_up (tide_worker_side_t *self, uint32_t payload_max);
+/*  The broker is there, for the first time or again. If its log is another one, what is in hand can
+ * be ended no more: its number may be another call's. */
+void tide_worker_up (tide_worker_side_t *self, uint64_t epoch, uint32_t payload_max);
 
 /*  -- calls ----------------------------------------------------------------------------------- */
 

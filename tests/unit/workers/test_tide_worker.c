@@ -27,7 +27,7 @@ static int set_up (void **state)
     worker = tide_worker_side_new ();
     tide_serve_message_t service = {.service = tide_bytes ("chat"), .credit = 4};
     assert_int_equal (tide_worker_serve (worker, &service), TIDE_OK);
-    tide_worker_up (worker, 1000);
+    tide_worker_up (worker, 7, 1000);
     return 0;
 }
 
@@ -206,11 +206,28 @@ static void a_new_conversation_forgets_what_waits (void **state)
     lend (0, 5, 1);
     tide_hand_t *hand = take (0);
     lend (0, 6, 1);
-    tide_worker_up (worker, 1000);
+    tide_worker_up (worker, 7, 1000);
     assert_null (take (0));
     tide_message_t done;
     assert_int_equal (end (1, hand, TIDE_OUTCOME_HANDLED, &done), TIDE_OK);
     tide_worker_let (worker, &hand);
+}
+
+/*  There its number is another call's. */
+static void g8_what_is_of_another_log_cannot_be_ended (void **state)
+{
+    (void) state;
+    handle ("/", "say");
+    lend (0, 5, 1);
+    tide_hand_t *hand = take (0);
+    tide_worker_up (worker, 8, 1000);
+    lend (0, 5, 1);
+    tide_hand_t *other = take (0);
+    tide_message_t done;
+    assert_int_equal (end (1, hand, TIDE_OUTCOME_HANDLED, &done), TIDE_CONFLICT);
+    assert_int_equal (end (1, other, TIDE_OUTCOME_HANDLED, &done), TIDE_OK);
+    tide_worker_let (worker, &hand);
+    tide_worker_let (worker, &other);
 }
 
 static void what_waits_is_given_back (void **state)
@@ -292,6 +309,7 @@ int main (void)
         TEST (what_waits_is_extended),
         TEST (a_new_attempt_replaces_the_old_one),
         TEST (a_new_conversation_forgets_what_waits),
+        TEST (g8_what_is_of_another_log_cannot_be_ended),
         TEST (what_waits_is_given_back),
         TEST (events_go_with_the_end),
         TEST (a_refused_reply_is_not_tried_in_vain),
