@@ -723,7 +723,7 @@ void tide_dispatch_call (tide_dispatch_t *self, uint64_t now_ms, tide_bytes_t pe
     HASH_FIND (hh, handler->service->chains, call->from.data, call->from.size, chain);
     if (chain && chain->count >= TIDE_DISPATCH_SESSION_CALLS_MAX) {
         tide_core_fail (core, peer, call->request, TIDE_TOO_MANY, 0,
-                        "%u calls of this session to %s are open already", chain->count,
+                        "%u calls of the session to %s are open already", chain->count,
                         handler->service->name);
         return;
     }

@@ -161,7 +161,7 @@ static void one_session_can_have_so_many_calls_open_and_no_more (void **state)
     chat ("one", 1);
     for (unsigned at = 0; at < TIDE_DISPATCH_SESSION_CALLS_MAX; at++)
         say ("s1", "1");
-    assert_refused (say ("s1", "1"), TIDE_TOO_MANY, "1000 calls of this session");
+    assert_refused (say ("s1", "1"), TIDE_TOO_MANY, "1000 calls of the session");
     assert_acknowledged (say ("s2", "1")); /* nobody else notices */
 }
 
