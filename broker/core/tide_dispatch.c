@@ -1,15 +1,12 @@
-/*  tide_dispatch.c - calls: which worker gets which, and what becomes of it.
+/*  tide_dispatch.c - calls: the life of each, from the log's word that it stands to its end.
  *  SPDX-License-Identifier: MIT
  */
-#include "tide_dispatch.h"
+#include "tide_dispatch_internal.h"
 
 #include "tide_alloc.h"
 #include "tide_args.h"
 #include "tide_call_end.h"
-#include "tide_check.h"
-#include "tide_due.h"
 #include "tide_marks.h"
-#include "tide_services.h"
 #include "tide_topic.h"
 
 #include <stdarg.h>
@@ -25,54 +22,6 @@
 /*  An end that is with the log, or was refused by it: looked at again after this. */
 #define ENDING_MS 1000
 
-typedef enum { WAITING, READY, LENT, RESTING, ENDING, STATES } state_t;
-
-struct tide_lent_call {
-    uint64_t number;
-    uint32_t key;    /* the index's handle; 0: volatile */
-    uint32_t handle; /* in `calls` and `due` */
-    state_t state;
-    uint32_t attempt; /* how often it was lent */
-    uint64_t came_ms;
-    tide_handler_t *handler;
-    tide_call_chain_t *chain;                  /* NULL: in no order */
-    tide_worker_t *worker;                     /* while it is in its hands */
-    tide_bytes_t record;                       /* owned: the event */
-    tide_status_t code;                        /* ENDING by us: why */
-    char *message;                             /* ENDING: NULL if a worker has ended it */
-    tide_lent_call_t *prev, *next;             /* ready ones of the handler */
-    tide_lent_call_t *hand_prev, *hand_next;   /* in the worker's hands */
-    tide_lent_call_t *chain_prev, *chain_next; /* of the session */
-    UT_hash_handle hh, key_hh;
-};
-
-/*  The calls of one session to one service, in order. */
-struct tide_call_chain {
-    tide_service_t *service;
-    tide_lent_call_t *calls;
-    uint32_t count;
-    UT_hash_handle hh;
-    size_t size;
-    uint8_t from[];
-};
-
-struct tide_dispatch {
-    tide_core_t *core;
-    tide_sequencer_t *sequencer; /* NULL: not started */
-    uint64_t workers_wait_ms, now_ms;
-    bool is_stopping, is_starting;
-    tide_services_t services;
-    tide_lent_call_t *by_number, *by_key;
-    tide_lent_call_t **calls; /* by handle, from 1 */
-    uint32_t used, capacity;
-    uint32_t *free;
-    uint32_t free_count;
-    tide_due_t due;
-    uint64_t counts[STATES];
-    uint64_t size; /* bytes of records */
-    uint64_t volatile_number, given;
-};
-
 static bool begins (tide_bytes_t name, const char *prefix)
 {
     size_t size = strlen (prefix);
@@ -85,9 +34,16 @@ static void event_of (const tide_lent_call_t *call, tide_event_t *event)
     tide_assert (is_sound);
 }
 
+tide_lent_call_t *tide_dispatch_find (const tide_dispatch_t *self, uint64_t number)
+{
+    tide_lent_call_t *call;
+    HASH_FIND (hh, self->by_number, &number, sizeof number, call);
+    return call;
+}
+
 /*  -- calls ----------------------------------------------------------------------------------- */
 
-static void become (tide_dispatch_t *self, tide_lent_call_t *call, state_t state)
+static void become (tide_dispatch_t *self, tide_lent_call_t *call, tide_call_state_t state)
 {
     self->counts[call->state]--;
     self->counts[state]++;
@@ -148,7 +104,7 @@ static tide_lent_call_t *add_call (tide_dispatch_t *self, uint64_t number, tide_
     call->handle = take_handle (self, call);
     self->size += record.size;
     handler->open_count++;
-    self->counts[WAITING]++;
+    self->counts[TIDE_CALL_WAITING]++;
     HASH_ADD (hh, self->by_number, number, sizeof call->number, call);
     tide_event_t event;
     event_of (call, &event);
@@ -163,7 +119,7 @@ static tide_lent_call_t *add_call (tide_dispatch_t *self, uint64_t number, tide_
 /*  Out of its handler's list, or its worker's hands. */
 static void let_go (tide_lent_call_t *call)
 {
-    if (call->state == READY) {
+    if (call->state == TIDE_CALL_READY) {
         DL_DELETE (call->handler->ready, call);
         call->handler->ready_count--;
     }
@@ -198,7 +154,7 @@ static void remove_call (tide_dispatch_t *self, tide_lent_call_t *call)
     free ((void *) call->record.data);
     free (call->message);
     free (call);
-    if (next && next->state == WAITING)
+    if (next && next->state == TIDE_CALL_WAITING)
         ready (self, next);
 }
 
@@ -233,7 +189,7 @@ static void lend (tide_dispatch_t *self, tide_lent_call_t *call, tide_worker_t *
 {
     uint32_t lease_ms = call->handler->service->lease_ms;
     let_go (call);
-    become (self, call, LENT);
+    become (self, call, TIDE_CALL_LENT);
     call->attempt++;
     call->worker = worker;
     DL_APPEND2 (worker->calls, call, hand_prev, hand_next);
@@ -262,8 +218,7 @@ static void lend_ready (tide_dispatch_t *self, tide_handler_t *handler)
         lend (self, handler->ready, worker);
 }
 
-/*  The worker can take more: of what is ready for it, each handler has its turn. */
-static void feed (tide_dispatch_t *self, tide_worker_t *worker)
+void tide_dispatch_feed (tide_dispatch_t *self, tide_worker_t *worker)
 {
     uint32_t begin = worker->turn++;
     for (uint32_t at = 0; at < worker->handler_count && worker->in_hand < worker->credit; at++)
@@ -283,7 +238,7 @@ static void arm (tide_dispatch_t *self, tide_lent_call_t *call)
     tide_due_set (&self->due, call->handle, since_ms + self->workers_wait_ms);
 }
 
-static void arm_all (tide_dispatch_t *self, const tide_handler_t *handler)
+void tide_dispatch_arm (tide_dispatch_t *self, const tide_handler_t *handler)
 {
     tide_lent_call_t *call;
     DL_FOREACH (handler->ready, call)
@@ -295,7 +250,7 @@ static void ready (tide_dispatch_t *self, tide_lent_call_t *call)
 {
     tide_handler_t *handler = call->handler;
     let_go (call);
-    become (self, call, READY);
+    become (self, call, TIDE_CALL_READY);
     handler->ready_count++;
     if (call->attempt > 0 && !self->is_starting)
         DL_PREPEND (handler->ready, call);
@@ -310,6 +265,12 @@ static void enter (tide_dispatch_t *self, tide_lent_call_t *call)
 {
     if (self->sequencer && (!call->chain || call->chain->calls == call))
         ready (self, call);
+}
+
+void tide_dispatch_enter_volatile (tide_dispatch_t *self, tide_handler_t *handler,
+                                   tide_bytes_t record)
+{
+    enter (self, add_call (self, ++self->volatile_number, handler, record));
 }
 
 /*  -- ends ------------------------------------------------------------------------------------ */
@@ -354,7 +315,7 @@ static void publish_end (tide_dispatch_t *self, const tide_call_end_t *end)
     tide_buffer_free (&events);
 }
 
-/*  Ends it with an error: of our own, so nobody is answered but the caller. */
+/*  Says the error that it ends with. */
 static void end_call (tide_dispatch_t *self, tide_lent_call_t *call)
 {
     tide_event_t event;
@@ -371,10 +332,8 @@ static void end_call (tide_dispatch_t *self, tide_lent_call_t *call)
     remove_call (self, call);
 }
 
-static void fail (tide_dispatch_t *self, tide_lent_call_t *call, tide_status_t code,
-                  const char *format, ...) __attribute__ ((format (printf, 4, 5)));
-static void fail (tide_dispatch_t *self, tide_lent_call_t *call, tide_status_t code,
-                  const char *format, ...)
+void tide_dispatch_fail (tide_dispatch_t *self, tide_lent_call_t *call, tide_status_t code,
+                         const char *format, ...)
 {
     char text[1024];
     va_list arguments;
@@ -382,21 +341,20 @@ static void fail (tide_dispatch_t *self, tide_lent_call_t *call, tide_status_t c
     vsnprintf (text, sizeof text, format, arguments);
     va_end (arguments);
     let_go (call);
-    become (self, call, ENDING);
+    become (self, call, TIDE_CALL_ENDING);
     call->code = code;
     call->message = tide_copy (text, strlen (text));
     self->core->counters.calls_failed++;
     end_call (self, call);
 }
 
-/*  It was not handled: again, a while later, unless it was tried too often. */
-static void retry (tide_dispatch_t *self, tide_lent_call_t *call, uint64_t delay_ms,
-                   tide_status_t code, const char *why)
+void tide_dispatch_retry (tide_dispatch_t *self, tide_lent_call_t *call, uint64_t delay_ms,
+                          tide_status_t code, const char *why)
 {
     const tide_service_t *service = call->handler->service;
     if (!call->key || call->attempt >= service->attempts) {
-        fail (self, call, code, "%s (attempt %u of %u)", why, call->attempt,
-              call->key ? service->attempts : 1);
+        tide_dispatch_fail (self, call, code, "%s (attempt %u of %u)", why, call->attempt,
+                            call->key ? service->attempts : 1);
         return;
     }
     let_go (call);
@@ -404,12 +362,12 @@ static void retry (tide_dispatch_t *self, tide_lent_call_t *call, uint64_t delay
         ready (self, call);
         return;
     }
-    become (self, call, RESTING);
+    become (self, call, TIDE_CALL_RESTING);
     tide_due_set (&self->due, call->handle, self->now_ms + delay_ms);
 }
 
 /*  Each attempt waits twice as long as the one before it. */
-static uint64_t growing_delay (const tide_lent_call_t *call)
+uint64_t tide_dispatch_delay_ms (const tide_lent_call_t *call)
 {
     unsigned doublings = call->attempt > 0 ? call->attempt - 1 : 0;
     uint64_t delay_ms = call->handler->service->delay_ms;
@@ -418,10 +376,44 @@ static uint64_t growing_delay (const tide_lent_call_t *call)
     return delay_ms < TIDE_CALL_DELAY_MS_MAX ? delay_ms : TIDE_CALL_DELAY_MS_MAX;
 }
 
+void tide_dispatch_acknowledge (tide_dispatch_t *self, tide_bytes_t peer, uint64_t request)
+{
+    tide_message_t ack = {.kind = TIDE_MESSAGE_ACK,
+                          .ack = {.request = request, .epoch = self->core->epoch}};
+    tide_outbox_send (&self->core->out, peer, &ack);
+}
+
+bool tide_dispatch_handled (tide_dispatch_t *self, tide_bytes_t peer, tide_lent_call_t *call,
+                            const tide_done_message_t *done)
+{
+    tide_event_t event;
+    tide_call_end_t end = end_of (call, &event);
+    end.code = (tide_status_t) done->code;
+    end.message = done->message;
+    end.payload = done->payload;
+    end.events = done->events;
+    if (call->key) {
+        if (!append_end (self, peer, done->request, &end))
+            return false;
+        let_go (call);
+        become (self, call, TIDE_CALL_ENDING);
+        tide_due_set (&self->due, call->handle, self->now_ms + ENDING_MS);
+        return true;
+    }
+    publish_end (self, &end);
+    tide_publish_message_t publish = {.request = done->request, .events = done->events};
+    bool is_taken = true;
+    if (done->events.count == 0)
+        tide_dispatch_acknowledge (self, peer, done->request);
+    else
+        is_taken = tide_sequencer_append (self->sequencer, self->now_ms, peer, &publish);
+    remove_call (self, call);
+    return is_taken;
+}
+
 /*  -- what the log says ----------------------------------------------------------------------- */
 
-/*  The session has a topic of its own, or there is none. */
-static bool can_answer (tide_bytes_t from)
+bool tide_dispatch_can_answer (tide_bytes_t from)
 {
     char topic[TIDE_NAME_SIZE_MAX + 2];
     int size = snprintf (topic, sizeof topic, "@%.*s", TIDE_PRINT (from));
@@ -471,7 +463,7 @@ static void stand_call (tide_dispatch_t *self, uint32_t key, const tide_event_t 
     tide_called_t called;
     tide_handler_t *handler = NULL;
     if (tide_args_decode (event->payload, &args) == TIDE_OK
-        && tide_called_decode (args.about, &called) && can_answer (event->from))
+        && tide_called_decode (args.about, &called) && tide_dispatch_can_answer (event->from))
         handler = handler_of (self, event, &called);
     if (!handler) {
         self->core->counters.calls_unknown++;
@@ -515,7 +507,7 @@ void tide_dispatch_forget (tide_dispatch_t *self, uint32_t key)
     tide_worker_t *worker = call->worker;
     remove_call (self, call);
     if (worker) /* not by its own word: that has let go before */
-        feed (self, worker);
+        tide_dispatch_feed (self, worker);
 }
 
 void tide_dispatch_start (tide_dispatch_t *self, uint64_t now_ms, tide_sequencer_t *sequencer)
@@ -541,360 +533,6 @@ void tide_dispatch_stop (tide_dispatch_t *self)
     self->is_stopping = true;
 }
 
-/*  -- what peers say -------------------------------------------------------------------------- */
-
-static void acknowledge (tide_dispatch_t *self, tide_bytes_t peer, uint64_t request)
-{
-    tide_message_t ack = {.kind = TIDE_MESSAGE_ACK,
-                          .ack = {.request = request, .epoch = self->core->epoch}};
-    tide_outbox_send (&self->core->out, peer, &ack);
-}
-
-static void refuse_full (tide_dispatch_t *self, tide_bytes_t peer, uint64_t request)
-{
-    tide_core_fail (self->core, peer, request, TIDE_TOO_MANY, 0,
-                    "too many publishes are waiting already: send again later");
-}
-
-/*  Handlers that a worker does not serve any more: their calls wait for another one. */
-static void rearm (tide_dispatch_t *self, tide_handler_t *const *handlers, uint32_t count)
-{
-    for (uint32_t at = 0; at < count; at++)
-        arm_all (self, handlers[at]);
-}
-
-static void join (tide_dispatch_t *self, tide_bytes_t peer, const tide_serve_message_t *serve)
-{
-    tide_worker_t *worker = tide_services_worker (&self->services, peer);
-    uint32_t count = worker ? worker->handler_count : 0;
-    tide_handler_t **before = tide_alloc ((count + 1) * sizeof *before);
-    for (uint32_t at = 0; at < count; at++)
-        before[at] = worker->handlers[at];
-    worker = tide_services_join (&self->services, self->now_ms, peer, serve);
-    rearm (self, before, count);
-    rearm (self, worker->handlers, worker->handler_count);
-    free (before);
-    feed (self, worker);
-}
-
-void tide_dispatch_serve (tide_dispatch_t *self, uint64_t now_ms, tide_bytes_t peer,
-                          const tide_serve_message_t *serve)
-{
-    self->now_ms = now_ms;
-    tide_buffer_t changed = {0};
-    uint32_t count = 0;
-    const char *why;
-    tide_status_t status =
-        tide_services_admit (&self->services, peer, serve, &changed, &count, &why);
-    tide_publish_message_t publish = {.request = serve->request,
-                                      .events = tide_list (&changed, count)};
-    if (status != TIDE_OK)
-        tide_core_fail (self->core, peer, serve->request, status, 0, "%s", why);
-    else if (count == 0) {
-        acknowledge (self, peer, serve->request);
-        join (self, peer, serve);
-    }
-    else if (tide_sequencer_append (self->sequencer, now_ms, peer, &publish))
-        join (self, peer, serve);
-    else
-        refuse_full (self, peer, serve->request);
-    tide_buffer_free (&changed);
-}
-
-/*  The event that is the call, in its topic. False if a name is too long for one. */
-static bool make_call (const tide_call_message_t *call, const tide_handler_t *handler,
-                       tide_buffer_t *list)
-{
-    char topic[sizeof TIDE_CALL_TOPIC + TIDE_SERVICE_SIZE_MAX + TIDE_NAME_SIZE_MAX + 1];
-    bool is_main = tide_bytes_is (call->nsp, "/");
-    int size = snprintf (topic, sizeof topic, TIDE_CALL_TOPIC "%s%.*s", handler->service->name,
-                         is_main ? 0 : (int) call->nsp.size, (const char *) call->nsp.data);
-    tide_args_t args;
-    if (tide_args_decode (call->payload, &args) != TIDE_OK)
-        return false;
-    tide_buffer_t about = {0}, payload = {0};
-    tide_called_append (&about, &(tide_called_t){.nsp = call->nsp, .wanted = call->wanted});
-    args.about = (tide_bytes_t){about.data + 4, about.size - 4};
-    tide_args_encode (&payload, &args);
-    bool is_volatile = (handler->flags & TIDE_HANDLER_VOLATILE) != 0;
-    bool is_short = size <= TIDE_TOPIC_SIZE_MAX;
-    tide_event_t event = {.flags = is_volatile ? TIDE_EVENT_VOLATILE : 0,
-                          .topic = {(const uint8_t *) topic, (size_t) size},
-                          .name = call->event,
-                          .key = is_volatile ? (tide_bytes_t){0} : call->id,
-                          .id = is_volatile ? (tide_bytes_t){0} : call->id,
-                          .user = call->user,
-                          .from = call->from,
-                          .payload = tide_buffer_bytes (&payload)};
-    if (is_short)
-        tide_event_append (list, &event);
-    tide_buffer_free (&about);
-    tide_buffer_free (&payload);
-    return is_short;
-}
-
-static tide_status_t check_call (const tide_dispatch_t *self, const tide_call_message_t *call,
-                                 const char **why)
-{
-    static _Thread_local char text[160];
-    *why = "a call's namespace begins with / and is UTF-8 without control characters";
-    if (!tide_name_valid (call->nsp) || call->nsp.data[0] != '/')
-        return TIDE_BAD_REQUEST;
-    *why = "a call has an id";
-    if (call->id.size == 0)
-        return TIDE_BAD_REQUEST;
-    *why = "a call that wants an answer names the session that gets it";
-    if (call->wanted.size > 0 && call->from.size == 0)
-        return TIDE_BAD_REQUEST;
-    *why = "the session is no topic's level";
-    if (!can_answer (call->from))
-        return TIDE_BAD_REQUEST;
-    *why = text;
-    uint32_t limit = self->core->payload_max;
-    if (limit > TIDE_PAYLOAD_SIZE_MAX - TIDE_CALL_ABOUT_SIZE_MAX)
-        limit = TIDE_PAYLOAD_SIZE_MAX - TIDE_CALL_ABOUT_SIZE_MAX;
-    snprintf (text, sizeof text, "a payload of %zu bytes is above the limit of %u",
-              call->payload.size, limit);
-    return call->payload.size > limit ? TIDE_TOO_LARGE : TIDE_OK;
-}
-
-static void call_volatile (tide_dispatch_t *self, tide_bytes_t peer, uint64_t request,
-                           tide_handler_t *handler, const tide_buffer_t *list)
-{
-    if (handler->worker_count == 0) {
-        tide_core_fail (self->core, peer, request, TIDE_NO_WORKER, 0, "no worker is there for %.*s",
-                        TIDE_PRINT (tide_handler_event (handler)));
-        return;
-    }
-    acknowledge (self, peer, request);
-    tide_bytes_t record = {list->data + 4, list->size - 4};
-    enter (self, add_call (self, ++self->volatile_number, handler, record));
-}
-
-/*  What is around the arguments may be above what a publish has, they themselves are not. */
-static bool is_sound (tide_dispatch_t *self, tide_bytes_t peer, uint64_t request,
-                      const tide_buffer_t *list)
-{
-    tide_publish_message_t publish = {.request = request, .events = tide_list (list, 1)};
-    bool is_volatile;
-    const char *why;
-    tide_status_t status = tide_check_publish (
-        &publish, self->core->payload_max + TIDE_CALL_ABOUT_SIZE_MAX, &is_volatile, &why);
-    if (status != TIDE_OK)
-        tide_core_fail (self->core, peer, request, status, 0, "%s", why);
-    return status == TIDE_OK;
-}
-
-static void call_logged (tide_dispatch_t *self, tide_bytes_t peer, uint64_t request,
-                         const tide_buffer_t *list)
-{
-    tide_publish_message_t publish = {.request = request, .events = tide_list (list, 1)};
-    if (!tide_sequencer_append (self->sequencer, self->now_ms, peer, &publish))
-        refuse_full (self, peer, request);
-}
-
-void tide_dispatch_call (tide_dispatch_t *self, uint64_t now_ms, tide_bytes_t peer,
-                         const tide_call_message_t *call)
-{
-    self->now_ms = now_ms;
-    tide_core_t *core = self->core;
-    const char *why;
-    core->counters.calls++;
-    tide_status_t status = check_call (self, call, &why);
-    if (status != TIDE_OK) {
-        tide_core_fail (core, peer, call->request, status, 0, "%s", why);
-        return;
-    }
-    tide_handler_t *handler = tide_services_find (&self->services, call->nsp, call->event);
-    if (!handler) {
-        tide_core_fail (core, peer, call->request, TIDE_NO_WORKER, 0,
-                        "no worker has ever served %.*s in %.*s", TIDE_PRINT (call->event),
-                        TIDE_PRINT (call->nsp));
-        return;
-    }
-    if (HASH_COUNT (self->by_number) >= TIDE_DISPATCH_CALLS_MAX
-        || self->size >= TIDE_DISPATCH_SIZE_MAX) {
-        tide_core_fail (core, peer, call->request, TIDE_TOO_MANY, 0,
-                        "%u calls of %llu bytes are open already", HASH_COUNT (self->by_number),
-                        (unsigned long long) self->size);
-        return;
-    }
-    tide_call_chain_t *chain;
-    HASH_FIND (hh, handler->service->chains, call->from.data, call->from.size, chain);
-    if (chain && chain->count >= TIDE_DISPATCH_SESSION_CALLS_MAX) {
-        tide_core_fail (core, peer, call->request, TIDE_TOO_MANY, 0,
-                        "%u calls of the session to %s are open already", chain->count,
-                        handler->service->name);
-        return;
-    }
-    tide_buffer_t list = {0};
-    if (!make_call (call, handler, &list))
-        tide_core_fail (core, peer, call->request, TIDE_BAD_REQUEST, 0,
-                        "the arguments are not of the form that events have, or the namespace is "
-                        "too long");
-    else if (!is_sound (self, peer, call->request, &list)) {
-    }
-    else if (handler->flags & TIDE_HANDLER_VOLATILE)
-        call_volatile (self, peer, call->request, handler, &list);
-    else
-        call_logged (self, peer, call->request, &list);
-    tide_buffer_free (&list);
-}
-
-/*  -- what workers say ------------------------------------------------------------------------ */
-
-static tide_lent_call_t *find_call (const tide_dispatch_t *self, uint64_t number)
-{
-    tide_lent_call_t *call;
-    HASH_FIND (hh, self->by_number, &number, sizeof number, call);
-    return call;
-}
-
-static tide_status_t check_done (const tide_dispatch_t *self, const tide_done_message_t *done,
-                                 const char **why)
-{
-    bool is_volatile = false;
-    tide_publish_message_t publish = {.events = done->events};
-    tide_status_t sound =
-        done->payload.size > 0 ? tide_check_payload (done->payload, why) : TIDE_OK;
-    if (sound != TIDE_OK)
-        return sound;
-    *why = "the message is not UTF-8";
-    if (!tide_utf8_valid (done->message))
-        return TIDE_BAD_REQUEST;
-    *why = "the reply is above the limit of a payload";
-    if (done->payload.size > self->core->payload_max
-        || done->payload.size > TIDE_PAYLOAD_SIZE_MAX - 2 * TIDE_CALL_ABOUT_SIZE_MAX)
-        return TIDE_TOO_LARGE;
-    *why = "more events than one publish may have are to be appended with the call's end";
-    if (done->events.count + TIDE_CALL_END_EVENTS_MAX > TIDE_PUBLISH_EVENTS_MAX)
-        return TIDE_TOO_MANY;
-    tide_status_t status =
-        done->events.count == 0
-            ? TIDE_OK
-            : tide_check_publish (&publish, self->core->payload_max, &is_volatile, why);
-    if (status == TIDE_OK && is_volatile) {
-        *why = "volatile events are not appended: publish them by themselves";
-        status = TIDE_BAD_REQUEST;
-    }
-    return status;
-}
-
-static void handled (tide_dispatch_t *self, tide_bytes_t peer, tide_lent_call_t *call,
-                     const tide_done_message_t *done)
-{
-    tide_event_t event;
-    tide_call_end_t end = end_of (call, &event);
-    end.code = (tide_status_t) done->code;
-    end.message = done->message;
-    end.payload = done->payload;
-    end.events = done->events;
-    if (call->key) {
-        if (!append_end (self, peer, done->request, &end)) {
-            refuse_full (self, peer, done->request);
-            return;
-        }
-        let_go (call);
-        become (self, call, ENDING);
-        tide_due_set (&self->due, call->handle, self->now_ms + ENDING_MS);
-        return;
-    }
-    publish_end (self, &end);
-    tide_publish_message_t publish = {.request = done->request, .events = done->events};
-    if (done->events.count == 0)
-        acknowledge (self, peer, done->request);
-    else if (!tide_sequencer_append (self->sequencer, self->now_ms, peer, &publish))
-        refuse_full (self, peer, done->request);
-    remove_call (self, call);
-}
-
-/*  Why a worker's word does not count; NULL if it does. */
-static const char *staleness (const tide_lent_call_t *call, uint32_t attempt)
-{
-    if (!call)
-        return "the call is over";
-    if (call->attempt != attempt || call->attempt == 0)
-        return "the call was lent anew meanwhile";
-    return call->state == ENDING ? "the call's end is with the log already" : NULL;
-}
-
-void tide_dispatch_done (tide_dispatch_t *self, uint64_t now_ms, tide_bytes_t peer,
-                         const tide_done_message_t *done)
-{
-    self->now_ms = now_ms;
-    enum { HANDLED, AGAIN, NEVER };
-    tide_lent_call_t *call = find_call (self, done->call);
-    const char *why = staleness (call, done->attempt);
-    if (why) {
-        self->core->counters.stale++;
-        tide_core_fail (self->core, peer, done->request, call ? TIDE_CONFLICT : TIDE_NOT_FOUND, 0,
-                        "%s", why);
-        return;
-    }
-    tide_status_t status = check_done (self, done, &why);
-    if (status != TIDE_OK) {
-        tide_core_fail (self->core, peer, done->request, status, 0, "%s", why);
-        return;
-    }
-    char message[512];
-    tide_bytes_t said = tide_utf8_cut (done->message, sizeof message - 1);
-    snprintf (message, sizeof message, "%.*s", TIDE_PRINT (said));
-    if (done->outcome == HANDLED)
-        handled (self, peer, call, done);
-    else {
-        acknowledge (self, peer, done->request);
-        if (done->outcome == AGAIN)
-            retry (self, call, done->delay_ms > 0 ? done->delay_ms : growing_delay (call),
-                   TIDE_WORKER_FAILED, *message ? message : "the worker could not handle it");
-        else
-            fail (self, call, TIDE_WORKER_FAILED, "%s",
-                  *message ? message : "the worker will not handle it");
-    }
-    tide_worker_t *worker = tide_services_worker (&self->services, peer);
-    if (worker)
-        feed (self, worker);
-}
-
-void tide_dispatch_extend (tide_dispatch_t *self, uint64_t now_ms,
-                           const tide_extend_message_t *extend)
-{
-    self->now_ms = now_ms;
-    const tide_lent_call_t *call = find_call (self, extend->call);
-    if (!call || call->attempt != extend->attempt || call->state != LENT)
-        return;
-    uint32_t lease_ms = extend->lease_ms > 0 ? extend->lease_ms : call->handler->service->lease_ms;
-    if (lease_ms > TIDE_CALL_LEASE_MS_MAX)
-        lease_ms = TIDE_CALL_LEASE_MS_MAX;
-    tide_due_set (&self->due, call->handle, now_ms + lease_ms);
-}
-
-void tide_dispatch_gone (tide_dispatch_t *self, uint64_t now_ms, tide_bytes_t peer)
-{
-    self->now_ms = now_ms;
-    tide_worker_t *worker = tide_services_worker (&self->services, peer);
-    if (!worker)
-        return;
-    worker->credit = 0; /* it gets nothing back */
-    while (worker->calls)
-        retry (self, worker->calls, 0, TIDE_WORKER_FAILED, "the worker died");
-    uint32_t count = worker->handler_count;
-    tide_handler_t **before = tide_alloc ((count + 1) * sizeof *before);
-    for (uint32_t at = 0; at < count; at++)
-        before[at] = worker->handlers[at];
-    tide_services_leave (&self->services, now_ms, &worker);
-    rearm (self, before, count);
-    free (before);
-}
-
-bool tide_dispatch_next_worker (const tide_dispatch_t *self, void **at, tide_bytes_t *peer)
-{
-    tide_worker_t *worker = *at ? ((tide_worker_t *) *at)->hh.next : self->services.workers;
-    *at = worker;
-    if (worker)
-        *peer = (tide_bytes_t){worker->peer, worker->peer_size};
-    return worker != NULL;
-}
-
 /*  -- time ------------------------------------------------------------------------------------ */
 
 /*  Its end is durable soon, or was refused: then it is said again, or the call lent again. */
@@ -908,31 +546,32 @@ static void look_at_end (tide_dispatch_t *self, tide_lent_call_t *call)
     else if (call->message)
         end_call (self, call);
     else
-        retry (self, call, 0, TIDE_WORKER_FAILED, "its end could not be appended");
+        tide_dispatch_retry (self, call, 0, TIDE_WORKER_FAILED, "its end could not be appended");
 }
 
 static void fall_due (tide_dispatch_t *self, tide_lent_call_t *call)
 {
     tide_worker_t *worker = call->worker;
     switch (call->state) {
-    case READY:
-        fail (self, call, TIDE_NO_WORKER, "no worker came for it within %llu ms",
-              (unsigned long long) self->workers_wait_ms);
+    case TIDE_CALL_READY:
+        tide_dispatch_fail (self, call, TIDE_NO_WORKER, "no worker came for it within %llu ms",
+                            (unsigned long long) self->workers_wait_ms);
         return;
-    case LENT:
+    case TIDE_CALL_LENT:
         self->core->counters.calls_expired++;
-        retry (self, call, growing_delay (call), TIDE_TIMEOUT, "the worker did not answer in time");
+        tide_dispatch_retry (self, call, tide_dispatch_delay_ms (call), TIDE_TIMEOUT,
+                             "the worker did not answer in time");
         if (worker)
-            feed (self, worker);
+            tide_dispatch_feed (self, worker);
         return;
-    case RESTING:
+    case TIDE_CALL_RESTING:
         ready (self, call);
         return;
-    case ENDING:
+    case TIDE_CALL_ENDING:
         look_at_end (self, call);
         return;
-    case WAITING:
-    case STATES:
+    case TIDE_CALL_WAITING:
+    case TIDE_CALL_STATES:
         break;
     }
     tide_assert (false); /* has no time */
@@ -945,11 +584,11 @@ void tide_dispatch_paused (tide_dispatch_t *self, uint64_t now_ms)
     for (handler = self->services.handlers; handler; handler = handler->hh.next) {
         if (handler->worker_count == 0)
             handler->workerless_ms = now_ms;
-        arm_all (self, handler);
+        tide_dispatch_arm (self, handler);
     }
     tide_lent_call_t *call;
     for (call = self->by_number; call; call = call->hh.next)
-        if (call->state == LENT)
+        if (call->state == TIDE_CALL_LENT)
             tide_due_set (&self->due, call->handle, now_ms + call->handler->service->lease_ms);
 }
 
@@ -966,16 +605,25 @@ uint64_t tide_dispatch_deadline_ms (const tide_dispatch_t *self)
     return self->sequencer && !self->is_stopping ? tide_due_first_ms (&self->due) : UINT64_MAX;
 }
 
+bool tide_dispatch_next_worker (const tide_dispatch_t *self, void **at, tide_bytes_t *peer)
+{
+    tide_worker_t *worker = *at ? ((tide_worker_t *) *at)->hh.next : self->services.workers;
+    *at = worker;
+    if (worker)
+        *peer = (tide_bytes_t){worker->peer, worker->peer_size};
+    return worker != NULL;
+}
+
 tide_dispatch_counts_t tide_dispatch_counts (const tide_dispatch_t *self)
 {
     return (tide_dispatch_counts_t){.services = HASH_COUNT (self->services.services),
                                     .handlers = HASH_COUNT (self->services.handlers),
                                     .workers = HASH_COUNT (self->services.workers),
                                     .calls = HASH_COUNT (self->by_number),
-                                    .waiting = self->counts[WAITING],
-                                    .ready = self->counts[READY],
-                                    .lent = self->counts[LENT],
-                                    .resting = self->counts[RESTING],
-                                    .ending = self->counts[ENDING],
+                                    .waiting = self->counts[TIDE_CALL_WAITING],
+                                    .ready = self->counts[TIDE_CALL_READY],
+                                    .lent = self->counts[TIDE_CALL_LENT],
+                                    .resting = self->counts[TIDE_CALL_RESTING],
+                                    .ending = self->counts[TIDE_CALL_ENDING],
                                     .bytes = self->size};
 }

@@ -22,7 +22,7 @@
 typedef struct tide_service tide_service_t;
 typedef struct tide_handler tide_handler_t;
 typedef struct tide_worker tide_worker_t;
-typedef struct tide_lent_call tide_lent_call_t; /* tide_dispatch.c's */
+typedef struct tide_lent_call tide_lent_call_t; /* tide_dispatch_internal.h */
 typedef struct tide_call_chain tide_call_chain_t;
 
 struct tide_handler {
