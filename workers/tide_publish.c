@@ -1,0 +1,203 @@
+/*  tide_publish.c - what a worker program publishes.
+ *  SPDX-License-Identifier: MIT
+ */
+#include "tidemark_internal.h"
+
+#include "tide_except.h"
+#include "tide_topic.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/*  -- what is sent ---------------------------------------------------------------------------- */
+
+/*  Attachments cannot be sent yet: what stands for one would be read as damage. */
+static bool has_placeholder (json_t *value)
+{
+    size_t at;
+    const char *key;
+    json_t *each;
+    json_array_foreach (value, at, each)
+        if (has_placeholder (each))
+            return true;
+    json_object_foreach (value, key, each)
+        if (strcmp (key, "_placeholder") == 0 || has_placeholder (each))
+            return true;
+    return false;
+}
+
+/*  Appends the payload of the arguments, which are taken. */
+tide_status_t tide_payload_of_json (json_t *args, tide_buffer_t *payload)
+{
+    char *text = NULL;
+    bool is_one = !json_is_array (args) || json_array_size (args) == 1;
+    const json_t *said = json_is_array (args) && is_one ? json_array_get (args, 0) : args;
+    if (!args || !has_placeholder (args))
+        text = args ? json_dumps (said, JSON_COMPACT | JSON_ENCODE_ANY) : strdup ("[]");
+    bool is_many = !args || !is_one;
+    json_decref (args);
+    if (!text)
+        return TIDE_BAD_REQUEST;
+    tide_args_t encoded = {.many = is_many, .json = tide_bytes (text)};
+    tide_args_encode (payload, &encoded);
+    free (text);
+    return TIDE_OK;
+}
+
+json_t *tide_json_of_args (const tide_args_t *args)
+{
+    json_t *value = json_loadb ((const char *) args->json.data, args->json.size,
+                                JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    if (!value || args->many)
+        return value;
+    return json_pack ("[o]", value);
+}
+
+/*  Makes an event of its parts; args are taken. The caller frees the payload. */
+tide_status_t tide_event_make (tidemark_t *self, const char *topic, const char *name, json_t *args,
+                               const tidemark_event_options_t *options, tide_made_event_t *made)
+{
+    static const tidemark_event_options_t standard;
+    if (!options)
+        options = &standard;
+    memset (made, 0, sizeof *made);
+    bool removes = (options->flags & TIDEMARK_REMOVE) != 0;
+    bool is_volatile = (options->flags & TIDEMARK_VOLATILE) != 0;
+    tide_status_t status = TIDE_OK;
+    if (removes)
+        json_decref (args);
+    else
+        status = tide_payload_of_json (args, &made->payload);
+    if (!options->id && !is_volatile)
+        tide_post_make_id (self->post, made->id);
+    made->event = (tide_event_t){.flags = is_volatile ? TIDE_EVENT_VOLATILE : 0,
+                                 .topic = tide_text (topic),
+                                 .name = tide_text (name),
+                                 .key = tide_text (options->key),
+                                 .id = tide_text (options->id ? options->id : made->id),
+                                 .except = tide_text (options->except),
+                                 .payload = tide_buffer_bytes (&made->payload)};
+    const tide_event_t *event = &made->event;
+    if (status == TIDE_OK
+        && ((removes && event->key.size == 0) || !tide_name_valid (event->name)
+            || (event->key.size > 0 && !tide_name_valid (event->key))
+            || (event->id.size > 0 && !tide_name_valid (event->id))
+            || (is_volatile && options->id)))
+        status = TIDE_BAD_REQUEST;
+    if (status == TIDE_OK
+        && (!tide_topic_valid (event->topic) || event->except.size > TIDE_EXCEPT_SIZE_MAX
+            || !tide_except_valid (event->except)))
+        status = TIDE_BAD_TOPIC;
+    if (status == TIDE_OK && event->payload.size > TIDE_PAYLOAD_SIZE_MAX)
+        status = TIDE_TOO_LARGE;
+    return status;
+}
+
+/*  -- publishing ------------------------------------------------------------------------------ */
+
+static tide_status_t publish (tidemark_t *self, const char *topic, const char *name, json_t *args,
+                              const tidemark_event_options_t *options, tide_answered_fn *answered,
+                              void *argument, uint64_t *serial)
+{
+    tide_made_event_t made;
+    tide_status_t status = tide_event_make (self, topic, name, args, options, &made);
+    if (status == TIDE_OK) {
+        tide_buffer_t list = {0};
+        tide_event_append (&list, &made.event);
+        tide_message_t message = {.kind = TIDE_MESSAGE_PUBLISH};
+        message.publish.events = tide_list (&list, 1);
+        *serial = tide_post_send (self->post, &message, answered, argument);
+        if (*serial == 0)
+            status = TIDE_TOO_MANY;
+        tide_buffer_free (&list);
+    }
+    tide_buffer_free (&made.payload);
+    return status;
+}
+
+static tidemark_result_t result_of (const tide_message_t *answer)
+{
+    if (answer->kind == TIDE_MESSAGE_ACK)
+        return (tidemark_result_t){.seq = answer->ack.first, .epoch = answer->ack.epoch};
+    return (tidemark_result_t){.status = (tidemark_status_t) answer->fail.code,
+                               .epoch = answer->fail.epoch};
+}
+
+typedef struct {
+    tidemark_done_fn *done;
+    void *argument;
+} told_t;
+
+static void on_published (void *argument, uint64_t serial, const tide_message_t *answer)
+{
+    (void) serial;
+    told_t *told = argument;
+    tidemark_result_t result = result_of (answer);
+    char *message = answer->kind == TIDE_MESSAGE_FAIL
+                        ? tide_copy (answer->fail.message.data, answer->fail.message.size)
+                        : tide_copy ("", 0);
+    result.message = message;
+    if (told->done)
+        told->done (told->argument, &result);
+    free (message);
+    free (told);
+}
+
+tidemark_status_t tidemark_publish_async (tidemark_t *self, const char *topic, const char *event,
+                                          json_t *args, const tidemark_event_options_t *options,
+                                          tidemark_done_fn *done, void *argument)
+{
+    told_t *told = tide_alloc (sizeof *told);
+    *told = (told_t){done, argument};
+    uint64_t serial;
+    tide_status_t status = publish (self, topic, event, args, options, on_published, told, &serial);
+    if (status != TIDE_OK)
+        free (told);
+    return (tidemark_status_t) status;
+}
+
+/*  A thread that waits for an answer; it stays until the answer has come, if only that nobody waits
+ *  any more. */
+typedef struct {
+    tidemark_t *client;
+    bool is_answered;
+    tidemark_result_t result;
+} waiter_t;
+
+static void on_awaited (void *argument, uint64_t serial, const tide_message_t *answer)
+{
+    (void) serial;
+    waiter_t *waiter = argument;
+    tidemark_t *self = waiter->client;
+    pthread_mutex_lock (&self->lock);
+    waiter->result = result_of (answer);
+    waiter->is_answered = true;
+    pthread_cond_broadcast (&self->changed);
+    pthread_mutex_unlock (&self->lock);
+}
+
+tidemark_status_t tidemark_publish (tidemark_t *self, const char *topic, const char *event,
+                                    json_t *args, const tidemark_event_options_t *options,
+                                    uint32_t timeout_ms, uint64_t *seq)
+{
+    waiter_t waiter = {.client = self};
+    uint64_t serial;
+    struct timespec end = tide_time_of (tide_post_clock_ms () + timeout_ms);
+    tide_status_t status =
+        publish (self, topic, event, args, options, on_awaited, &waiter, &serial);
+    if (status != TIDE_OK)
+        return (tidemark_status_t) status;
+    pthread_mutex_lock (&self->lock);
+    int rc = 0;
+    while (!waiter.is_answered && rc == 0)
+        rc = pthread_cond_timedwait (&self->changed, &self->lock, &end);
+    if (!waiter.is_answered) {
+        tide_post_cancel (self->post, serial);
+        while (!waiter.is_answered)
+            pthread_cond_wait (&self->changed, &self->lock);
+    }
+    pthread_mutex_unlock (&self->lock);
+    if (seq)
+        *seq = waiter.result.seq;
+    return waiter.result.status;
+}

@@ -1,0 +1,117 @@
+/*  tide_serve.c - what a worker serves, and the threads that run its handlers.
+ *  SPDX-License-Identifier: MIT
+ */
+#include "tidemark_internal.h"
+
+#include <stdlib.h>
+
+static void on_served (void *argument, uint64_t serial, const tide_message_t *answer)
+{
+    tidemark_t *self = argument;
+    if (answer->kind != TIDE_MESSAGE_FAIL)
+        return;
+    pthread_mutex_lock (&self->lock);
+    if (serial == self->serving && self->runners > 0 && !self->is_stopping) {
+        self->served = (tide_status_t) answer->fail.code;
+        free (self->message);
+        self->message = tide_copy (answer->fail.message.data, answer->fail.message.size);
+        pthread_cond_broadcast (&self->changed);
+    }
+    pthread_mutex_unlock (&self->lock);
+}
+
+void tide_serve_say (tidemark_t *self)
+{
+    tide_message_t serve;
+    tide_worker_offer (self->side, self->runners > 0 && !self->is_stopping, &serve);
+    self->serving = tide_post_send (self->post, &serve, on_served, self);
+}
+
+tidemark_status_t tidemark_handle (tidemark_t *self, const char *nsp, const char *event,
+                                   tidemark_handler_fn *handler, void *argument, unsigned flags)
+{
+    if (!handler || flags > UINT8_MAX)
+        return TIDEMARK_BAD_REQUEST;
+    pthread_mutex_lock (&self->lock);
+    size_t index;
+    tide_status_t status = tide_worker_handle (self->side, tide_text (nsp), tide_text (event),
+                                               (uint8_t) flags, &index);
+    if (status == TIDE_OK)
+        self->handlers[index] = (tide_handler_t){handler, argument};
+    pthread_mutex_unlock (&self->lock);
+    return (tidemark_status_t) status;
+}
+
+tidemark_status_t tidemark_service (tidemark_t *self, const char *name,
+                                    const tidemark_service_options_t *options)
+{
+    tide_serve_message_t service = {.service = tide_text (name), .credit = 1};
+    if (options) {
+        service.credit = options->credit > 0 ? options->credit : 1;
+        service.lease_ms = options->lease_ms;
+        service.attempts = options->attempts;
+        service.delay_ms = options->delay_ms;
+    }
+    pthread_mutex_lock (&self->lock);
+    tide_status_t status = tide_worker_serve (self->side, &service);
+    pthread_mutex_unlock (&self->lock);
+    return (tidemark_status_t) status;
+}
+
+void tidemark_stop (tidemark_t *self)
+{
+    pthread_mutex_lock (&self->lock);
+    self->is_stopping = true;
+    pthread_cond_broadcast (&self->changed);
+    pthread_mutex_unlock (&self->lock);
+}
+
+const char *tidemark_message (tidemark_t *self)
+{
+    return self->message;
+}
+
+/*  Under the lock: the next call to handle, when there is one; NULL to return. */
+static tide_hand_t *next_call (tidemark_t *self)
+{
+    while (!self->is_stopping && self->served == TIDE_OK) {
+        tide_message_t extend;
+        tide_hand_t *hand = tide_worker_take (self->side, tide_post_clock_ms (), &extend);
+        if (hand && extend.kind == TIDE_MESSAGE_EXTEND)
+            tide_post_send (self->post, &extend, NULL, NULL);
+        if (hand)
+            return hand;
+        pthread_cond_wait (&self->changed, &self->lock);
+    }
+    return NULL;
+}
+
+/*  Under the lock: the last thread that ran returns. */
+static void leave (tidemark_t *self)
+{
+    tide_message_t done;
+    tide_serve_say (self);
+    while (tide_worker_give_back (self->side, &done))
+        tide_call_say_done (self, &done);
+    self->is_stopping = false;
+    self->served = TIDE_OK;
+}
+
+tidemark_status_t tidemark_run (tidemark_t *self)
+{
+    pthread_mutex_lock (&self->lock);
+    bool can_serve = tide_worker_can_serve (self->side);
+    if (can_serve && self->runners++ == 0)
+        tide_serve_say (self);
+    tide_hand_t *hand;
+    while (can_serve && (hand = next_call (self)) != NULL) {
+        pthread_mutex_unlock (&self->lock);
+        tide_call_handle (self, hand);
+        pthread_mutex_lock (&self->lock);
+    }
+    tide_status_t status = can_serve ? self->served : TIDE_BAD_REQUEST;
+    if (can_serve && --self->runners == 0)
+        leave (self);
+    pthread_mutex_unlock (&self->lock);
+    return (tidemark_status_t) status;
+}

@@ -1,0 +1,88 @@
+/*  tidemark_internal.h - what the parts of libtidemark's shell share.
+ *
+ *  One lock guards the core and what stands beside it. Nothing that waits is done under it, and the
+ *  post is handed messages only when their spans need it no more.
+ *  SPDX-License-Identifier: MIT
+ */
+#ifndef TIDEMARK_INTERNAL_H
+#define TIDEMARK_INTERNAL_H
+
+#include "tide_post.h"
+#include "tide_worker.h"
+#include "tidemark.h"
+
+#include <pthread.h>
+#include <time.h>
+
+typedef struct {
+    tidemark_handler_fn *function;
+    void *argument;
+} tide_handler_t;
+
+struct tidemark {
+    tide_post_t *post;
+    uint32_t linger_ms;
+
+    pthread_mutex_t lock; /* of what follows */
+    pthread_cond_t changed;
+    tide_worker_side_t *side;
+    tide_handler_t handlers[TIDE_SERVE_HANDLERS_MAX];
+    unsigned runners;
+    bool is_stopping;
+    uint64_t serving;     /* the serial number of the last SERVE */
+    tide_status_t served; /* what came of it, if it was refused */
+    char *message;
+    uint32_t payload_max;
+};
+
+struct tidemark_call {
+    tidemark_t *client;
+    tide_hand_t *hand;
+    json_t *args;
+    char *nsp, *event, *id, *from, *user;
+    bool is_kept, has_returned, is_destroyed;
+};
+
+/*  NULL gives no bytes. */
+static inline tide_bytes_t tide_text (const char *text)
+{
+    return text ? tide_bytes (text) : (tide_bytes_t){0};
+}
+
+/*  For a wait on `changed`. */
+struct timespec tide_time_of (uint64_t time_ms);
+
+/*  -- tide_publish.c -------------------------------------------------------------------------- */
+
+/*  Appends the payload of the arguments, which are taken. BAD_REQUEST. */
+tide_status_t tide_payload_of_json (json_t *args, tide_buffer_t *payload) TIDE_UNUSED_RESULT;
+
+/*  The arguments of a payload; NULL if they are not JSON. The caller gives them back. */
+json_t *tide_json_of_args (const tide_args_t *args);
+
+typedef struct {
+    tide_event_t event;
+    tide_buffer_t payload;
+    char id[64];
+} tide_made_event_t;
+
+/*  Makes an event of its parts; args are taken. The caller frees the payload, whatever comes of
+ *  it. */
+tide_status_t tide_event_make (tidemark_t *self, const char *topic, const char *name, json_t *args,
+                               const tidemark_event_options_t *options,
+                               tide_made_event_t *made) TIDE_UNUSED_RESULT;
+
+/*  -- tide_serve.c: under the lock, which the post's own never waits for ---------------------- */
+
+/*  Says what this worker serves, and whether it takes calls. */
+void tide_serve_say (tidemark_t *self);
+
+/*  -- tide_call.c ----------------------------------------------------------------------------- */
+
+/*  Handles a call in the calling thread, without the lock. */
+void tide_call_handle (tidemark_t *self, tide_hand_t *hand);
+
+/*  Under the lock: says what becomes of a call, until the broker has it. */
+void tide_call_say_done (tidemark_t *self, const tide_message_t *done);
+
+#endif
