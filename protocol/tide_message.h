@@ -85,12 +85,25 @@ typedef struct {
 /*  The name of a worker's reply, in the topic of the session that called. */
 #define TIDE_REPLY_NAME "$reply"
 
+/*  Beside it in a session's own topic, what a worker does to the session: an argument each, the
+ *  topic, the topic, and whether its connection is to be closed. */
+#define TIDE_ORDER_JOIN "$join"
+#define TIDE_ORDER_LEAVE "$leave"
+#define TIDE_ORDER_DISCONNECT "$disconnect"
+
+/*  What a gateway calls on its clients' behalf: one comes in, has lost its connection, is gone. */
+#define TIDE_HOOK_CONNECT "tide:connect"
+#define TIDE_HOOK_DISCONNECT "tide:disconnect"
+#define TIDE_HOOK_EXPIRED "tide:session_expired"
+
 /*  What lies beside the arguments of a call in the log, of its reply, and of what came of it when
  *  nobody could handle it. */
 #define TIDE_CALLED_FIELDS(F, S)                                                                   \
     F (S, nsp, STR, 255, "the namespace in which it was emitted")                                  \
     F (S, wanted, BLOB, TIDE_REFERENCE_SIZE_MAX,                                                   \
-       "the caller's own name for the answer that it wants; empty: it wants none")
+       "the caller's own name for the answer that it wants; empty: it wants none")                 \
+    F (S, session, STR, 255, "the topic of the caller's record; empty: it has none")               \
+    F (S, answer, STR, 255, "the topic that gets the reply; empty: the caller's own")
 #define TIDE_REPLIED_FIELDS(F, S)                                                                  \
     F (S, call, U64, 0, "the call's number")                                                       \
     F (S, wanted, BLOB, TIDE_REFERENCE_SIZE_MAX, "as in the call")                                 \
@@ -253,6 +266,8 @@ typedef struct {
     F (S, from, STR, 63, "the session that calls, which gets the reply; empty: none")              \
     F (S, wanted, BLOB, TIDE_REFERENCE_SIZE_MAX,                                                   \
        "the caller's own name for the answer that it wants; empty: it wants none")                 \
+    F (S, session, STR, 255, "the topic of the caller's record; empty: it has none")               \
+    F (S, answer, STR, 255, "the topic that gets the reply; empty: the caller's own, @from")       \
     F (S, payload, BLOB, TIDE_PAYLOAD_SIZE_MAX, "the arguments")
 #define TIDE_LEND_FIELDS(F, S)                                                                     \
     F (S, call, U64, 0, "the call's number: its sequence; above 2^63: it is volatile")             \

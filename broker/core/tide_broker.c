@@ -4,6 +4,7 @@
 #include "tide_broker.h"
 
 #include "tide_alloc.h"
+#include "tide_args.h"
 #include "tide_broker_parts.h"
 #include "tide_marks.h"
 #include "tide_relay.h"
@@ -85,6 +86,13 @@ size_t tide_broker_said_size (const tide_broker_t *self)
 
 /*  -- what is durable ------------------------------------------------------------------------- */
 
+/*  A session of a namespace has that for its record's name: workers are told of its end. */
+static bool is_guest (const tide_event_t *event)
+{
+    return (event->flags & TIDE_EVENT_OWNS_TOPIC) != 0 && event->name.size > 0
+           && event->name.data[0] == '/' && event->from.size > 0;
+}
+
 /*  Into the index and the leases. The topic is held. */
 static tide_index_change_t apply (tide_broker_t *self, uint64_t now_ms, uint32_t topic,
                                   const tide_event_t *event, tide_bytes_t record, bool set_aside)
@@ -110,7 +118,8 @@ static tide_index_change_t apply (tide_broker_t *self, uint64_t now_ms, uint32_t
                                   .name = event->name,
                                   .from = event->from,
                                   .linger_ms = event->linger_ms,
-                                  .owns_topic = (event->flags & TIDE_EVENT_OWNS_TOPIC) != 0});
+                                  .owns_topic = (event->flags & TIDE_EVENT_OWNS_TOPIC) != 0,
+                                  .tells_end = is_guest (event)});
     if (change.was_removed)
         tide_dispatch_forget (self->core.dispatch, change.key);
     else
@@ -211,6 +220,34 @@ static uint32_t *list_removed (const tide_broker_t *self, const tide_leases_held
     return list;
 }
 
+/*  Calls what is to be told of a session that cannot speak for itself: that its connection is gone
+ *  with its gateway, or that it is over. Under one id, so that it is told once. False if there is
+ *  no room now. */
+static bool call_hook (tide_broker_t *self, uint64_t now_ms, const tide_leases_held_t *held)
+{
+    const char *event = held->is_bereft ? TIDE_HOOK_DISCONNECT : TIDE_HOOK_EXPIRED;
+    const tide_topics_t *topics = tide_index_topics (self->core.index);
+    tide_buffer_t id = {0}, payload = {0};
+    tide_buffer_printf (&id, "%s/%.*s/%llu", event, TIDE_PRINT (held->from),
+                        (unsigned long long) held->seq);
+    tide_args_encode (&payload, &(tide_args_t){.many = true,
+                                               .json = tide_bytes (held->is_bereft
+                                                                       ? "[\"transport close\"]"
+                                                                       : "[]")});
+    tide_call_message_t call = {
+        .nsp = held->name,
+        .event = tide_bytes (event),
+        .id = tide_buffer_bytes (&id),
+        .from = held->from,
+        .session = tide_topics_name (
+            topics, tide_keys_topic (tide_index_keys (self->core.index), held->key)),
+        .payload = tide_buffer_bytes (&payload)};
+    bool is_done = tide_dispatch_hook (self->core.dispatch, now_ms, &call);
+    tide_buffer_free (&id);
+    tide_buffer_free (&payload);
+    return is_done;
+}
+
 /*  False if there is no room for the removals now. */
 static bool expire_key (tide_broker_t *self, uint64_t now_ms, const tide_leases_held_t *held)
 {
@@ -224,6 +261,12 @@ static bool expire_key (tide_broker_t *self, uint64_t now_ms, const tide_leases_
     if (tide_sequencer_touches (
             self->sequencer, tide_topics_name (tide_index_topics (core->index), topic), touched)) {
         tide_leases_postpone (core->leases, held->key, now_ms + POSTPONED_MS);
+        return true;
+    }
+    if (held->tells_end && !call_hook (self, now_ms, held))
+        return false;
+    if (held->is_bereft) {
+        tide_leases_told (core->leases, now_ms, held->key);
         return true;
     }
     size_t count;

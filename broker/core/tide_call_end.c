@@ -25,10 +25,12 @@ static void append_removal (const tide_call_end_t *self, tide_buffer_t *list)
                                              .from = call->from});
 }
 
-static void append_reply (const tide_call_end_t *self, tide_bytes_t wanted, tide_buffer_t *list)
+static void append_reply (const tide_call_end_t *self, const tide_called_t *called,
+                          tide_buffer_t *list)
 {
-    char topic[TIDE_TOPIC_SIZE_MAX + 1];
-    int size = snprintf (topic, sizeof topic, "@%.*s", TIDE_PRINT (self->event->from));
+    char own[TIDE_TOPIC_SIZE_MAX + 1];
+    snprintf (own, sizeof own, "@%.*s", TIDE_PRINT (self->event->from));
+    tide_bytes_t topic = called->answer.size > 0 ? called->answer : tide_bytes (own);
     tide_args_t args = {.many = true, .json = tide_bytes ("[]")};
     if (self->payload.size > 0) {
         tide_status_t status = tide_args_decode (self->payload, &args);
@@ -36,13 +38,13 @@ static void append_reply (const tide_call_end_t *self, tide_bytes_t wanted, tide
     }
     tide_buffer_t about = {0}, payload = {0};
     tide_replied_append (&about, &(tide_replied_t){.call = self->number,
-                                                   .wanted = wanted,
+                                                   .wanted = called->wanted,
                                                    .code = (uint8_t) self->code,
                                                    .message = message_of (self)});
     args.about = (tide_bytes_t){about.data + 4, about.size - 4};
     tide_args_encode (&payload, &args);
     tide_event_append (list, &(tide_event_t){.flags = self->is_volatile ? TIDE_EVENT_VOLATILE : 0,
-                                             .topic = {(const uint8_t *) topic, (size_t) size},
+                                             .topic = topic,
                                              .name = tide_bytes (TIDE_REPLY_NAME),
                                              .payload = tide_buffer_bytes (&payload)});
     tide_buffer_free (&about);
@@ -114,7 +116,7 @@ uint32_t tide_call_end_append (const tide_call_end_t *self, tide_buffer_t *list)
         count++;
     }
     if (is_wanted) {
-        append_reply (self, called.wanted, list);
+        append_reply (self, &called, list);
         count++;
     }
     if (!self->is_volatile && is_dead) {

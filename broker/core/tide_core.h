@@ -70,6 +70,7 @@
     X (lent, "calls lent to a worker")                                                             \
     X (lent_again, "of them, again")                                                               \
     X (calls_expired, "calls that a worker did not answer in time")                                \
+    X (hooks_dropped, "ends of sessions that workers were not told of for want of room")           \
     X (calls_failed, "calls that ended with an error of the broker's")                             \
     X (calls_over, "logged calls that ended")                                                      \
     X (workers_dead, "workers that fell silent")                                                   \

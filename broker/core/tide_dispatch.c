@@ -463,7 +463,8 @@ static void stand_call (tide_dispatch_t *self, uint32_t key, const tide_event_t 
     tide_called_t called;
     tide_handler_t *handler = NULL;
     if (tide_args_decode (event->payload, &args) == TIDE_OK
-        && tide_called_decode (args.about, &called) && tide_dispatch_can_answer (event->from))
+        && tide_called_decode (args.about, &called) && tide_dispatch_can_answer (event->from)
+        && (called.answer.size == 0 || tide_topic_valid (called.answer)))
         handler = handler_of (self, event, &called);
     if (!handler) {
         self->core->counters.calls_unknown++;

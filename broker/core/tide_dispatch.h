@@ -53,6 +53,10 @@ void tide_dispatch_serve (tide_dispatch_t *self, uint64_t now_ms, tide_bytes_t p
                           const tide_serve_message_t *serve);
 void tide_dispatch_call (tide_dispatch_t *self, uint64_t now_ms, tide_bytes_t peer,
                          const tide_call_message_t *call);
+/*  The broker's own call, of a session that cannot speak for itself any more; nobody is answered,
+ *  and nothing happens if nobody serves it. Said twice under one id it is one call. False if there
+ *  is no room now: to be said again. */
+bool tide_dispatch_hook (tide_dispatch_t *self, uint64_t now_ms, const tide_call_message_t *call);
 void tide_dispatch_done (tide_dispatch_t *self, uint64_t now_ms, tide_bytes_t peer,
                          const tide_done_message_t *done);
 void tide_dispatch_extend (tide_dispatch_t *self, uint64_t now_ms,

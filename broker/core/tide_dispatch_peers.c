@@ -75,7 +75,10 @@ static bool make_call (const tide_call_message_t *call, const tide_handler_t *ha
     if (tide_args_decode (call->payload, &args) != TIDE_OK)
         return false;
     tide_buffer_t about = {0}, payload = {0};
-    tide_called_append (&about, &(tide_called_t){.nsp = call->nsp, .wanted = call->wanted});
+    tide_called_append (&about, &(tide_called_t){.nsp = call->nsp,
+                                                 .wanted = call->wanted,
+                                                 .session = call->session,
+                                                 .answer = call->answer});
     args.about = (tide_bytes_t){about.data + 4, about.size - 4};
     tide_args_encode (&payload, &args);
     bool is_volatile = (handler->flags & TIDE_HANDLER_VOLATILE) != 0;
@@ -111,6 +114,10 @@ static tide_status_t check_call (const tide_dispatch_t *self, const tide_call_me
     *why = "the session is no topic's level";
     if (!tide_dispatch_can_answer (call->from))
         return TIDE_BAD_REQUEST;
+    *why = "the session's record, and what gets the answer, are topics";
+    if ((call->session.size > 0 && !tide_topic_valid (call->session))
+        || (call->answer.size > 0 && !tide_topic_valid (call->answer)))
+        return TIDE_BAD_TOPIC;
     *why = text;
     uint32_t limit = self->core->payload_max;
     if (limit > TIDE_PAYLOAD_SIZE_MAX - TIDE_CALL_ABOUT_SIZE_MAX)
@@ -155,6 +162,12 @@ static bool is_sound (tide_dispatch_t *self, tide_bytes_t peer, uint64_t request
     return status == TIDE_OK;
 }
 
+static bool is_full (const tide_dispatch_t *self)
+{
+    return HASH_COUNT (self->by_number) >= TIDE_DISPATCH_CALLS_MAX
+           || self->size >= TIDE_DISPATCH_SIZE_MAX;
+}
+
 /*  The handler that the call is for; NULL: it has been refused. */
 static tide_handler_t *admit_call (tide_dispatch_t *self, tide_bytes_t peer,
                                    const tide_call_message_t *call)
@@ -168,13 +181,15 @@ static tide_handler_t *admit_call (tide_dispatch_t *self, tide_bytes_t peer,
     }
     tide_handler_t *handler = tide_services_find (&self->services, call->nsp, call->event);
     if (!handler) {
-        tide_core_fail (core, peer, call->request, TIDE_NO_WORKER, 0,
+        /*  Whoever asks for a client that wants to come in learns whether there is a namespace. */
+        bool is_nobodys = tide_bytes_is (call->event, TIDE_HOOK_CONNECT)
+                          && !tide_services_has_namespace (&self->services, call->nsp);
+        tide_core_fail (core, peer, call->request, is_nobodys ? TIDE_NOT_FOUND : TIDE_NO_WORKER, 0,
                         "no worker has ever served %.*s in %.*s", TIDE_PRINT (call->event),
                         TIDE_PRINT (call->nsp));
         return NULL;
     }
-    if (HASH_COUNT (self->by_number) >= TIDE_DISPATCH_CALLS_MAX
-        || self->size >= TIDE_DISPATCH_SIZE_MAX) {
+    if (is_full (self)) {
         tide_core_fail (core, peer, call->request, TIDE_TOO_MANY, 0,
                         "%u calls of %llu bytes are open already", HASH_COUNT (self->by_number),
                         (unsigned long long) self->size);
@@ -211,6 +226,28 @@ void tide_dispatch_call (tide_dispatch_t *self, uint64_t now_ms, tide_bytes_t pe
             call_logged (self, peer, call->request, &list);
     }
     tide_buffer_free (&list);
+}
+
+bool tide_dispatch_hook (tide_dispatch_t *self, uint64_t now_ms, const tide_call_message_t *call)
+{
+    self->now_ms = now_ms;
+    tide_handler_t *handler = tide_services_find (&self->services, call->nsp, call->event);
+    if (!handler)
+        return true;
+    tide_buffer_t list = {0};
+    bool is_done = true;
+    self->core->counters.calls++;
+    if (is_full (self) || !make_call (call, handler, &list))
+        self->core->counters.hooks_dropped++;
+    else if ((handler->flags & TIDE_HANDLER_VOLATILE) == 0) {
+        tide_publish_message_t publish = {.events = tide_list (&list, 1)};
+        is_done = tide_sequencer_append (self->sequencer, now_ms, (tide_bytes_t){0}, &publish);
+    }
+    else if (handler->worker_count > 0)
+        tide_dispatch_enter_volatile (self, handler,
+                                      (tide_bytes_t){list.data + 4, list.size - 4});
+    tide_buffer_free (&list);
+    return is_done;
 }
 
 /*  -- what workers say ------------------------------------------------------------------------ */

@@ -45,6 +45,7 @@ typedef struct {
     uint32_t next, previous; /* of the same lease; next also links the free ones */
     uint8_t state;
     bool owns_topic, is_released;
+    bool tells_end, is_told;
 } record_t;
 
 struct tide_leases {
@@ -225,6 +226,12 @@ void tide_leases_renew (tide_leases_t *self, uint64_t now_ms, uint32_t handle)
             become (self, at, HELD, 0);
 }
 
+/*  Its holder is gone, and that was not told yet. */
+static bool is_bereft (const record_t *record)
+{
+    return record->tells_end && !record->is_told && !record->is_released;
+}
+
 static void end_lease (tide_leases_t *self, uint64_t over_ms, name_t *lease)
 {
     if (lease->is_over)
@@ -234,7 +241,8 @@ static void end_lease (tide_leases_t *self, uint64_t over_ms, name_t *lease)
     self->ended++;
     for (uint32_t at = lease->first; at; at = self->records[at].next)
         if (self->records[at].state == HELD)
-            become (self, at, LINGERING, over_ms + self->records[at].linger_ms);
+            become (self, at, LINGERING,
+                    over_ms + (is_bereft (&self->records[at]) ? 0 : self->records[at].linger_ms));
 }
 
 void tide_leases_end (tide_leases_t *self, uint64_t now_ms, uint32_t lease)
@@ -332,6 +340,7 @@ void tide_leases_stand (tide_leases_t *self, uint64_t now_ms, const tide_leases_
                                    .name = name_at,
                                    .linger_ms = held->linger_ms,
                                    .owns_topic = held->owns_topic,
+                                   .tells_end = held->tells_end,
                                    .next = lease->first,
                                    .state = HELD};
     if (lease->first)
@@ -372,8 +381,9 @@ bool tide_leases_release (tide_leases_t *self, uint64_t now_ms, uint32_t key, ui
     record_t *record = &self->records[at];
     if (record->is_released || record->state == REMOVING)
         return true;
+    bool was_bereft = record->state == LINGERING && is_bereft (record);
     record->is_released = true;
-    if (record->state == HELD)
+    if (record->state == HELD || was_bereft)
         become (self, at, LINGERING, now_ms + record->linger_ms);
     return true;
 }
@@ -392,8 +402,19 @@ bool tide_leases_due (tide_leases_t *self, uint64_t now_ms, tide_leases_held_t *
                                  .name = names_text (&self->names, record->name),
                                  .from = from_of (record),
                                  .linger_ms = record->linger_ms,
-                                 .owns_topic = record->owns_topic};
+                                 .owns_topic = record->owns_topic,
+                                 .tells_end = record->tells_end,
+                                 .is_bereft = is_bereft (record)};
     return true;
+}
+
+void tide_leases_told (tide_leases_t *self, uint64_t now_ms, uint32_t key)
+{
+    uint32_t at = record_of (self, key);
+    if (!at)
+        return;
+    self->records[at].is_told = true;
+    become (self, at, LINGERING, now_ms + self->records[at].linger_ms);
 }
 
 void tide_leases_postpone (tide_leases_t *self, uint32_t key, uint64_t due_ms)

@@ -32,6 +32,8 @@ typedef struct {
     tide_bytes_t from; /* … and the same origin */
     uint32_t linger_ms;
     bool owns_topic;
+    bool tells_end; /* whoever watches is told when its lease is over, before linger_ms begins */
+    bool is_bereft; /* told by tide_leases_due: that is so now, and the key is not due yet */
 } tide_leases_held_t;
 
 /*  An event stands that names a lease; what was known of the key is void. */
@@ -59,6 +61,8 @@ void tide_leases_start (tide_leases_t *self, uint64_t now_ms);
 /*  Ends leases that were silent, then tells the key that is due first; false if none is. It stays
  *  due until it was postponed or is being removed. Spans are valid until the next call. */
 bool tide_leases_due (tide_leases_t *self, uint64_t now_ms, tide_leases_held_t *held);
+/*  Whoever watches was told of a key that is bereft: linger_ms begins. */
+void tide_leases_told (tide_leases_t *self, uint64_t now_ms, uint32_t key);
 void tide_leases_postpone (tide_leases_t *self, uint32_t key, uint64_t due_ms);
 /*  The key's removal is with the log: forgotten when that is durable, due again if it was not. */
 void tide_leases_remove (tide_leases_t *self, uint32_t key);

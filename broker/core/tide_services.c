@@ -35,6 +35,18 @@ static bool has_prefix (tide_bytes_t name, const char *prefix)
     return name.size >= size && memcmp (name.data, prefix, size) == 0;
 }
 
+/*  Names that no client can emit. */
+static bool is_reserved (tide_bytes_t event)
+{
+    return has_prefix (event, "tide:");
+}
+
+static bool is_hook (tide_bytes_t event)
+{
+    return tide_bytes_is (event, TIDE_HOOK_CONNECT) || tide_bytes_is (event, TIDE_HOOK_DISCONNECT)
+           || tide_bytes_is (event, TIDE_HOOK_EXPIRED);
+}
+
 tide_bytes_t tide_handler_nsp (const tide_handler_t *self)
 {
     return (tide_bytes_t){(const uint8_t *) self->name, self->nsp_size};
@@ -78,11 +90,22 @@ tide_handler_t *tide_services_find (const tide_services_t *self, tide_bytes_t ns
     tide_bytes_t any = tide_bytes ("*");
     const tide_bytes_t names[][2] = {{nsp, event}, {nsp, any}, {any, event}, {any, any}};
     for (size_t at = 0; at < sizeof names / sizeof names[0]; at++) {
+        if (is_any (names[at][1]) && is_reserved (event))
+            continue; /* who serves all events means those that clients emit */
         tide_handler_t *handler = find_exact (self, names[at][0], names[at][1]);
         if (handler && !(handler->is_invented && handler->worker_count == 0))
             return handler;
     }
     return NULL;
+}
+
+bool tide_services_has_namespace (const tide_services_t *self, tide_bytes_t nsp)
+{
+    const tide_handler_t *handler;
+    for (handler = self->handlers; handler; handler = handler->hh.next)
+        if (tide_bytes_equal (tide_handler_nsp (handler), nsp))
+            return true;
+    return false;
 }
 
 static tide_service_t *take_service (tide_services_t *self, tide_bytes_t name)
@@ -197,8 +220,9 @@ static tide_status_t check_names (const tide_offer_t *handler, const char **why)
     *why = "a handler's event is 1-255 bytes of UTF-8 without control characters, or *";
     if (!tide_name_valid (handler->event))
         return TIDE_BAD_REQUEST;
-    *why = "events whose name begins with tide: are the gateway's own";
-    if (has_prefix (handler->event, "tide:"))
+    *why = "of the names that begin with tide: a worker can serve tide:connect, tide:disconnect "
+           "and tide:session_expired";
+    if (is_reserved (handler->event) && !is_hook (handler->event))
         return TIDE_BAD_REQUEST;
     *why = "a handler's namespace and event are too long together";
     return handler->nsp.size + handler->event.size + 4 <= TIDE_NAME_SIZE_MAX ? TIDE_OK

@@ -80,6 +80,9 @@ bool tide_service_valid (tide_bytes_t name);
 tide_handler_t *tide_services_find (const tide_services_t *self, tide_bytes_t nsp,
                                     tide_bytes_t event);
 
+/*  Whether a worker has ever served anything in just this namespace. */
+bool tide_services_has_namespace (const tide_services_t *self, tide_bytes_t nsp);
+
 /*  There is such a handler; what was known of it is void. */
 tide_handler_t *tide_services_stand (tide_services_t *self, const tide_served_t *served);
 

@@ -6,6 +6,7 @@
 #include "tide_application_internal.h"
 #include "tide_ask.h"
 #include "tide_client_engineio.h"
+#include "tide_hooks.h"
 #include "tide_join.h"
 #include "tide_op.h"
 #include "tide_reply.h"
@@ -33,10 +34,14 @@ static tide_app_client_t client_of (const tide_session_t *session)
 bool tide_app_asks_admission (tide_hub_t *hub, tide_session_t *session)
 {
     const tide_application_t *app = hub->config.application;
-    if (!app || !app->connect || session->connection->kind != TIDE_CLIENT_SOCKETIO)
+    if ((app && !app->connect) || session->connection->kind != TIDE_CLIENT_SOCKETIO)
         return false;
     session->admission = ++hub->serial;
     HASH_ADD (admission_hh, hub->admissions, admission, sizeof session->admission, session);
+    if (!app) {
+        tide_hooks_ask (hub, session);
+        return true;
+    }
     tide_app_client_t client = client_of (session);
     app->connect (app->argument, hub, &client, session->auth, session->admission);
     return true;
@@ -92,6 +97,8 @@ void tide_app_connected (tide_hub_t *hub, tide_session_t *session)
 void tide_app_disconnected (tide_hub_t *hub, const tide_session_t *session, const char *reason)
 {
     const tide_application_t *app = hub->config.application;
+    if (!app)
+        tide_hooks_disconnected (hub, session, reason);
     if (!app || !app->disconnected || session->connection->kind != TIDE_CLIENT_SOCKETIO)
         return;
     tide_app_client_t client = client_of (session);

@@ -6,8 +6,8 @@
  *  outlives their connections. Pure, as the hub is: what an application does becomes frames for
  *  clients and events for the broker.
  *
- *  Without one every client may come into the namespaces that are configured, and an event that is
- *  not the gateway's own has nobody to handle it (no_worker).
+ *  Without one it is for workers to say who may come in, and what becomes of events (tide_hooks.h,
+ *  tide_calls.h).
  *  SPDX-License-Identifier: MIT
  */
 #ifndef TIDE_APPLICATION_H

@@ -19,8 +19,11 @@
 /*  It is durable, and its reply on its way; or it is not to be. */
 static void called (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
 {
-    if (answer && answer->kind == TIDE_MESSAGE_ACK)
+    if (answer && answer->kind == TIDE_MESSAGE_ACK) {
+        if (op->session)
+            op->session->is_served = true;
         return;
+    }
     hub->counters.call_failures++;
     if (op->reply.kind != TIDE_REPLY_NONE)
         tide_reply_fail_answer (hub, &op->reply, answer);
@@ -49,20 +52,23 @@ static void emit (tide_hub_t *hub, tide_session_t *session, tide_bytes_t name, t
         return;
     }
     tide_link_make_id (hub->link, id);
-    tide_message_t message = {.kind = TIDE_MESSAGE_CALL,
-                              .call = {.nsp = tide_bytes (session->nsp),
-                                       .event = name,
-                                       .id = tide_bytes (id),
-                                       .user = tide_bytes (session->user),
-                                       .from = tide_bytes (session->sid),
-                                       .wanted = wanted,
-                                       .payload = payload}};
+    tide_message_t message = {
+        .kind = TIDE_MESSAGE_CALL,
+        .call = {.nsp = tide_bytes (session->nsp),
+                 .event = name,
+                 .id = tide_bytes (id),
+                 .user = tide_bytes (session->user),
+                 .from = tide_bytes (session->sid),
+                 .wanted = wanted,
+                 .session = tide_bytes (session->recovers ? session->topic : ""),
+                 .payload = payload}};
     tide_op_t *op = tide_op_send (hub, &message, called, session->connection);
     if (!op) {
         refuse (hub, reply, TIDE_TOO_MANY, "too many requests wait for the broker");
         return;
     }
     op->survives = true;
+    op->session = session;
     op->reply = tide_reply_take (reply);
 }
 

@@ -4,6 +4,7 @@
 #include "tide_channel.h"
 #include "tide_deliver.h"
 #include "tide_join.h"
+#include "tide_orders.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -134,7 +135,8 @@ void tide_channel_event (tide_hub_t *hub, const tide_feed_action_t *action, bool
         return;
     tide_item_t item = {0, is_volatile ? action->seq : action->event.seq};
     unsigned flags = (is_volatile ? TIDE_TAPE_VOLATILE : 0)
-                     | (action->event.except.size > 0 ? TIDE_TAPE_EXCEPT : 0);
+                     | (action->event.except.size > 0 ? TIDE_TAPE_EXCEPT : 0)
+                     | (tide_orders_is_one (&action->event) ? TIDE_TAPE_ORDER : 0);
     item.number = tide_tape_append (hub->tape, action->record, item.seq, flags, hub->now_ms);
     hub->tape_number = item.number;
     hub->counters.tape_events++;

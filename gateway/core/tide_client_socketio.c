@@ -10,6 +10,7 @@
 #include "tide_calls.h"
 #include "tide_client.h"
 #include "tide_client_engineio.h"
+#include "tide_hooks.h"
 #include "tide_join.h"
 #include "tide_ops.h"
 #include "tide_reply.h"
@@ -37,19 +38,6 @@ static tide_session_t *find_session (tide_connection_t *connection, tide_bytes_t
 
 /*  -- namespaces ------------------------------------------------------------------------------ */
 
-/*  A pattern ends in `*`, which stands for any rest but none, or names one namespace. */
-static bool is_listed (const char *const *patterns, tide_bytes_t nsp)
-{
-    for (; *patterns; patterns++) {
-        size_t size = strlen (*patterns);
-        bool open = size > 0 && (*patterns)[size - 1] == '*';
-        if (open ? nsp.size >= size && memcmp (nsp.data, *patterns, size - 1) == 0
-                 : tide_bytes_is (nsp, *patterns))
-            return true;
-    }
-    return false;
-}
-
 static void refuse_namespace (tide_hub_t *hub, tide_connection_t *connection, tide_bytes_t nsp,
                               const char *message)
 {
@@ -69,8 +57,10 @@ static void connect_namespace (tide_hub_t *hub, tide_connection_t *connection,
         violation (hub, connection);
         return;
     }
+    /*  One that is not configured may be a worker's: that is asked when the session is opened. */
     bool valid = nsp.size > 0 && nsp.size <= TIDE_NAME_SIZE_MAX && tide_name_valid (nsp);
-    if (!valid || !is_listed (hub->config.namespaces, nsp)) {
+    if (!valid
+        || (hub->config.application && !tide_namespace_listed (hub->config.namespaces, nsp))) {
         refuse_namespace (hub, connection, packet->nsp, "Invalid namespace");
         return;
     }
@@ -88,7 +78,7 @@ static void connect_namespace (tide_hub_t *hub, tide_connection_t *connection,
     snprintf (name, sizeof name, "%.*s", TIDE_PRINT (nsp));
     tide_opening_t opening = {.nsp = name,
                               .user = "",
-                              .recovers = !is_listed (hub->config.no_recovery, nsp),
+                              .recovers = !tide_namespace_listed (hub->config.no_recovery, nsp),
                               .has_position = has_position,
                               .epoch = epoch,
                               .seq = seq,

@@ -11,6 +11,7 @@
 #include "tide_channel.h"
 #include "tide_join.h"
 #include "tide_op.h"
+#include "tide_orders.h"
 #include "tide_reply.h"
 #include "tide_session.h"
 
@@ -29,6 +30,8 @@ uint64_t tide_session_limit (const tide_session_t *session)
     DL_FOREACH2 (session->joins, join, own_next)
         if (join->pin != 0 && join->pin < limit)
             limit = join->pin;
+    if (session->order_pin != 0 && session->order_pin < limit)
+        limit = session->order_pin;
     return limit;
 }
 
@@ -138,6 +141,18 @@ static bool is_due (tide_hub_t *hub, tide_session_t *session, const tide_member_
            && tide_load_u64 (entry.record.data + TIDE_EVENT_TIME_AT) > session->taken_ms;
 }
 
+/*  An order is nothing to be written: the session does as it says, and waits for it. */
+static bool obey (tide_hub_t *hub, tide_session_t *session, uint64_t number, uint64_t *limit)
+{
+    tide_tape_entry_t entry = tide_tape_entry (hub->tape, number);
+    tide_event_t event;
+    if ((entry.flags & TIDE_TAPE_ORDER) == 0 || !tide_event_decode (entry.record, &event))
+        return false;
+    tide_orders_take (hub, session, &event);
+    *limit = tide_session_limit (session);
+    return true;
+}
+
 static bool deliver_tape (tide_hub_t *hub, tide_session_t *session, tide_buffer_t *out,
                           size_t size_max)
 {
@@ -155,8 +170,10 @@ static bool deliver_tape (tide_hub_t *hub, tide_session_t *session, tide_buffer_
         if (item.seq > limit)
             return false;
         if (is_due (hub, session, member, item)) {
-            tide_buffer_append_bytes (out, wire_form (hub, item.number, member));
-            hub->counters.deliveries++;
+            if (!obey (hub, session, item.number, &limit)) {
+                tide_buffer_append_bytes (out, wire_form (hub, item.number, member));
+                hub->counters.deliveries++;
+            }
             session->last_number = item.number;
             session->cursor = later (session->cursor, item.seq);
         }
@@ -346,7 +363,11 @@ static bool deliver_page (tide_hub_t *hub, tide_session_t *session, tide_buffer_
         if (event.seq <= session->cursor)
             continue;
         tide_member_t *member = member_for (session, &event);
-        if (member && !tide_session_is_excluded (session, &event)) {
+        if (member && tide_orders_is_one (&event)) {
+            tide_orders_take (hub, session, &event);
+            limit = tide_session_limit (session);
+        }
+        else if (member && !tide_session_is_excluded (session, &event)) {
             tide_form_t form = tide_form_of (session, member->meta);
             tide_form_encode (hub, &form, &event, event.seq, out);
             hub->counters.deliveries++;

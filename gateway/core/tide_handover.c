@@ -96,7 +96,7 @@ static bool session_is_quiet (const tide_session_t *session)
         if (join->step == TIDE_JOIN_RECORDING || join->reply.kind == TIDE_REPLY_DONE)
             return false;
     return session->state == TIDE_SESSION_OPEN && !session->is_remaking && !session->calls
-           && !session->is_kicked;
+           && !session->is_kicked && session->order_pin == 0;
 }
 
 bool tide_handover_is_ready (const tide_connection_t *connection)

@@ -11,6 +11,7 @@
 #include "tide_join.h"
 #include "tide_neighbours.h"
 #include "tide_op.h"
+#include "tide_orders.h"
 #include "tide_session.h"
 
 #include <sodium.h>
@@ -616,7 +617,8 @@ static bool take_asked (tide_hub_t *self, tide_hub_action_t *action)
 /*  What is swept at once has led to more of it. */
 static bool has_to_sweep (const tide_hub_t *self)
 {
-    return self->told || self->kicked || self->ending || self->resuming || self->joins_failed;
+    return self->told || self->orders || self->kicked || self->ending || self->resuming
+           || self->joins_failed;
 }
 
 bool tide_hub_next_action (tide_hub_t *self, tide_hub_action_t *action)
@@ -624,6 +626,7 @@ bool tide_hub_next_action (tide_hub_t *self, tide_hub_action_t *action)
     free_queued (&self->handed_out);
     for (;;) {
         tide_join_sweep (self);
+        tide_orders_sweep (self);
         tide_session_sweep (self);
         tide_hub_resume_sweep (self);
         tide_neighbour_sweep (self);

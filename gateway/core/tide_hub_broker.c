@@ -3,6 +3,7 @@
  */
 #include "tide_channel.h"
 #include "tide_client_sse.h"
+#include "tide_hooks.h"
 #include "tide_neighbours.h"
 #include "tide_op.h"
 #include "tide_session.h"
@@ -54,6 +55,7 @@ static void change_epoch (tide_hub_t *self)
         channel->is_joined = false;
         channel->begin = channel->end;
     }
+    tide_hooks_epoch (self);
     tide_session_t *session, *next;
     HASH_ITER (hh, self->sessions, session, next)
         tide_session_epoch (self, session);
@@ -75,13 +77,11 @@ void tide_hub_feed_said (tide_hub_t *self, const tide_feed_action_t *action)
         tide_channel_joined (self, action->pattern, action->seq);
         break;
     case TIDE_FEED_EVENT:
-        if (tide_bytes_is (action->event.topic, self->lane_topic))
-            tide_session_lane_event (self, &action->event);
-        else
-            tide_channel_event (self, action, false);
-        break;
     case TIDE_FEED_VOLATILE:
-        tide_channel_event (self, action, true);
+        if (!tide_bytes_is (action->event.topic, self->lane_topic))
+            tide_channel_event (self, action, action->kind == TIDE_FEED_VOLATILE);
+        else if (!tide_hooks_replied (self, &action->event))
+            tide_session_lane_event (self, &action->event);
         break;
     case TIDE_FEED_LOST:
         tide_channel_lost (self, action->pattern, action->seq);

@@ -213,7 +213,13 @@ struct tide_member {
 struct tide_join {
     tide_session_t *session;
     tide_channel_t *channel;
-    enum { TIDE_JOIN_LIVE, TIDE_JOIN_SINCE, TIDE_JOIN_SNAPSHOT, TIDE_JOIN_RESET } mode;
+    enum {
+        TIDE_JOIN_LIVE,
+        TIDE_JOIN_SINCE,
+        TIDE_JOIN_SNAPSHOT,
+        TIDE_JOIN_RESET,
+        TIDE_JOIN_HERE /* at the session's cursor, which is held there by an order */
+    } mode;
     enum {
         TIDE_JOIN_CHANNEL,   /* until the feed speaks for the channel, and the session is open */
         TIDE_JOIN_QUEUED,    /* until the lane gathers fewer snapshots */
@@ -283,6 +289,9 @@ struct tide_session {
     const char *reason;    /* why it ends, if not for its connection's reason */
     bool is_kicked;        /* the application wants it gone */
     tide_session_t *kicked_prev, *kicked_next;
+    bool is_served;     /* workers know it, or may: they are told of its end */
+    bool is_closed;     /* it has ended for good, which its record is to say */
+    uint64_t order_pin; /* the order that it carries out: its cursor goes no further; 0: none */
     bool is_moved;      /* it goes to, or comes from, another lane: nobody is told */
     bool has_rooms;     /* it is in its own topic and in its namespace's */
     tide_call_t *calls; /* that the application has in hand */
@@ -466,6 +475,7 @@ struct tide_hub {
     tide_held_t *held;              /* by ticket */
     tide_session_t *admissions;     /* by number */
     tide_session_t *kicked;         /* to be ended */
+    struct tide_order *orders;      /* to be carried out */
     tide_forward_t *forwards;       /* by ticket */
     tide_forward_t *forwards_due;
     uint64_t ask_lanes_ms;         /* when lanes that owe answers are asked for */

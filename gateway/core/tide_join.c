@@ -296,7 +296,8 @@ void tide_join_begin (tide_hub_t *hub, tide_session_t *session, tide_bytes_t top
     }
     hub->counters.joins++;
     tide_member_t *member = tide_member_find (session, topic);
-    if (member && since.kind == TIDE_SINCE_LIVE && !member->is_suspended) {
+    bool moves = since.kind == TIDE_SINCE_SEQ || since.kind == TIDE_SINCE_SNAPSHOT;
+    if (member && !moves && !member->is_suspended) {
         join_again (hub, member, meta, reply);
         return;
     }
@@ -308,9 +309,11 @@ void tide_join_begin (tide_hub_t *hub, tide_session_t *session, tide_bytes_t top
         tide_deliver_settle (hub, session);
     }
     tide_join_t *join = join_new (session, channel, meta);
-    join->mode = since.kind == TIDE_SINCE_LIVE  ? TIDE_JOIN_LIVE
-                 : since.kind == TIDE_SINCE_SEQ ? TIDE_JOIN_SINCE
-                                                : TIDE_JOIN_SNAPSHOT;
+    static const uint8_t modes[] = {[TIDE_SINCE_LIVE] = TIDE_JOIN_LIVE,
+                                    [TIDE_SINCE_SEQ] = TIDE_JOIN_SINCE,
+                                    [TIDE_SINCE_SNAPSHOT] = TIDE_JOIN_SNAPSHOT,
+                                    [TIDE_SINCE_HERE] = TIDE_JOIN_HERE};
+    join->mode = modes[since.kind];
     join->at = since.seq;
     join->epoch = since.epoch;
     join->had_member = had_member;
@@ -636,6 +639,8 @@ void tide_join_channel_ready (tide_hub_t *hub, tide_join_t *join)
         begin_snapshot (hub, join);
     else if (join->mode == TIDE_JOIN_SINCE)
         read_on (hub, join);
+    else if (join->mode == TIDE_JOIN_HERE)
+        record (hub, join);
     else {
         tide_deliver_settle (hub, session);
         join->at = later (later (tide_feed_watermark (hub->feed), join->channel->horizon),

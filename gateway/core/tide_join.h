@@ -7,7 +7,12 @@
 #include "tide_hub_internal.h"
 
 typedef struct {
-    enum { TIDE_SINCE_LIVE, TIDE_SINCE_SEQ, TIDE_SINCE_SNAPSHOT } kind;
+    enum {
+        TIDE_SINCE_LIVE,
+        TIDE_SINCE_SEQ,
+        TIDE_SINCE_SNAPSHOT,
+        TIDE_SINCE_HERE /* at `seq`, where an order holds the session's cursor */
+    } kind;
     uint64_t epoch; /* 0: the present one */
     uint64_t seq;
 } tide_since_t;

@@ -19,10 +19,14 @@
 enum { RELEASE_MARGIN_MS = 60000 };
 /*  What was handed to another lane is surely that lane's by then, or nobody's. */
 enum { MOVE_MS = 5000 };
+/*  How long one that has ended is kept for workers that are told of its end. */
+enum { FAREWELL_MS = 30000 };
 
 /*  -- the record ------------------------------------------------------------------------------ */
 
-/*  Appends the event that is the session's record. base 0: where this very event stands. */
+/*  Appends the event that is the session's record. base 0: where this very event stands. Its name
+ *  is the session's namespace, so that the broker can say where a session is over
+ * (docs/protocol.md, "Calls"). */
 void tide_record_session (tide_hub_t *hub, tide_session_t *session, tide_buffer_t *records)
 {
     tide_buffer_t text = {0}, payload = {0};
@@ -34,20 +38,24 @@ void tide_record_session (tide_hub_t *hub, tide_session_t *session, tide_buffer_
     tide_json_string (&text, tide_bytes (session->nsp));
     tide_buffer_append_text (&text, ",\"lane\":");
     tide_json_string (&text, tide_bytes (hub->config.lane));
-    tide_buffer_printf (&text, ",\"rooms\":%s,\"base\":%llu}",
-                        session->has_rooms ? "true" : "false", (unsigned long long) session->base);
+    tide_buffer_printf (&text, ",\"rooms\":%s,\"base\":%llu%s}",
+                        session->has_rooms ? "true" : "false", (unsigned long long) session->base,
+                        session->is_closed ? ",\"closed\":true" : "");
     tide_args_encode (&payload, &(tide_args_t){.json = tide_buffer_bytes (&text)});
     char id[64];
     tide_link_make_id (hub->link, id);
-    tide_event_append (records, &(tide_event_t){.flags = TIDE_EVENT_OWNS_TOPIC,
-                                                .topic = tide_bytes (session->topic),
-                                                .name = tide_bytes ("session"),
-                                                .key = tide_bytes (TIDE_SESSION_KEY),
-                                                .id = tide_bytes (id),
-                                                .from = tide_bytes (session->sid),
-                                                .lease = tide_bytes (hub->config.lane),
-                                                .linger_ms = hub->config.resume_ms,
-                                                .payload = tide_buffer_bytes (&payload)});
+    bool has_namespace = session->connection->kind == TIDE_CLIENT_SOCKETIO;
+    tide_event_append (
+        records,
+        &(tide_event_t){.flags = TIDE_EVENT_OWNS_TOPIC,
+                        .topic = tide_bytes (session->topic),
+                        .name = tide_bytes (has_namespace ? session->nsp : "session"),
+                        .key = tide_bytes (TIDE_SESSION_KEY),
+                        .id = tide_bytes (id),
+                        .from = tide_bytes (session->sid),
+                        .lease = tide_bytes (hub->config.lane),
+                        .linger_ms = session->is_closed ? FAREWELL_MS : hub->config.resume_ms,
+                        .payload = tide_buffer_bytes (&payload)});
     tide_buffer_free (&text);
     tide_buffer_free (&payload);
 }

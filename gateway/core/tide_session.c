@@ -16,6 +16,7 @@
 #include "tide_deliver.h"
 #include "tide_join.h"
 #include "tide_op.h"
+#include "tide_orders.h"
 #include "tide_record.h"
 #include "tide_reply.h"
 #include "tide_room.h"
@@ -121,6 +122,7 @@ static void open_now (tide_hub_t *hub, tide_session_t *session)
     session->state = TIDE_SESSION_OPEN;
     hub->counters.sessions++;
     bool is_moved = session->is_moved;
+    session->is_served = session->is_served || is_moved; /* that lane may have known */
     session->is_moved = false;
     if (!is_moved) {
         hub->counters.opened++;
@@ -350,7 +352,8 @@ static bool take_record (tide_hub_t *hub, tide_session_t *session, const tide_ev
         const char *nsp = json_string_value (json_object_get (json, "nsp"));
         const char *holder = json_string_value (json_object_get (json, "lane"));
         uint64_t base = (uint64_t) json_integer_value (json_object_get (json, "base"));
-        good = sid && user && nsp && holder && strcmp (user, session->user) == 0
+        bool is_closed = json_is_true (json_object_get (json, "closed"));
+        good = !is_closed && sid && user && nsp && holder && strcmp (user, session->user) == 0
                && strcmp (nsp, session->nsp) == 0 && strlen (sid) < sizeof session->sid
                && tide_session_sid_valid (sid);
         if (good) {
@@ -566,6 +569,25 @@ static bool remove_record (tide_hub_t *hub, tide_session_t *session)
     return is_sent;
 }
 
+/*  Workers are told that it has ended, and what it had is theirs to read for as long as that may
+ *  take: so it is closed, which nobody resumes, and the broker removes it a while later. */
+static void closed (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
+{
+    if (answer && answer->kind == TIDE_MESSAGE_ACK)
+        tide_record_release (hub, op->topic, answer->ack.first);
+}
+
+static bool close_record (tide_hub_t *hub, tide_session_t *session)
+{
+    tide_buffer_t records = {0};
+    session->is_closed = true;
+    tide_record_session (hub, session, &records);
+    bool is_sent =
+        tide_record_publish (hub, session, &records, 1, session->record_seq, closed) != NULL;
+    tide_buffer_free (&records);
+    return is_sent;
+}
+
 /*  What it asked for is forgotten; an append that is under way goes on without it. */
 static void drop_session_ops (tide_hub_t *hub, tide_session_t *session)
 {
@@ -597,6 +619,7 @@ void tide_session_end (tide_hub_t *hub, tide_session_t **session_p, bool for_goo
     tide_app_forget_admission (hub, session);
     tide_app_forget_calls (hub, session);
     tide_ask_forget (hub, session);
+    tide_orders_forget (hub, session);
     while (session->joins) {
         tide_join_t *join = session->joins;
         tide_join_abandon (hub, &join);
@@ -607,7 +630,9 @@ void tide_session_end (tide_hub_t *hub, tide_session_t **session_p, bool for_goo
     unregister_session (hub, session);
     hub->counters.sessions -= session->state >= TIDE_SESSION_OPEN;
     for_good = for_good || session->is_kicked;
-    bool is_removed = session->owns_record && for_good && remove_record (hub, session);
+    bool is_removed =
+        session->owns_record && for_good
+        && (session->is_served ? close_record (hub, session) : remove_record (hub, session));
     if (session->owns_record && !is_removed && session->is_moved)
         tide_record_release_later (hub, session->topic, session->record_seq);
     else if (session->owns_record && !is_removed)

@@ -22,7 +22,8 @@ void tide_tape_destroy (tide_tape_t **self_p);
 /*  What an entry is. */
 enum {
     TIDE_TAPE_VOLATILE = 1,
-    TIDE_TAPE_EXCEPT = 2 /* not everybody gets it: the record says who does not */
+    TIDE_TAPE_EXCEPT = 2, /* not everybody gets it: the record says who does not */
+    TIDE_TAPE_ORDER = 4   /* nobody gets it: a session does as it says */
 };
 
 /*  Lays an encoded event on the tape; returns its number. An event too large for the arena gets a
