@@ -244,8 +244,7 @@ bool tide_dispatch_hook (tide_dispatch_t *self, uint64_t now_ms, const tide_call
         is_done = tide_sequencer_append (self->sequencer, now_ms, (tide_bytes_t){0}, &publish);
     }
     else if (handler->worker_count > 0)
-        tide_dispatch_enter_volatile (self, handler,
-                                      (tide_bytes_t){list.data + 4, list.size - 4});
+        tide_dispatch_enter_volatile (self, handler, (tide_bytes_t){list.data + 4, list.size - 4});
     tide_buffer_free (&list);
     return is_done;
 }

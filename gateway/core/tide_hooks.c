@@ -28,12 +28,10 @@ bool tide_namespace_listed (const char *const *patterns, tide_bytes_t nsp)
 /*  Calls with the arguments, which are taken. NULL: too many requests wait, or what the client sent
  *  is no argument; *why says so. */
 static tide_op_t *call (tide_hub_t *hub, const tide_session_t *session, const char *event,
-                        json_t *args, const char *wanted, tide_connection_t *connection,
-                        tide_op_fn *done, const char **why)
+                        const char *id, json_t *args, const char *wanted,
+                        tide_connection_t *connection, tide_op_fn *done, const char **why)
 {
     tide_buffer_t payload = {0};
-    char id[64];
-    tide_link_make_id (hub->link, id);
     *why = "too many requests wait for the broker";
     tide_status_t status = tide_json_payload (&payload, args, true, hub->config.payload_max, why);
     json_decref (args);
@@ -93,12 +91,13 @@ static json_t *auth_of (const tide_session_t *session)
 
 void tide_hooks_ask (tide_hub_t *hub, tide_session_t *session)
 {
-    char wanted[24];
+    char wanted[24], id[64];
     const char *why;
+    tide_link_make_id (hub->link, id);
     snprintf (wanted, sizeof wanted, "%" PRIu64, session->admission);
     json_t *args = json_pack ("[o, b]", auth_of (session), session->recovered);
     tide_op_t *op =
-        call (hub, session, TIDE_HOOK_CONNECT, args, wanted, session->connection, asked, &why);
+        call (hub, session, TIDE_HOOK_CONNECT, id, args, wanted, session->connection, asked, &why);
     if (op)
         op->session = session;
     else
@@ -190,13 +189,17 @@ static void told (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
     hub->counters.call_failures += !is_known && (!answer || answer->kind != TIDE_MESSAGE_ACK);
 }
 
+/*  The broker tells the end of who cannot speak for itself, under the same id: it is told once. */
 void tide_hooks_disconnected (tide_hub_t *hub, const tide_session_t *session, const char *reason)
 {
     const char *why;
+    char id[128];
     if (hub->is_over || !session->is_served || session->connection->kind != TIDE_CLIENT_SOCKETIO)
         return;
-    tide_op_t *op =
-        call (hub, session, TIDE_HOOK_DISCONNECT, json_pack ("[s]", reason), "", NULL, told, &why);
+    snprintf (id, sizeof id, TIDE_HOOK_DISCONNECT "/%s/%" PRIu64, session->sid,
+              session->record_seq);
+    tide_op_t *op = call (hub, session, TIDE_HOOK_DISCONNECT, id, json_pack ("[s]", reason), "",
+                          NULL, told, &why);
     if (op)
         op->survives = true;
     else
