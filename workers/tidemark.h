@@ -127,6 +127,20 @@ typedef struct tidemark_call tidemark_call_t;
  *  arguments where it returns 0, and else tried again after a while. */
 typedef int (tidemark_handler_fn) (tidemark_call_t *call, void *argument);
 
+/*  What clients do, under names that they cannot emit. Name a handler for them as for any event.
+ *
+ *  CONNECT: a client of Socket.IO wants to come in, or back in. Arguments: what it sent as `auth`,
+ *  and whether its session goes on. If the call is acknowledged it comes in; tidemark_refuse and
+ *  tidemark_fail keep it out. A namespace is there as soon as anything was served in it.
+ *  DISCONNECT: its connection has ended, or it has left. Argument: Socket.IO's reason. If the
+ *  gateway died with it, that is told as "transport close" when it is known, within some ten
+ *  seconds, unless the client has come back by then.
+ *  SESSION_EXPIRED: it cannot come back any more, and its data is gone. Half a minute after it has
+ *  left; the server's --resume after it was cut off. */
+#define TIDEMARK_CONNECT "tide:connect"
+#define TIDEMARK_DISCONNECT "tide:disconnect"
+#define TIDEMARK_SESSION_EXPIRED "tide:session_expired"
+
 /*  Names a handler: namespace "/", "/chat" or "*" for all; an event's name, or "*" for all that
  *  have no handler of their own. flags: TIDEMARK_VOLATILE, TIDEMARK_UNORDERED. CONFLICT: there is
  *  one; BAD_REQUEST; TOO_MANY. */
@@ -203,6 +217,21 @@ tidemark_status_t tidemark_extend (tidemark_call_t *call, uint32_t lease_ms);
  *  TIDEMARK_VOLATILE: publish it), TOO_LARGE, TOO_MANY, CONFLICT as above. */
 tidemark_status_t tidemark_emit (tidemark_call_t *call, const char *topic, const char *event,
                                  json_t *args, const tidemark_event_options_t *options);
+
+/*  -- in a handler: the session that calls ---------------------------------------------------- */
+
+/*  What is done to it is appended together with the call's end, as what is emitted is, and happens
+ *  in that order, wherever the session is by then. NOT_FOUND: it is no session's call. */
+
+/*  Lets the session join a room of its namespace, from this point on: it gets what is emitted to
+ *  the room behind it, also in this very call. BAD_TOPIC. */
+tidemark_status_t tidemark_join (tidemark_call_t *call, const char *room);
+tidemark_status_t tidemark_leave (tidemark_call_t *call, const char *room);
+/*  Ends the session for good; closes: and its whole connection, with other namespaces' sessions. */
+tidemark_status_t tidemark_disconnect (tidemark_call_t *call, int closes);
+/*  Of TIDEMARK_CONNECT: keeps the client out, which gets `connect_error` with the message and the
+ *  data (taken; may be NULL). BAD_REQUEST: it is no such call, or there is no message. */
+tidemark_status_t tidemark_refuse (tidemark_call_t *call, const char *message, json_t *data);
 
 /*  Keeps the call when the handler returns without having ended it. Whoever keeps it ends it from
  *  any thread, one at a time, and destroys it. */

@@ -232,8 +232,8 @@ static bool call_hook (tide_broker_t *self, uint64_t now_ms, const tide_leases_h
                         (unsigned long long) held->seq);
     tide_args_encode (
         &payload,
-        &(tide_args_t){.many = true,
-                       .json = tide_bytes (held->is_bereft ? "[\"transport close\"]" : "[]")});
+        &(tide_args_t){.many = !held->is_bereft,
+                       .json = tide_bytes (held->is_bereft ? "\"transport close\"" : "[]")});
     tide_call_message_t call = {
         .nsp = held->name,
         .event = tide_bytes (event),

@@ -12,14 +12,20 @@ void tide_loop_serve (tide_loop_t *self, const char *service, const char *nsp, c
                       uint8_t flags)
 {
     tide_buffer_t offers = {0};
-    tide_offer_append (
-        &offers, &(tide_offer_t){.nsp = tide_bytes (nsp), .event = tide_bytes (event), flags});
+    uint32_t count = 0;
+    for (const char *at = event; *at; count++) {
+        size_t size = strcspn (at, " ");
+        tide_offer_append (
+            &offers,
+            &(tide_offer_t){.nsp = tide_bytes (nsp), .event = {(const uint8_t *) at, size}, flags});
+        at += size + (at[size] == ' ');
+    }
     tide_message_t hello = {.kind = TIDE_MESSAGE_HELLO, .hello = {tide_bytes ("worker")}};
     tide_message_t serve = {.kind = TIDE_MESSAGE_SERVE,
                             .serve = {.request = 1,
                                       .service = tide_bytes (service),
                                       .credit = 100,
-                                      .offers = tide_list (&offers, 1)}};
+                                      .offers = tide_list (&offers, count)}};
     self->has_worker = true;
     tide_loop_ask_broker (self, &hello);
     tide_loop_ask_broker (self, &serve);
@@ -64,6 +70,16 @@ void tide_loop_handled (tide_loop_t *self, const tide_lend_message_t *lend, tide
                         const tide_args_t *args)
 {
     handled (self, lend, code, args, (tide_list_t){0});
+}
+
+void tide_loop_handled_with (tide_loop_t *self, const tide_lend_message_t *lend,
+                             const tide_args_t *args, const tide_event_t *events, uint32_t count)
+{
+    tide_buffer_t list = {0};
+    for (uint32_t at = 0; at < count; at++)
+        tide_event_append (&list, &events[at]);
+    handled (self, lend, TIDE_OK, args, tide_list (&list, count));
+    tide_buffer_free (&list);
 }
 
 void tide_loop_handled_and (tide_loop_t *self, const tide_lend_message_t *lend,

@@ -90,23 +90,35 @@ static size_t find_exact (const tide_worker_side_t *self, tide_bytes_t nsp, tide
     return at;
 }
 
+/*  Names that no client can emit: `*` does not stand for them. */
+static bool is_reserved (tide_bytes_t event)
+{
+    return event.size >= 5 && memcmp (event.data, "tide:", 5) == 0;
+}
+
+static bool is_hook (tide_bytes_t event)
+{
+    return tide_bytes_is (event, TIDE_HOOK_CONNECT) || tide_bytes_is (event, TIDE_HOOK_DISCONNECT)
+           || tide_bytes_is (event, TIDE_HOOK_EXPIRED);
+}
+
 /*  In the broker's order: the namespace's own handlers before those of all namespaces. */
 static size_t find_handler (const tide_worker_side_t *self, tide_bytes_t nsp, tide_bytes_t event)
 {
     tide_bytes_t any = tide_bytes ("*");
-    size_t at = find_exact (self, nsp, event);
-    if (at == self->handler_count)
-        at = find_exact (self, nsp, any);
-    if (at == self->handler_count)
-        at = find_exact (self, any, event);
-    return at < self->handler_count ? at : find_exact (self, any, any);
+    const tide_bytes_t names[][2] = {{nsp, event}, {nsp, any}, {any, event}, {any, any}};
+    size_t at = self->handler_count;
+    for (size_t name = 0; name < 4 && at == self->handler_count; name++)
+        if (!is_reserved (event) || !tide_bytes_is (names[name][1], "*"))
+            at = find_exact (self, names[name][0], names[name][1]);
+    return at;
 }
 
 tide_status_t tide_worker_handle (tide_worker_side_t *self, tide_bytes_t nsp, tide_bytes_t event,
                                   uint8_t flags, size_t *index)
 {
     bool is_namespace = tide_name_valid (nsp) && (nsp.data[0] == '/' || tide_bytes_is (nsp, "*"));
-    if (!is_namespace || !tide_name_valid (event)
+    if (!is_namespace || !tide_name_valid (event) || (is_reserved (event) && !is_hook (event))
         || (flags & ~(TIDE_HANDLER_VOLATILE | TIDE_HANDLER_UNORDERED)) != 0)
         return TIDE_BAD_REQUEST;
     if (find_exact (self, nsp, event) < self->handler_count)

@@ -1,0 +1,478 @@
+/*  test_hooks.c - workers say who may come in, are told who left, and move sessions about.
+ *  SPDX-License-Identifier: MIT
+ */
+#include "tide_fixture.h"
+
+#include "tide_loop_worker.h"
+
+#include <stdlib.h>
+
+static tide_lend_message_t lend;
+static tide_event_t event;
+static tide_args_t args;
+static tide_called_t called;
+
+static void assert_lent (const char *name, const char *json)
+{
+    if (!tide_loop_lent (loop, &lend, &event))
+        fail_msg ("%s was not lent", name);
+    if (!tide_bytes_is (event.name, name))
+        fail_msg ("%s and not %.*s", name, TIDE_PRINT (event.name));
+    assert_int_equal (tide_args_decode (event.payload, &args), TIDE_OK);
+    if (!tide_bytes_is (args.json, json))
+        fail_msg ("%s and not %.*s", json, TIDE_PRINT (args.json));
+    assert_true (tide_called_decode (args.about, &called));
+}
+
+static void assert_nothing_lent (void)
+{
+    if (tide_loop_lent (loop, &lend, &event))
+        fail_msg ("%.*s was lent", TIDE_PRINT (event.name));
+}
+
+static void reply (const char *json)
+{
+    tide_loop_handled (loop, &lend, TIDE_OK, &(tide_args_t){.json = tide_bytes (json)});
+}
+
+static void admit (void)
+{
+    tide_loop_handled (loop, &lend, TIDE_OK, NULL);
+}
+
+/*  A connection to a lane that is in no namespace yet. */
+static tide_loop_client_t *opened_at (unsigned hub)
+{
+    tide_loop_client_t *client = tide_loop_open (loop, hub, TIDE_CLIENT_SOCKETIO);
+    assert_hears (client, "0{");
+    return client;
+}
+
+static void text_of (const char *frame, const char *name, char text[64])
+{
+    json_t *object = json_loads (strchr (frame, '{'), 0, NULL);
+    snprintf (text, 64, "%s", json_string_value (json_object_get (object, name)));
+    json_decref (object);
+}
+
+/*  It comes into the main namespace, where a worker lets it in. */
+static tide_loop_client_t *admitted (char sid[64], char pid[64])
+{
+    tide_loop_client_t *client = opened_at (HOLDER);
+    tide_loop_say (client, "40");
+    assert_lent (TIDE_HOOK_CONNECT, "[{},false]");
+    admit ();
+    const char *frame = tide_loop_hear (client);
+    assert_memory_equal (frame, "40{", 3);
+    text_of (frame, "sid", sid);
+    text_of (frame, "pid", pid);
+    return client;
+}
+
+/*  -- namespaces ------------------------------------------------------------------------------ */
+
+static void a_namespace_is_there_as_soon_as_a_worker_serves_something_in_it (void **state)
+{
+    (void) state;
+    tide_loop_client_t *client = opened_at (HOLDER);
+    tide_loop_say (client, "40/shop,");
+    assert_string_equal (tide_loop_hear (client), "44/shop,{\"message\":\"Invalid namespace\"}");
+    tide_loop_serve (loop, "shop", "/shop", "buy", 0);
+    tide_loop_say (client, "40/shop,");
+    assert_hears (client, "40/shop,{");
+    assert_nothing_lent ();
+    tide_loop_say (client, "40/other,");
+    assert_string_equal (tide_loop_hear (client), "44/other,{\"message\":\"Invalid namespace\"}");
+    tide_loop_serve (loop, "all", "*", "buy", 0); /* which makes no namespace */
+    tide_loop_say (client, "40/other,");
+    assert_string_equal (tide_loop_hear (client), "44/other,{\"message\":\"Invalid namespace\"}");
+}
+
+static void what_serves_all_events_does_not_get_what_clients_cannot_emit (void **state)
+{
+    (void) state;
+    tide_loop_serve (loop, "all", "/", "*", 0);
+    tide_loop_client_t *client = opened_at (HOLDER);
+    tide_loop_say (client, "40");
+    assert_hears (client, "40{");
+    tide_loop_say (client, "421[\"tide:connect\",{}]");
+    assert_hears (client, "431[{\"ok\":false,\"code\":\"bad_request\"");
+    tide_loop_say (client, "41");
+    assert_nothing_lent ();
+}
+
+/*  -- coming in ------------------------------------------------------------------------------- */
+
+static void a_client_comes_in_when_a_worker_lets_it_in (void **state)
+{
+    (void) state;
+    tide_loop_serve (loop, "door", "/", TIDE_HOOK_CONNECT, 0);
+    tide_loop_client_t *client = opened_at (HOLDER);
+    tide_loop_say (client, "40{\"token\":\"t\",\"pid\":7,\"offset\":8}");
+    assert_lent (TIDE_HOOK_CONNECT, "[{\"token\":\"t\"},false]");
+    assert_null (tide_loop_hear (client));
+    admit ();
+    assert_hears (client, "40{\"sid\":\"");
+    assert_null (tide_loop_hear (client));
+}
+
+static void volatile_ones_are_asked_too (void **state)
+{
+    (void) state;
+    tide_loop_serve (loop, "door", "/", TIDE_HOOK_CONNECT, TIDE_HANDLER_VOLATILE);
+    tide_loop_client_t *client = opened_at (HOLDER);
+    tide_loop_say (client, "40");
+    assert_lent (TIDE_HOOK_CONNECT, "[{},false]");
+    admit ();
+    assert_hears (client, "40{\"sid\":\"");
+}
+
+static void a_client_that_is_refused_learns_why (void **state)
+{
+    (void) state;
+    tide_loop_serve (loop, "door", "/", TIDE_HOOK_CONNECT, 0);
+    tide_loop_client_t *client = opened_at (HOLDER);
+    tide_loop_say (client, "40");
+    assert_lent (TIDE_HOOK_CONNECT, "[{},false]");
+    reply ("{\"message\":\"not you\",\"data\":{\"why\":[1]}}");
+    assert_string_equal (tide_loop_hear (client),
+                         "44{\"message\":\"not you\",\"data\":{\"why\":[1]}}");
+    tide_loop_say (client, "40");
+    assert_lent (TIDE_HOOK_CONNECT, "[{},false]");
+    tide_loop_handled (loop, &lend, TIDE_FORBIDDEN, NULL);
+    const char *frame = tide_loop_hear (client);
+    assert_memory_equal (frame, "44{\"message\":\"", 14);
+    assert_non_null (strstr (frame, "\"data\":{\"code\":\"forbidden\"}"));
+    tide_loop_say (client, "40");
+    assert_lent (TIDE_HOOK_CONNECT, "[{},false]");
+    reply ("{\"other\":1}"); /* which refuses nobody */
+    assert_hears (client, "40{");
+}
+
+static void a_client_that_gives_up_is_forgotten (void **state)
+{
+    (void) state;
+    tide_loop_serve (loop, "door", "/", TIDE_HOOK_CONNECT " " TIDE_HOOK_DISCONNECT, 0);
+    tide_loop_client_t *client = opened_at (HOLDER);
+    tide_loop_say (client, "40");
+    assert_lent (TIDE_HOOK_CONNECT, "[{},false]");
+    tide_loop_cut (client);
+    admit ();
+    tide_loop_pass (loop, 1000);
+    assert_nothing_lent (); /* it was never in */
+}
+
+static void without_a_worker_the_client_tries_again (void **state)
+{
+    (void) state;
+    tide_loop_serve (loop, "door", "/", TIDE_HOOK_CONNECT, 0);
+    tide_loop_serve (loop, "door", "/", "other", 0);
+    tide_loop_client_t *client = opened_at (HOLDER);
+    tide_loop_say (client, "40");
+    tide_loop_pass (loop, 15000);
+    assert_null (client->connection);
+}
+
+static void another_log_refuses_who_was_asked_in_the_one_before (void **state)
+{
+    (void) state;
+    tide_loop_serve (loop, "door", "/", TIDE_HOOK_CONNECT, 0);
+    tide_loop_client_t *client = opened_at (HOLDER);
+    tide_loop_say (client, "40");
+    assert_lent (TIDE_HOOK_CONNECT, "[{},false]");
+    tide_loop_kill_broker (loop, true);
+    tide_loop_pass (loop, 3000);
+    assert_null (client->connection);
+}
+
+static void who_comes_back_is_asked_for_again (void **state)
+{
+    (void) state;
+    char sid[64], pid[64];
+    tide_loop_serve (loop, "door", "/", TIDE_HOOK_CONNECT " " TIDE_HOOK_DISCONNECT, 0);
+    tide_loop_client_t *client = admitted (sid, pid);
+    tide_loop_cut (client);
+    assert_lent (TIDE_HOOK_DISCONNECT, "\"transport close\"");
+    admit ();
+    client = opened_at (OTHER);
+    tide_loop_say (client, "40{\"pid\":\"%s\"}", pid);
+    assert_lent (TIDE_HOOK_CONNECT, "[{},true]");
+    assert_true (tide_bytes_is (event.from, sid));
+    reply ("{\"message\":\"no more\"}");
+    assert_string_equal (tide_loop_hear (client), "44{\"message\":\"no more\"}");
+    tide_loop_say (client, "40{\"pid\":\"%s\"}", pid);
+    assert_lent (TIDE_HOOK_CONNECT, "[{},true]");
+    admit ();
+    const char *frame = tide_loop_hear (client);
+    assert_non_null (strstr (frame, sid));
+}
+
+/*  -- going ----------------------------------------------------------------------------------- */
+
+static void g7_who_leaves_is_told_of_and_later_gone (void **state)
+{
+    (void) state;
+    char sid[64], pid[64];
+    tide_loop_serve (loop, "door", "/",
+                     TIDE_HOOK_CONNECT " " TIDE_HOOK_DISCONNECT " " TIDE_HOOK_EXPIRED, 0);
+    tide_loop_client_t *client = admitted (sid, pid);
+    tide_loop_say (client, "41");
+    assert_lent (TIDE_HOOK_DISCONNECT, "\"client namespace disconnect\"");
+    assert_true (tide_bytes_is (event.from, sid));
+    assert_int_equal (called.session.size, 73); /* it can still be read */
+    admit ();
+    tide_loop_say (client, "40{\"pid\":\"%s\"}", pid);
+    assert_lent (TIDE_HOOK_CONNECT, "[{},false]"); /* nobody resumes it, though */
+    admit ();
+    assert_hears (client, "40{");
+    tide_loop_pass (loop, 29000);
+    assert_nothing_lent ();
+    tide_loop_pass (loop, 2000);
+    assert_lent (TIDE_HOOK_EXPIRED, "[]");
+    assert_true (tide_bytes_is (event.from, sid));
+    admit ();
+    tide_loop_pass (loop, 5000);
+    assert_nothing_lent ();
+}
+
+static void g7_who_was_cut_off_is_gone_when_it_cannot_come_back (void **state)
+{
+    (void) state;
+    char sid[64], pid[64];
+    tide_loop_serve (loop, "door", "/",
+                     TIDE_HOOK_CONNECT " " TIDE_HOOK_DISCONNECT " " TIDE_HOOK_EXPIRED, 0);
+    tide_loop_client_t *client = admitted (sid, pid);
+    tide_loop_cut (client);
+    assert_lent (TIDE_HOOK_DISCONNECT, "\"transport close\"");
+    admit ();
+    tide_loop_pass (loop, loop->hub_config.resume_ms - 2000);
+    assert_nothing_lent ();
+    tide_loop_pass (loop, 4000);
+    assert_lent (TIDE_HOOK_EXPIRED, "[]");
+    assert_true (tide_bytes_is (event.from, sid));
+}
+
+static void g7_a_gateway_that_dies_has_its_clients_told_of (void **state)
+{
+    (void) state;
+    char sid[64], pid[64], other_sid[64], other_pid[64];
+    tide_loop_serve (loop, "door", "/",
+                     TIDE_HOOK_CONNECT " " TIDE_HOOK_DISCONNECT " " TIDE_HOOK_EXPIRED, 0);
+    admitted (sid, pid);
+    admitted (other_sid, other_pid);
+    tide_loop_kill_lane (loop, HOLDER);
+    tide_loop_client_t *back = opened_at (OTHER);
+    tide_loop_say (back, "40{\"pid\":\"%s\"}", other_pid);
+    assert_lent (TIDE_HOOK_CONNECT, "[{},true]");
+    admit ();
+    assert_hears (back, "40{");
+    tide_loop_pass (loop, 12000);
+    assert_lent (TIDE_HOOK_DISCONNECT, "\"transport close\"");
+    assert_true (tide_bytes_is (event.from, sid)); /* the other one is back */
+    admit ();
+    assert_nothing_lent ();
+    tide_loop_kill_broker (loop, false); /* which remembers that it was told */
+    tide_loop_serve (loop, "door", "/",
+                     TIDE_HOOK_CONNECT " " TIDE_HOOK_DISCONNECT " " TIDE_HOOK_EXPIRED, 0);
+    tide_loop_pass (loop, 12000);
+    assert_nothing_lent ();
+}
+
+static void g7_who_died_with_its_gateway_is_gone_in_the_end (void **state)
+{
+    (void) state;
+    char sid[64], pid[64];
+    tide_loop_serve (loop, "door", "/", TIDE_HOOK_CONNECT " " TIDE_HOOK_EXPIRED, 0);
+    admitted (sid, pid);
+    tide_loop_kill_lane (loop, HOLDER);
+    tide_loop_pass (loop, 8000 + loop->hub_config.resume_ms);
+    assert_nothing_lent ();
+    tide_loop_pass (loop, 4000);
+    assert_lent (TIDE_HOOK_EXPIRED, "[]");
+    assert_true (tide_bytes_is (event.from, sid));
+}
+
+static void of_whom_nobody_wants_to_know_nothing_is_kept (void **state)
+{
+    (void) state;
+    tide_loop_client_t *client = opened_at (HOLDER);
+    tide_loop_say (client, "40");
+    assert_hears (client, "40{");
+    tide_loop_say (client, "41");
+    tide_loop_run (loop);
+    tide_loop_serve (loop, "door", "/", TIDE_HOOK_EXPIRED, 0);
+    tide_loop_pass (loop, 60000);
+    assert_nothing_lent (); /* its record went with it */
+}
+
+/*  -- orders ---------------------------------------------------------------------------------- */
+
+static tide_event_t order_of (const char *topic, const char *name, const char *json,
+                              tide_buffer_t *payload)
+{
+    tide_args_encode (payload, &(tide_args_t){.json = tide_bytes (json)});
+    return (tide_event_t){.topic = tide_bytes (topic),
+                          .name = tide_bytes (name),
+                          .payload = tide_buffer_bytes (payload)};
+}
+
+/*  The call that was lent is handled, with an order to its session, and an event behind it unless
+ *  the topic is NULL. */
+static void give_order (const char *name, const char *json, const char *topic)
+{
+    char own[80];
+    tide_buffer_t one = {0}, other = {0};
+    snprintf (own, sizeof own, "@%.*s", TIDE_PRINT (event.from));
+    tide_event_t events[] = {order_of (own, name, json, &one),
+                             order_of (topic ? topic : "x", "n", "1", &other)};
+    tide_loop_handled_with (loop, &lend, NULL, events, topic ? 2 : 1);
+    tide_buffer_free (&one);
+    tide_buffer_free (&other);
+}
+
+static tide_loop_client_t *caller (bool polls)
+{
+    tide_loop_serve (loop, "chat", "/", "enter", 0);
+    tide_loop_client_t *client = polls ? connected () : opened_at (HOLDER);
+    if (!polls) {
+        tide_loop_say (client, "40");
+        assert_hears (client, "40{");
+    }
+    return client;
+}
+
+static void g1_a_session_that_is_let_into_a_room_gets_all_behind_that (void **state)
+{
+    (void) state;
+    for (int polls = 0; polls < 2; polls++) {
+        tide_loop_client_t *client = caller (polls);
+        tide_loop_publish (loop, "room", 0); /* before it was there */
+        tide_loop_say (client, "421[\"enter\"]");
+        assert_lent ("enter", "[]");
+        give_order (TIDE_ORDER_JOIN, "\"room\"", "room");
+        assert_hears (client, "431[]");
+        assert_hears (client, "42[\"n\",1");
+        tide_loop_publish (loop, "room", 2);
+        assert_hears (client, "42[\"n\",2");
+        tide_loop_say (client, "422[\"enter\"]");
+        assert_lent ("enter", "[]");
+        give_order (TIDE_ORDER_JOIN, "\"room\"", "room"); /* where it is already */
+        assert_hears (client, "432[]");
+        assert_hears (client, "42[\"n\",1");
+        tide_loop_say (client, "423[\"enter\"]");
+        assert_lent ("enter", "[]");
+        give_order (TIDE_ORDER_LEAVE, "\"room\"", "room");
+        assert_hears (client, "433[]");
+        tide_loop_publish (loop, "room", 3);
+        assert_null (tide_loop_hear (client));
+    }
+}
+
+static void g1_an_order_finds_the_session_that_was_away (void **state)
+{
+    (void) state;
+    char pid[64];
+    tide_loop_serve (loop, "chat", "/", "enter", 0);
+    tide_loop_client_t *client = opened_at (HOLDER);
+    tide_loop_say (client, "40");
+    text_of (tide_loop_hear (client), "pid", pid);
+    tide_loop_say (client, "42[\"enter\"]");
+    assert_lent ("enter", "[]");
+    tide_loop_cut (client);
+    give_order (TIDE_ORDER_JOIN, "\"room\"", "room");
+    tide_loop_publish (loop, "room", 2);
+    client = opened_at (OTHER);
+    tide_loop_say (client, "40{\"pid\":\"%s\"}", pid);
+    assert_hears (client, "40{");
+    assert_hears (client, "42[\"n\",1");
+    assert_hears (client, "42[\"n\",2");
+    tide_loop_publish (loop, "room", 3);
+    assert_hears (client, "42[\"n\",3");
+    assert_null (tide_loop_hear (client));
+}
+
+static void g5_an_order_is_not_passed_before_it_was_carried_out (void **state)
+{
+    (void) state;
+    char pid[64];
+    tide_loop_serve (loop, "chat", "/", "enter", 0);
+    tide_loop_client_t *client = opened_at (HOLDER);
+    tide_loop_say (client, "40");
+    text_of (tide_loop_hear (client), "pid", pid);
+    tide_loop_say (client, "42[\"enter\"]");
+    assert_lent ("enter", "[]");
+    loop->held_kinds[HOLDER] = (uint64_t) 1 << TIDE_MESSAGE_PUBLISH; /* the record waits */
+    char own[80];
+    snprintf (own, sizeof own, "@%.*s", TIDE_PRINT (event.from));
+    give_order (TIDE_ORDER_JOIN, "\"room\"", own);
+    tide_loop_publish (loop, "room", 2);
+    assert_null (tide_loop_hear (client)); /* else it would come back from behind the order */
+    tide_loop_kill_lane (loop, HOLDER);
+    loop->held_kinds[HOLDER] = 0;
+    client = opened_at (OTHER);
+    tide_loop_say (client, "40{\"pid\":\"%s\"}", pid);
+    assert_hears (client, "40{");
+    assert_hears (client, "42[\"n\",1");
+    assert_hears (client, "42[\"n\",2");
+    assert_null (tide_loop_hear (client));
+}
+
+static void a_worker_ends_a_session (void **state)
+{
+    (void) state;
+    for (int closes = 0; closes < 2; closes++) {
+        tide_loop_client_t *client = caller (false);
+        tide_loop_say (client, "42[\"enter\"]");
+        assert_lent ("enter", "[]");
+        give_order (TIDE_ORDER_DISCONNECT, closes ? "true" : "false", NULL);
+        assert_string_equal (tide_loop_hear (client), "41");
+        assert_true (closes == !client->connection);
+    }
+}
+
+static void orders_that_are_none_are_passed_over (void **state)
+{
+    (void) state;
+    tide_loop_client_t *client = caller (false);
+    static const char *const bad[][2] = {
+        {TIDE_ORDER_JOIN, "7"},    {TIDE_ORDER_JOIN, "\"$session/x\""},
+        {TIDE_ORDER_JOIN, "\"\""}, {TIDE_ORDER_LEAVE, "\"nowhere\""},
+        {TIDE_ORDER_LEAVE, "{}"},  {TIDE_ORDER_JOIN, "\"@else\""},
+    };
+    for (size_t at = 0; at < sizeof bad / sizeof bad[0]; at++) {
+        tide_loop_say (client, "42[\"enter\"]");
+        assert_lent ("enter", "[]");
+        give_order (bad[at][0], bad[at][1], NULL);
+    }
+    tide_loop_say (client, "421[\"enter\"]");
+    assert_lent ("enter", "[]");
+    give_order (TIDE_ORDER_JOIN, "\"room\"", "room");
+    assert_hears (client, "431[]");
+    assert_hears (client, "42[\"n\",1");
+}
+
+int main (void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST (a_namespace_is_there_as_soon_as_a_worker_serves_something_in_it),
+        TEST (what_serves_all_events_does_not_get_what_clients_cannot_emit),
+        TEST (a_client_comes_in_when_a_worker_lets_it_in),
+        TEST (volatile_ones_are_asked_too),
+        TEST (a_client_that_is_refused_learns_why),
+        TEST (a_client_that_gives_up_is_forgotten),
+        TEST (without_a_worker_the_client_tries_again),
+        TEST (another_log_refuses_who_was_asked_in_the_one_before),
+        TEST (who_comes_back_is_asked_for_again),
+        TEST (g7_who_leaves_is_told_of_and_later_gone),
+        TEST (g7_who_was_cut_off_is_gone_when_it_cannot_come_back),
+        TEST (g7_a_gateway_that_dies_has_its_clients_told_of),
+        TEST (g7_who_died_with_its_gateway_is_gone_in_the_end),
+        TEST (of_whom_nobody_wants_to_know_nothing_is_kept),
+        TEST (g1_a_session_that_is_let_into_a_room_gets_all_behind_that),
+        TEST (g1_an_order_finds_the_session_that_was_away),
+        TEST (g5_an_order_is_not_passed_before_it_was_carried_out),
+        TEST (a_worker_ends_a_session),
+        TEST (orders_that_are_none_are_passed_over),
+    };
+    return cmocka_run_group_tests (tests, NULL, NULL);
+}

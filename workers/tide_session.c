@@ -1,0 +1,46 @@
+/*  tide_session.c - what a handler does to the session that calls.
+ *
+ *  An order is an event in the session's own topic, which the gateway comes to by reading on.
+ *  SPDX-License-Identifier: MIT
+ */
+#include "tidemark_internal.h"
+
+#include <string.h>
+
+/*  args are taken. */
+static tidemark_status_t order (tidemark_call_t *call, const char *name, json_t *args)
+{
+    char topic[TIDEMARK_TOPIC_SIZE];
+    if (*call->from && tidemark_topic_of_session (topic, call->from) == TIDEMARK_OK)
+        return tidemark_emit (call, topic, name, args, NULL);
+    json_decref (args);
+    return TIDEMARK_NOT_FOUND;
+}
+
+tidemark_status_t tidemark_join (tidemark_call_t *call, const char *room)
+{
+    char topic[TIDEMARK_TOPIC_SIZE];
+    tidemark_status_t status = tidemark_topic_of_room (topic, call->nsp, room);
+    return status == TIDEMARK_OK ? order (call, TIDE_ORDER_JOIN, json_string (topic)) : status;
+}
+
+tidemark_status_t tidemark_leave (tidemark_call_t *call, const char *room)
+{
+    char topic[TIDEMARK_TOPIC_SIZE];
+    tidemark_status_t status = tidemark_topic_of_room (topic, call->nsp, room);
+    return status == TIDEMARK_OK ? order (call, TIDE_ORDER_LEAVE, json_string (topic)) : status;
+}
+
+tidemark_status_t tidemark_disconnect (tidemark_call_t *call, int closes)
+{
+    return order (call, TIDE_ORDER_DISCONNECT, json_boolean (closes));
+}
+
+tidemark_status_t tidemark_refuse (tidemark_call_t *call, const char *message, json_t *data)
+{
+    if (message && strcmp (call->event, TIDEMARK_CONNECT) == 0)
+        return tidemark_ack (call, data ? json_pack ("{ss, so}", "message", message, "data", data)
+                                        : json_pack ("{ss}", "message", message));
+    json_decref (data);
+    return TIDEMARK_BAD_REQUEST;
+}
