@@ -86,10 +86,13 @@ typedef struct {
 #define TIDE_REPLY_NAME "$reply"
 
 /*  Beside it in a session's own topic, what a worker does to the session: an argument each, the
- *  topic, the topic, and whether its connection is to be closed. */
+ *  topic, the topic, and whether its connection is to be closed. A volatile one asks its client for
+ *  an acknowledgement: within how many milliseconds, the event's name, its arguments; beside them
+ *  what the question is called, and the topic that gets the answer (`called`), as a reply. */
 #define TIDE_ORDER_JOIN "$join"
 #define TIDE_ORDER_LEAVE "$leave"
 #define TIDE_ORDER_DISCONNECT "$disconnect"
+#define TIDE_ORDER_ASK "$ask"
 
 /*  What a gateway calls on its clients' behalf: one comes in, has lost its connection, is gone. */
 #define TIDE_HOOK_CONNECT "tide:connect"

@@ -23,8 +23,7 @@
 #define REPORT_MS 1000
 /*  Of answers to one question; what is more counts as none, so that a report is never too large. */
 #define ANSWERS_SIZE_MAX (4u << 20)
-/*  How long, and how often at once, other lanes may ask. */
-#define FAR_TIMEOUT_MAX_MS 600000
+/*  How often at once other lanes may ask. */
 #define FAR_ASKS_MAX 4096
 
 /*  -- who is asked ---------------------------------------------------------------------------- */
@@ -211,8 +210,8 @@ void tide_ask_receive (tide_hub_t *hub, const char *lane, uint64_t number, tide_
     tide_event_t event;
     if (reader.failed || hub->far_asks >= FAR_ASKS_MAX || !tide_event_decode (record, &event))
         return;
-    if (timeout_ms > FAR_TIMEOUT_MAX_MS)
-        timeout_ms = FAR_TIMEOUT_MAX_MS;
+    if (timeout_ms > TIDE_ASK_TIMEOUT_MAX_MS)
+        timeout_ms = TIDE_ASK_TIMEOUT_MAX_MS;
     hub->far_asks++;
     tide_ask_t *ask = ask_new (hub, record, hub->now_ms + timeout_ms);
     ask->lane = tide_copy (lane, strlen (lane));

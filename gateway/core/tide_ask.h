@@ -6,6 +6,9 @@
 
 #include "tide_hub_internal.h"
 
+/*  How long anybody may be waited for. */
+#define TIDE_ASK_TIMEOUT_MAX_MS 600000u
+
 /*  Asks the members of the record's topic, in all lanes. */
 void tide_ask_begin (tide_hub_t *hub, tide_bytes_t record, uint32_t timeout_ms,
                      tide_app_answers_fn *done, void *argument);

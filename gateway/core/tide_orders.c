@@ -4,14 +4,17 @@
 #include "tide_orders.h"
 
 #include "tide_application_internal.h"
+#include "tide_ask.h"
 #include "tide_deliver.h"
 #include "tide_join.h"
+#include "tide_op.h"
 #include "tide_reply.h"
+#include "tide_room.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum { JOIN, LEAVE, DISCONNECT } order_kind_t;
+typedef enum { JOIN, LEAVE, DISCONNECT, ASK } order_kind_t;
 
 /*  It outlives the session if it must: whoever was asked tells in any case. */
 struct tide_order {
@@ -20,13 +23,15 @@ struct tide_order {
     char sid[40];
     uint64_t seq;
     json_t *args;
+    char *wanted, *answer; /* ASK: what it is called, and the topic that gets the answer */
     struct tide_order *prev, *next;
 };
 typedef struct tide_order order_t;
 
 static bool kind_of (const tide_event_t *event, order_kind_t *kind)
 {
-    static const char *const names[] = {TIDE_ORDER_JOIN, TIDE_ORDER_LEAVE, TIDE_ORDER_DISCONNECT};
+    static const char *const names[] = {TIDE_ORDER_JOIN, TIDE_ORDER_LEAVE, TIDE_ORDER_DISCONNECT,
+                                        TIDE_ORDER_ASK};
     for (size_t at = 0; at < sizeof names / sizeof names[0]; at++)
         if (tide_bytes_is (event->name, names[at])) {
             *kind = (order_kind_t) at;
@@ -44,37 +49,56 @@ bool tide_orders_is_one (const tide_event_t *event)
 static void order_free (order_t *order)
 {
     json_decref (order->args);
+    free (order->wanted);
+    free (order->answer);
     free (order);
 }
 
 /*  The arguments as an array; NULL if they are none. */
-static json_t *arguments_of (const tide_event_t *event)
+static json_t *arguments_of (const tide_args_t *args)
 {
-    tide_args_t args;
     const char *why;
-    json_t *json = tide_args_decode (event->payload, &args) == TIDE_OK
-                       ? tide_json_parse (args.json, &why)
-                       : NULL;
-    return json && !args.many ? json_pack ("[o]", json) : json;
+    json_t *json = tide_json_parse (args->json, &why);
+    return json && !args->many ? json_pack ("[o]", json) : json;
+}
+
+/*  What a question has beside its arguments. */
+static bool take_asker (order_t *order, const tide_args_t *args)
+{
+    tide_called_t called;
+    if (!tide_called_decode (args->about, &called) || !tide_topic_valid (called.answer))
+        return false;
+    order->wanted = tide_copy (called.wanted.data, called.wanted.size);
+    order->answer = tide_copy (called.answer.data, called.answer.size);
+    return true;
 }
 
 void tide_orders_take (tide_hub_t *hub, tide_session_t *session, const tide_event_t *event)
 {
-    order_kind_t kind;
-    json_t *args = arguments_of (event);
-    if (event->seq == 0 || !kind_of (event, &kind) || !args) {
-        json_decref (args);
+    order_t *order = tide_alloc (sizeof *order);
+    tide_args_t args;
+    bool is_good =
+        kind_of (event, &order->kind) && tide_args_decode (event->payload, &args) == TIDE_OK;
+    order->args = is_good ? arguments_of (&args) : NULL;
+    is_good = order->args && (order->kind == ASK) == (event->seq == 0)
+              && (order->kind != ASK || take_asker (order, &args));
+    if (!is_good) {
+        order_free (order);
         hub->counters.ignored_events++;
         return;
     }
-    order_t *order = tide_alloc (sizeof *order);
-    order->kind = kind;
     order->session = session;
     memcpy (order->sid, session->sid, sizeof order->sid);
     order->seq = event->seq;
-    order->args = args;
-    session->order_pin = event->seq;
+    if (order->seq > 0)
+        session->order_pin = order->seq;
     DL_APPEND (hub->orders, order);
+}
+
+static void published (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
+{
+    (void) op;
+    hub->counters.publish_failures += !answer || answer->kind != TIDE_MESSAGE_ACK;
 }
 
 /*  The session may be another one under the same sid by now: that one has come to the order by
@@ -92,14 +116,93 @@ static void carried_out (void *argument, tide_hub_t *hub, tide_status_t status)
     order_free (order);
 }
 
+/*  -- asking ---------------------------------------------------------------------------------- */
+
+static void publish_answer (tide_hub_t *hub, const order_t *order, tide_status_t code,
+                            const tide_args_t *args)
+{
+    tide_buffer_t about = {0}, payload = {0}, list = {0};
+    tide_args_t answer = args ? *args : (tide_args_t){.many = true, .json = tide_bytes ("[]")};
+    tide_replied_append (
+        &about, &(tide_replied_t){.wanted = tide_bytes (order->wanted), .code = (uint8_t) code});
+    answer.about = (tide_bytes_t){about.data + 4, about.size - 4};
+    tide_args_encode (&payload, &answer);
+    tide_event_append (&list, &(tide_event_t){.flags = TIDE_EVENT_VOLATILE,
+                                              .topic = tide_bytes (order->answer),
+                                              .name = tide_bytes (TIDE_REPLY_NAME),
+                                              .from = tide_bytes (order->sid),
+                                              .payload = tide_buffer_bytes (&payload)});
+    tide_message_t message = {.kind = TIDE_MESSAGE_PUBLISH};
+    message.publish.events = tide_list (&list, 1);
+    tide_op_t *op = tide_op_send (hub, &message, published, NULL);
+    hub->counters.publish_failures += !op; /* whoever asked sees that its time is up */
+    tide_buffer_free (&about);
+    tide_buffer_free (&payload);
+    tide_buffer_free (&list);
+}
+
+static void answered (void *argument, tide_hub_t *hub, const tide_app_answer_t *answers,
+                      size_t count)
+{
+    order_t *order = argument;
+    if (count > 0 && answers[0].answered)
+        publish_answer (hub, order, TIDE_OK, &answers[0].args);
+    else if (!hub->is_over)
+        publish_answer (hub, order, count > 0 ? TIDE_TIMEOUT : TIDE_NOT_FOUND, NULL);
+    order_free (order);
+}
+
+/*  What is asked, as an event; false if it is no question. */
+static bool make_question (const order_t *order, tide_buffer_t *record)
+{
+    const json_t *name = json_array_get (order->args, 1);
+    tide_bytes_t said = {(const uint8_t *) json_string_value (name), json_string_length (name)};
+    if (!json_is_string (name) || !tide_name_valid (said) || tide_socketio_name_fault (said))
+        return false;
+    json_t *rest = json_copy (order->args);
+    json_array_remove (rest, 0);
+    json_array_remove (rest, 0);
+    tide_buffer_t text = {0}, payload = {0}, topic = {0};
+    tide_json_value (&text, rest);
+    tide_args_encode (&payload, &(tide_args_t){.many = true, .json = tide_buffer_bytes (&text)});
+    tide_session_topic (&topic, tide_bytes (order->sid));
+    tide_event_append (record, &(tide_event_t){.flags = TIDE_EVENT_VOLATILE,
+                                               .topic = tide_buffer_bytes (&topic),
+                                               .name = said,
+                                               .payload = tide_buffer_bytes (&payload)});
+    tide_buffer_free (&text);
+    tide_buffer_free (&payload);
+    tide_buffer_free (&topic);
+    json_decref (rest);
+    return true;
+}
+
+static void ask (tide_hub_t *hub, order_t *order)
+{
+    tide_buffer_t record = {0};
+    json_int_t timeout_ms = json_integer_value (json_array_get (order->args, 0));
+    if (timeout_ms > 0 && timeout_ms <= TIDE_ASK_TIMEOUT_MAX_MS && make_question (order, &record))
+        tide_ask_begin (hub, (tide_bytes_t){record.data + 4, record.size - 4},
+                        (uint32_t) timeout_ms, answered, order);
+    else {
+        publish_answer (hub, order, TIDE_BAD_REQUEST, NULL);
+        order_free (order);
+    }
+    tide_buffer_free (&record);
+}
+
 static void carry_out (tide_hub_t *hub, order_t *order)
 {
     tide_session_t *session = order->session;
+    order->session = NULL;
+    if (order->kind == ASK) {
+        ask (hub, order);
+        return;
+    }
     const json_t *first = json_array_get (order->args, 0);
     tide_bytes_t topic = {(const uint8_t *) json_string_value (first), json_string_length (first)};
     tide_reply_t reply = {
         .kind = TIDE_REPLY_DONE, .done = carried_out, .argument = order, .hub = hub};
-    order->session = NULL;
     if (order->kind == JOIN)
         tide_join_begin (hub, session, topic,
                          (tide_since_t){.kind = TIDE_SINCE_HERE,

@@ -1,6 +1,7 @@
 /*  tide_orders.h - what workers do to a session.
  *
- *  An order is an event in the session's own topic: to join a topic, to leave one, to go. The
+ *  An order is an event in the session's own topic: to join a topic, to leave one, to go; or, which
+ *  is volatile, to ask the client for an acknowledgement. The
  *  session finds it as it finds everything, by reading on, and carries it out there: while an order
  *  is open its cursor goes no further, so the topic is joined at just that sequence, what the
  *  worker emitted behind the order is got, and who comes back before it was done comes to it again.

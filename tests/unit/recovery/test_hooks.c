@@ -451,6 +451,69 @@ static void orders_that_are_none_are_passed_over (void **state)
     assert_hears (client, "42[\"n\",1");
 }
 
+/*  -- questions ------------------------------------------------------------------------------- */
+
+/*  Somebody else asks the session of the call that was lent. */
+static void ask (const char *json, const char *answer)
+{
+    char own[80];
+    tide_buffer_t about = {0}, payload = {0}, list = {0};
+    snprintf (own, sizeof own, "@%.*s", TIDE_PRINT (event.from));
+    tide_called_append (&about, &(tide_called_t){.nsp = tide_bytes ("/"),
+                                                 .wanted = tide_bytes ("7"),
+                                                 .answer = tide_bytes (answer)});
+    tide_args_encode (&payload, &(tide_args_t){.many = true,
+                                               .about = {about.data + 4, about.size - 4},
+                                               .json = tide_bytes (json)});
+    tide_event_append (&list, &(tide_event_t){.flags = TIDE_EVENT_VOLATILE,
+                                              .topic = tide_bytes (own),
+                                              .name = tide_bytes (TIDE_ORDER_ASK),
+                                              .payload = tide_buffer_bytes (&payload)});
+    tide_message_t message = {.kind = TIDE_MESSAGE_PUBLISH};
+    message.publish.request = 9;
+    message.publish.events = tide_list (&list, 1);
+    tide_loop_ask_broker (loop, &message);
+    tide_buffer_free (&about);
+    tide_buffer_free (&payload);
+    tide_buffer_free (&list);
+}
+
+static void a_worker_asks_a_client_for_an_acknowledgement (void **state)
+{
+    (void) state;
+    tide_loop_client_t *client = caller (false), *asker = json_client ();
+    tide_loop_say (asker, "{\"op\":\"sub\",\"id\":1,\"topic\":\"answers\"}");
+    assert_hears (asker, "{\"op\":\"ok\"");
+    tide_loop_say (client, "42[\"enter\"]");
+    assert_lent ("enter", "[]");
+    ask ("[1000,\"how are you\",1,[2]]", "answers");
+    const char *frame = tide_loop_hear (client);
+    assert_memory_equal (frame, "42", 2);
+    char number[24];
+    snprintf (number, sizeof number, "%.*s", (int) strcspn (frame + 2, "["), frame + 2);
+    assert_string_equal (strchr (frame, '['), "[\"how are you\",1,[2]]");
+    assert_null (tide_loop_hear (asker));
+    tide_loop_say (client, "43%s[\"well\"]", number);
+    tide_loop_pass (loop, 10);
+    assert_non_null (strstr (tide_loop_hear (asker), "\"event\":\"$reply\""));
+    ask ("[1000,\"how are you\"]", "answers"); /* which is not answered in time */
+    assert_hears (client, "42");
+    tide_loop_pass (loop, 700);
+    assert_null (tide_loop_hear (asker));
+    tide_loop_pass (loop, 1200);
+    assert_non_null (tide_loop_hear (asker));
+    static const char *const bad[] = {"[]",     "[0,\"x\"]",        "[700000,\"x\"]",     "[10]",
+                                      "[10,7]", "[10,\"connect\"]", "[10,\"tide:reset\"]"};
+    for (size_t at = 0; at < sizeof bad / sizeof bad[0]; at++) {
+        ask (bad[at], "answers");
+        assert_non_null (tide_loop_hear (asker));
+        assert_null (tide_loop_hear (client));
+    }
+    ask ("[10,\"x\"]", ""); /* nobody would hear the answer */
+    ask ("7", "answers");
+    assert_null (tide_loop_hear (client));
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -473,6 +536,7 @@ int main (void)
         TEST (g5_an_order_is_not_passed_before_it_was_carried_out),
         TEST (a_worker_ends_a_session),
         TEST (orders_that_are_none_are_passed_over),
+        TEST (a_worker_asks_a_client_for_an_acknowledgement),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
