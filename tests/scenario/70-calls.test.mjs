@@ -1,56 +1,13 @@
 // What stock clients emit is handled by workers in C, answered, and never lost, whatever dies.
 // SPDX-License-Identifier: MIT
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { readFile } from "node:fs/promises";
-import path from "node:path";
 import { test } from "node:test";
 
 import { connected, jsonClient, stockClient } from "./support/clients.mjs";
-import { BIN, isLong, random, tidemark, until, wait } from "./support/tidemark.mjs";
+import { isLong, random, tidemark, until, wait } from "./support/tidemark.mjs";
+import { effects, workers } from "./support/workers.mjs";
 
-const WORKER = path.join(BIN, "../tests/workers/tide-test-worker");
 const WAYS = { polling: ["polling"], websocket: ["websocket"], upgrade: ["polling", "websocket"] };
-
-/* A worker that is started again whenever it has ended, until the test has. */
-class Worker {
-    constructor(server, threads = 4) {
-        this.args = [server.endpoint, path.join(server.data, "effects"), String(threads)];
-        this.starts = 0;
-        this.start();
-    }
-
-    start() {
-        this.starts++;
-        this.child = spawn(WORKER, this.args, { stdio: ["ignore", "ignore", "inherit"] });
-        this.child.once("close", () => {
-            if (!this.isOver)
-                this.start();
-        });
-    }
-
-    kill() {
-        this.child.kill("SIGKILL");
-    }
-}
-
-async function workers(t, server, count, threads) {
-    const all = Array.from({ length: count }, () => new Worker(server, threads));
-    t.after(() => all.forEach((worker) => {
-        worker.isOver = true;
-        worker.kill();
-    }));
-    await until("the workers", async () => await server.metric("tidemark_broker_workers") === count);
-    return all;
-}
-
-async function effects(server) {
-    const text = await readFile(path.join(server.data, "effects"), "utf8").catch(() => "");
-    return text.split("\n").slice(0, -1).map((line) => {
-        const [id, attempt, n] = line.split(" ");
-        return { id, attempt: Number(attempt), n: Number(n) };
-    });
-}
 
 for (const [way, transports] of Object.entries(WAYS))
     test(`a_stock_client_is_answered_by_workers (${way})`, async (t) => {

@@ -85,6 +85,76 @@ static int on_say (tidemark_call_t *call, void *argument)
     return 0;
 }
 
+/*  -- /door, where one says one's name -------------------------------------------------------- */
+
+static void tell (tidemark_call_t *call, const char *event, json_t *more)
+{
+    tidemark_emit (call, "door/told", event,
+                   json_pack ("{ss, so*}", "sid", tidemark_call_from (call), "about", more), NULL);
+}
+
+static int on_connect (tidemark_call_t *call, void *argument)
+{
+    (void) argument;
+    const json_t *args = tidemark_call_args (call);
+    const char *name = json_string_value (json_object_get (json_array_get (args, 0), "name"));
+    if (!name)
+        return (int) tidemark_refuse (call, "say your name", json_pack ("{ss}", "wants", "name"));
+    if (strcmp (name, "nobody") == 0)
+        return (int) tidemark_fail (call, TIDEMARK_FORBIDDEN, "not you");
+    tell (call, "came", json_pack ("[s, b]", name, json_is_true (json_array_get (args, 1))));
+    return 0;
+}
+
+static int on_disconnect (tidemark_call_t *call, void *argument)
+{
+    (void) argument;
+    tell (call, "left", json_incref (json_array_get (tidemark_call_args (call), 0)));
+    return 0;
+}
+
+static int on_expired (tidemark_call_t *call, void *argument)
+{
+    (void) argument;
+    tell (call, "gone", NULL);
+    return 0;
+}
+
+static const char *first_of (const tidemark_call_t *call)
+{
+    return json_string_value (json_array_get (tidemark_call_args (call), 0));
+}
+
+static int on_enter (tidemark_call_t *call, void *argument)
+{
+    (void) argument;
+    char topic[TIDEMARK_TOPIC_SIZE];
+    tidemark_topic_of_room (topic, tidemark_call_namespace (call), first_of (call));
+    tidemark_join (call, first_of (call));
+    tidemark_emit (call, topic, "entered", json_string (tidemark_call_from (call)), NULL);
+    return 0;
+}
+
+static int on_leave (tidemark_call_t *call, void *argument)
+{
+    (void) argument;
+    return (int) tidemark_leave (call, first_of (call));
+}
+
+static int on_go (tidemark_call_t *call, void *argument)
+{
+    (void) argument;
+    return (int) tidemark_disconnect (call, 0);
+}
+
+static int on_room (tidemark_call_t *call, void *argument)
+{
+    (void) argument;
+    char topic[TIDEMARK_TOPIC_SIZE];
+    tidemark_topic_of_room (topic, tidemark_call_namespace (call), first_of (call));
+    return (int) tidemark_emit (call, topic, "said", copy_of_args (call), NULL);
+}
+
 static void *run (void *argument)
 {
     tidemark_t *client = argument;
@@ -98,11 +168,22 @@ static void *run (void *argument)
 int main (int argc, char **argv)
 {
     static const struct {
-        const char *event;
+        const char *nsp, *event;
         tidemark_handler_fn *handler;
-    } handlers[] = {{"count", on_count}, {"echo", on_echo},   {"refuse", on_refuse},
-                    {"later", on_later}, {"crash", on_crash}, {"reject", on_reject},
-                    {"say", on_say}};
+    } handlers[] = {{"/", "count", on_count},
+                    {"/", "echo", on_echo},
+                    {"/", "refuse", on_refuse},
+                    {"/", "later", on_later},
+                    {"/", "crash", on_crash},
+                    {"/", "reject", on_reject},
+                    {"/", "say", on_say},
+                    {"/door", TIDEMARK_CONNECT, on_connect},
+                    {"/door", TIDEMARK_DISCONNECT, on_disconnect},
+                    {"/door", TIDEMARK_SESSION_EXPIRED, on_expired},
+                    {"/door", "enter", on_enter},
+                    {"/door", "leave", on_leave},
+                    {"/door", "go", on_go},
+                    {"/door", "say to", on_room}};
     if (argc != 4) {
         fprintf (stderr, "tide-test-worker ENDPOINT FILE THREADS\n");
         return 2;
@@ -113,7 +194,8 @@ int main (int argc, char **argv)
     if (file < 0 || threads < 1 || threads > 64 || !client)
         return 2;
     for (size_t at = 0; at < sizeof handlers / sizeof handlers[0]; at++)
-        tidemark_handle (client, "/", handlers[at].event, handlers[at].handler, NULL, 0);
+        tidemark_handle (client, handlers[at].nsp, handlers[at].event, handlers[at].handler, NULL,
+                         0);
     tidemark_service_options_t options = {.credit = (uint32_t) threads * 8, .attempts = 50};
     tidemark_service (client, "test", &options);
     pthread_t *all = calloc ((size_t) threads, sizeof *all);

@@ -1,0 +1,92 @@
+// Workers say who may come in, are told who left, and let sessions into rooms, whatever dies.
+// SPDX-License-Identifier: MIT
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { stockClient, subscribe } from "./support/clients.mjs";
+import { client, connected, everyClient, once } from "./support/stock.mjs";
+import { balancer } from "./support/balancer.mjs";
+import { anotherGateway, tidemark, until } from "./support/tidemark.mjs";
+import { workers } from "./support/workers.mjs";
+
+const call = (socket, ...args) => socket.timeout(20000).emitWithAck(...args);
+
+/* What the worker has told of the door, as it comes. */
+async function told(t, server) {
+    const events = [], socket = await stockClient(t, server);
+    for (const name of ["came", "left", "gone"])
+        socket.on(name, ({ sid, about }) => events.push({ name, sid, about }));
+    await subscribe(socket, "door/told");
+    events.until = (what, find) => until(() => `${what} among ${JSON.stringify(events)}`, () => events.find(find), 40000);
+    return events;
+}
+
+everyClient((name, version, way) => test(`a_worker_says_who_may_come_in (${name})`, async (t) => {
+    const server = await tidemark(t);
+    const where = `${server.url}/door`;
+    const early = client(t, where, { version, way, reconnection: false });
+    assert.equal((await once(early, "connect_error"))[0].message, "Invalid namespace");
+    await workers(t, server, 1);
+    const events = await told(t, server);
+    const unnamed = client(t, where, { version, way });
+    const [refused] = await once(unnamed, "connect_error");
+    assert.deepEqual([refused.message, refused.data], ["say your name", { wants: "name" }]);
+    const forbidden = client(t, where, { version, way, auth: { name: "nobody" } });
+    const [failed] = await once(forbidden, "connect_error");
+    assert.deepEqual([failed.message, failed.data], ["not you", { code: "forbidden" }]);
+    const socket = client(t, where, { version, way, auth: { name: "Ann" } });
+    await connected(socket);
+    const sid = socket.id;
+    await events.until("Ann", (event) => event.sid === sid && event.name === "came");
+    assert.deepEqual(events[0].about, ["Ann", false]);
+    socket.disconnect();
+    const left = await events.until("her leave", (event) => event.sid === sid && event.name === "left");
+    assert.equal(left.about, "client namespace disconnect");
+}));
+
+test("a_session_is_in_the_room_that_a_worker_lets_it_into", async (t) => {
+    const server = await tidemark(t);
+    await workers(t, server, 2);
+    const [one, other] = await Promise.all(["one", "other"].map((name) =>
+        stockClient(t, { url: `${server.url}/door` }, { auth: { name } })));
+    const heard = { one: [], other: [] };
+    for (const [name, socket] of Object.entries({ one, other }))
+        for (const event of ["entered", "said"])
+            socket.on(event, (...args) => heard[name].push([event, args.filter((arg) => !/^[0-9a-f]{16}:/.test(arg))]));
+    await call(one, "enter", "a room/with a slash");
+    await until("its own coming", () => heard.one.length === 1);
+    await call(other, "enter", "a room/with a slash");
+    await call(one, "say to", "a room/with a slash", 7);
+    await until("both", () => heard.one.length === 3 && heard.other.length === 2);
+    assert.deepEqual(heard.one, [["entered", [one.id]], ["entered", [other.id]], ["said", ["a room/with a slash", 7]]]);
+    assert.deepEqual(heard.other, heard.one.slice(1));
+    await call(other, "leave", "a room/with a slash");
+    await call(one, "say to", "a room/with a slash", 8);
+    await until("the one that is left", () => heard.one.length === 4);
+    assert.equal(heard.other.length, 2);
+    const reason = once(other, "disconnect");
+    other.emit("go");
+    assert.equal((await reason)[0], "io server disconnect");
+});
+
+test("g7_whoever_was_at_a_gateway_that_died_is_told_of", async (t) => {
+    const server = await tidemark(t, { isSeparate: true });
+    await workers(t, server, 1);
+    const second = await anotherGateway(t, server);
+    const events = await told(t, server);
+    const options = { auth: { name: "Ann" } };
+    const lost = await stockClient(t, { url: `${second.url}/door` }, { ...options, reconnection: false });
+    const proxy = await balancer(t, second, server);
+    const back = await stockClient(t, { url: `${proxy.url}/door` }, options);
+    await call(back, "enter", "room");
+    const heard = [];
+    back.on("said", (room, n) => heard.push(n));
+    const { id } = lost, returning = back.id;
+    await second.gateway.end("SIGKILL");
+    const left = await events.until("the lost one", (event) => event.name === "left" && event.sid === id);
+    assert.equal(left.about, "transport close");
+    await events.until("who came back", (event) => event.name === "came" && event.sid === returning && event.about[1]);
+    await call(back, "say to", "room", 1);
+    await until("the room, which it is still in", () => heard.length === 1);
+    assert.equal(events.filter(({ name, sid }) => name === "left" && sid === id).length, 1);
+});
