@@ -1,0 +1,194 @@
+/*  bench_calls.c - calls, the whole way: client, gateway, broker, worker and back.
+ *
+ *    1. how long one client waits that calls one by one: of a durable log, of a volatile call, in
+ *       memory; beside it what a sync of this disk takes;
+ *    2. how many durable calls a second many clients have answered, and what each process spends
+ *       on one.
+ *
+ *    bench_calls [--long] [--data DIR] [--clients N] [--depth N] [--seconds S] [--lanes N]
+ *                [--only trip|load] [--memory]        the load without a disk
+ *
+ *  Broker, gateway and workers are processes of their own, from the folder that this program was
+ *  built into; the clients are this process. Figures are printed, not judged.
+ *  SPDX-License-Identifier: MIT
+ */
+#include "bench_clients.h"
+#include "bench_processes.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { WORKERS = 2, CREDIT = 200, WARM_UP = 200, PAUSE_US = 2000, SYNCS = 500, ROOM = 4000000 };
+
+typedef struct {
+    const char *data; /* where logs are made */
+    unsigned clients, depth, lanes;
+    double seconds;
+    uint64_t samples;
+    bool has_trips, has_load, is_memory;
+} options_t;
+
+static uint32_t took_us[ROOM];
+
+static int compare (const void *one, const void *other)
+{
+    uint32_t a = *(const uint32_t *) one, b = *(const uint32_t *) other;
+    return (a > b) - (a < b);
+}
+
+/*  Sorts them; at the part of the way, in ms. */
+static double part_ms (uint32_t *sorted, uint64_t count, double part)
+{
+    return sorted[(uint64_t) (part * (double) (count - 1))] / 1e3;
+}
+
+static double print_times (const char *what, uint64_t count)
+{
+    if (count > ROOM)
+        count = ROOM;
+    qsort (took_us, count, sizeof *took_us, compare);
+    printf ("  %-38s median %8.3f  p90 %8.3f  p99 %8.3f ms, %llu samples\n", what,
+            part_ms (took_us, count, 0.5), part_ms (took_us, count, 0.9),
+            part_ms (took_us, count, 0.99), (unsigned long long) count);
+    fflush (stdout);
+    return part_ms (took_us, count, 0.5);
+}
+
+/*  What it takes to have 4 KiB on the disk on which the log is. */
+static double measure_sync (const char *folder)
+{
+    char path[600], page[4096] = {1};
+    snprintf (path, sizeof path, "%s/bench-sync", folder);
+    int file = open (path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
+    for (int at = 0; at < SYNCS; at++) {
+        double began_s = bench_now_s ();
+        if (pwrite (file, page, sizeof page, (off_t) at * (off_t) sizeof page) < 0
+            || fsync (file) != 0) {
+            perror ("bench_calls");
+            exit (1);
+        }
+        took_us[at] = (uint32_t) ((bench_now_s () - began_s) * 1e6);
+    }
+    close (file);
+    unlink (path);
+    return print_times ("4 KiB written and synced", SYNCS);
+}
+
+static void measure_trip (uint16_t port, const char *what, const char *event, uint64_t samples)
+{
+    bench_clients_t *client = bench_clients_new (port, 1);
+    bench_load_t load = {.event = event, .depth = 1, .pause_us = PAUSE_US, .calls = WARM_UP};
+    bench_clients_run (client, &load);
+    load.calls = load.room = samples;
+    load.took_us = took_us;
+    print_times (what, bench_clients_run (client, &load));
+    bench_clients_destroy (&client);
+}
+
+static void measure_trips (const options_t *options)
+{
+    printf ("one client, one call at a time, 100 bytes, to its answer\n");
+    double sync_ms = measure_sync (options->data);
+    bench_system_t *system = bench_system_start (options->data, options->lanes, WORKERS, CREDIT);
+    measure_trip (bench_system_port (system), "durable, --sync always", "echo", options->samples);
+    printf ("  (twice a sync and 1 ms are %.3f ms)\n", 2 * sync_ms + 1);
+    measure_trip (bench_system_port (system), "volatile, the same broker", "fleeting echo",
+                  options->samples);
+    bench_system_stop (&system);
+    system = bench_system_start (NULL, options->lanes, WORKERS, CREDIT);
+    measure_trip (bench_system_port (system), "in memory", "echo", options->samples);
+    bench_system_stop (&system);
+}
+
+static void print_cpu (const char *who, double spent_s, uint64_t calls)
+{
+    printf ("  %-12s %6.2f us of CPU a call: a core of its own carries %8.0f calls/s\n", who,
+            spent_s * 1e6 / (double) calls, (double) calls / spent_s);
+}
+
+static void measure_load (const options_t *options)
+{
+    const char *data = options->is_memory ? NULL : options->data;
+    bench_system_t *system = bench_system_start (data, options->lanes, WORKERS, CREDIT);
+    bench_clients_t *clients = bench_clients_new (bench_system_port (system), options->clients);
+    bench_load_t load = {.event = "echo", .depth = options->depth, .seconds = 2};
+    bench_clients_run (clients, &load);
+    load.seconds = options->seconds;
+    load.took_us = took_us;
+    load.room = ROOM;
+    bench_spent_t before = bench_system_spent (system);
+    double began_s = bench_now_s ();
+    uint64_t calls = bench_clients_run (clients, &load);
+    double took_s = bench_now_s () - began_s;
+    bench_spent_t after = bench_system_spent (system);
+    printf ("%u clients, %u calls of each under way, 100 bytes, %d workers, %s\n", options->clients,
+            options->depth, WORKERS, data ? "durable, --sync always" : "in memory");
+    printf ("  %.0f calls/s\n", (double) calls / took_s);
+    print_times ("to its answer", calls);
+    print_cpu ("broker", after.broker_s - before.broker_s, calls);
+    print_cpu ("gateway", after.gateway_s - before.gateway_s, calls);
+    print_cpu ("workers", after.workers_s - before.workers_s, calls);
+    print_cpu ("generator", after.own_s - before.own_s, calls);
+    double all_s = after.broker_s - before.broker_s + after.gateway_s - before.gateway_s
+                   + after.workers_s - before.workers_s;
+    print_cpu ("all but it", all_s, calls);
+    bench_clients_destroy (&clients);
+    bench_system_stop (&system);
+}
+
+static options_t read_options (int argc, char *argv[])
+{
+    options_t options = {.data = ".",
+                         .clients = 1000,
+                         .depth = 4,
+                         .lanes = 1,
+                         .seconds = 10,
+                         .samples = 1000,
+                         .has_trips = true,
+                         .has_load = true};
+    for (int at = 1; at < argc; at++) {
+        const char *value = at + 1 < argc ? argv[at + 1] : "";
+        if (strcmp (argv[at], "--long") == 0) {
+            options.seconds = 60;
+            options.samples = 10000;
+            continue;
+        }
+        if (strcmp (argv[at], "--memory") == 0) {
+            options.is_memory = true;
+            continue;
+        }
+        at++;
+        if (strcmp (argv[at - 1], "--data") == 0)
+            options.data = value;
+        else if (strcmp (argv[at - 1], "--clients") == 0)
+            options.clients = (unsigned) atoi (value);
+        else if (strcmp (argv[at - 1], "--depth") == 0)
+            options.depth = (unsigned) atoi (value);
+        else if (strcmp (argv[at - 1], "--lanes") == 0)
+            options.lanes = (unsigned) atoi (value);
+        else if (strcmp (argv[at - 1], "--seconds") == 0)
+            options.seconds = atof (value);
+        else if (strcmp (argv[at - 1], "--only") == 0) {
+            options.has_trips = strcmp (value, "trip") == 0;
+            options.has_load = strcmp (value, "load") == 0;
+        }
+        else {
+            fprintf (stderr, "bench_calls: what is %s?\n", argv[at - 1]);
+            exit (2);
+        }
+    }
+    return options;
+}
+
+int main (int argc, char *argv[])
+{
+    options_t options = read_options (argc, argv);
+    if (options.has_trips)
+        measure_trips (&options);
+    if (options.has_load)
+        measure_load (&options);
+    return 0;
+}
