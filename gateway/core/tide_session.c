@@ -769,9 +769,23 @@ static bool has_own_topics (const tide_session_t *session)
     return false;
 }
 
+/*  It was taken over in a log that is not there any more, and not opened: its topics may never have
+ *  been read as a whole, and its position is none of this log. */
+static void lose_taken (tide_hub_t *hub, tide_session_t *session)
+{
+    unregister_session (hub, session);
+    session->owns_record = false;
+    drop_session_ops (hub, session);
+    refuse_resume (hub, session);
+}
+
 void tide_session_epoch (tide_hub_t *hub, tide_session_t *session)
 {
     tide_deliver_forget_page (hub, session);
+    if (session->state == TIDE_SESSION_TAKEN) {
+        lose_taken (hub, session);
+        return;
+    }
     while (session->joins) {
         tide_join_t *join = session->joins;
         tide_reply_fail (hub, &join->reply, TIDE_EPOCH_CHANGED, NULL);

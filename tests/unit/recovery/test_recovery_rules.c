@@ -724,6 +724,36 @@ static void g8_another_log_resets_live_clients (void **state)
     stock_finish (&client);
 }
 
+/*  It was ours, but not open: what the record said is not known as a whole. */
+static void g8_a_session_that_is_being_taken_is_not_recovered_in_another_log (void **state)
+{
+    (void) state;
+    stock_t client;
+    stock_start (&client, NULL, polls);
+    stock_publish (&client, 1, 3);
+    stock_listen (&client);
+    tide_loop_cut (client.wire);
+    client.loop->held_kinds[1] = 1ull << TIDE_MESSAGE_PUBLISH;
+    stock_reconnect (&client, 1);
+    client.loop->held_kinds[1] = 1ull << TIDE_MESSAGE_SNAPSHOT;
+    assert_true (
+        tide_loop_let_go (client.loop)); /* it takes the session, and is to read it again */
+    tide_loop_run (client.loop);
+    assert_int_equal (client.loop->held_count, 1);
+    tide_loop_kill_broker (client.loop, true);
+    tide_loop_pass (client.loop, 5000);
+    tide_loop_let_all_go (client.loop);
+    tide_loop_pass (client.loop, 1000);
+    stock_listen (&client);
+    assert_true (client.is_connected);
+    assert_false (client.is_recovered);
+    stock_subscribe (&client, "lobby", "");
+    client.count = 0;
+    stock_publish (&client, 7, 9);
+    stock_assert_numbers (&client, 7, 9);
+    stock_finish (&client);
+}
+
 static void bring_up_does_not_move_the_position (void **state)
 {
     (void) state;
@@ -797,6 +827,7 @@ int main (void)
         cmocka_unit_test (g6_a_slow_client_catches_up_from_the_log),
         cmocka_unit_test (g5_a_slow_client_behind_the_history_gets_a_reset),
         cmocka_unit_test (g8_another_log_resets_live_clients),
+        cmocka_unit_test (g8_a_session_that_is_being_taken_is_not_recovered_in_another_log),
         cmocka_unit_test (bring_up_does_not_move_the_position),
     };
     int failed =
