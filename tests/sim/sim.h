@@ -260,6 +260,7 @@ typedef struct {
     bool meta;
     bool owes_reset; /* events were lost: a reset must come */
     bool is_left;    /* an unsubscription is under way */
+    bool may_be_in;  /* a join failed, and may have been done all the same */
     bool is_joining;
     sim_mode_t mode;
     bool was_reset;        /* the reset that goes with a join has come */

@@ -79,8 +79,12 @@ static void begun (sim_t *sim, sim_client_t *client, const char *sid, const char
               client->sent_pid ? ", not the old one" : "");
     for (unsigned at = 0; at < SIM_PATTERNS; at++) {
         client->topics[at].state = SIM_OUT;
-        client->topics[at].owes_reset = false;
+        client->topics[at].owes_reset = client->topics[at].may_be_in = false;
     }
+    /*  A session of its own: what the old one had of volatile events it may get once more, from a
+     *  lane that lags. */
+    for (size_t n = 0; n < sim->publish_count; n++)
+        sim->publishes[n].seen_by &= ~(1u << client->number);
     snprintf (client->pid, sizeof client->pid, "%s", pid ? pid : "");
     snprintf (client->sid, sizeof client->sid, "%s", sid ? sid : "");
     client->epoch = epoch;
@@ -152,25 +156,35 @@ static void heard_volatile (sim_t *sim, sim_client_t *client, uint64_t n)
     publish->seen_by |= 1u << client->number;
 }
 
-/*  Where the event is that a join brings up: in the log that the join named, or else in the one in
- *  which it is answered, which the client may not have heard of yet. 0: it is not there. */
-static uint64_t find_brought_up (sim_t *sim, const sim_client_t *client, sim_topic_t *topic,
-                                 uint64_t n, uint64_t seq)
+/*  Where the log has an event that a join brings up: told, or the next one behind what came. */
+static uint64_t find_in_log (const sim_disk_t *disk, const sim_topic_t *topic, uint64_t n,
+                             uint64_t told)
 {
-    uint64_t epochs[] = {topic->epoch > 0 ? topic->epoch : client->epoch,
-                         topic->epoch > 0 ? 0 : sim->disk->epoch};
-    for (unsigned each = 0; each < 2; each++) {
-        const sim_disk_t *disk = sim_disk_find (sim, epochs[each]);
-        uint64_t at = seq > 0 ? seq : topic->at + 1;
-        while (disk && seq == 0 && at <= disk->count && disk->records[at - 1].n != n)
-            at++;
-        const sim_record_t *record = disk ? sim_disk_record (disk, at) : NULL;
-        if (!record || record->n != n)
-            continue;
-        topic->epoch = disk->epoch;
-        return at;
+    uint64_t at = told > 0 ? told : topic->at + 1;
+    while (told == 0 && at <= disk->count && disk->records[at - 1].n != n)
+        at++;
+    const sim_record_t *record = sim_disk_record (disk, at);
+    return record && record->n == n ? at : 0;
+}
+
+/*  Where the event is that a join brings up: in the log that the join named, or else in one since
+ *  the last of which the client has heard: the lane may not have heard of the present one. 0: it is
+ *  not there. */
+static uint64_t find_brought_up (const sim_t *sim, const sim_client_t *client, sim_topic_t *topic,
+                                 uint64_t n, uint64_t told)
+{
+    const uint64_t named = topic->epoch, first = named > 0 ? named : client->epoch;
+    uint64_t found = 0;
+    const sim_disk_t *disk = sim->disk;
+    while (disk) {
+        uint64_t at = named == 0 || disk->epoch == named ? find_in_log (disk, topic, n, told) : 0;
+        if (at > 0) {
+            found = at;
+            topic->epoch = disk->epoch;
+        }
+        disk = disk->epoch == first ? NULL : disk->older;
     }
-    return 0;
+    return found;
 }
 
 static void heard_bring_up (sim_t *sim, sim_client_t *client, sim_topic_t *topic, unsigned pattern,
@@ -420,7 +434,7 @@ static void joined (sim_t *sim, sim_client_t *client, unsigned pattern, json_t *
     else if (topic->mode == SIM_SNAPSHOT && !client->is_json)
         sim_check_state (sim, client->epoch, pattern, seq, json_object_get (answer, "state"),
                          "an answer to subscribe");
-    topic->is_joining = topic->owes_reset = false;
+    topic->is_joining = topic->owes_reset = topic->may_be_in = false;
     topic->state = SIM_IN;
     topic->joined = seq;
 }
@@ -440,12 +454,15 @@ static void failed (sim_t *sim, sim_client_t *client, const sim_ask_t *ask, cons
                   ask->kind, code, json_string_value (json_object_get (answer, "message")));
     if (ask->kind == SIM_ASK_JOIN) {
         topic->is_joining = false;
+        topic->may_be_in = true;
         topic->state = SIM_MAYBE;
         sim_topic_forget_parts (topic);
     }
     else if (ask->kind == SIM_ASK_LEAVE) {
         topic->is_left = false;
-        topic->state = code && strcmp (code, "not_found") == 0 ? SIM_OUT : SIM_MAYBE;
+        /*  Not found where it is now: a join that is still under way is found after a resume. */
+        bool is_out = code && strcmp (code, "not_found") == 0 && !topic->may_be_in;
+        topic->state = is_out ? SIM_OUT : SIM_MAYBE;
     }
     else if (ask->kind == SIM_ASK_PUBLISH && !is_conflict && publish->same_id_as == 0)
         sim_client_remember (sim, client, ask);
@@ -472,7 +489,7 @@ void sim_heard_answer (sim_t *sim, sim_client_t *client, uint64_t id, bool ok, j
         joined (sim, client, asked.pattern, answer);
     else if (asked.kind == SIM_ASK_LEAVE) {
         client->topics[asked.pattern].state = SIM_OUT;
-        client->topics[asked.pattern].is_left = false;
+        client->topics[asked.pattern].is_left = client->topics[asked.pattern].may_be_in = false;
         client->topics[asked.pattern].owes_reset = false;
         sim->stats.leaves++;
     }
