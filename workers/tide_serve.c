@@ -75,10 +75,7 @@ const char *tidemark_message (tidemark_t *self)
 static tide_hand_t *next_call (tidemark_t *self)
 {
     while (!self->is_stopping && self->served == TIDE_OK) {
-        tide_message_t extend;
-        tide_hand_t *hand = tide_worker_take (self->side, tide_post_clock_ms (), &extend);
-        if (hand && extend.kind == TIDE_MESSAGE_EXTEND)
-            tide_post_send (self->post, &extend, NULL, NULL);
+        tide_hand_t *hand = tide_worker_take (self->side, tide_post_clock_ms ());
         if (hand)
             return hand;
         pthread_cond_wait (&self->changed, &self->lock);

@@ -8,6 +8,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+
+#define uthash_malloc(size) tide_alloc (size)
+#include <uthash.h>
 #include <utlist.h>
 
 /*  As the broker counts: its own events that end a call are beside the worker's. */
@@ -22,13 +25,16 @@ typedef struct {
 typedef enum { HAND_QUEUED, HAND_TAKEN } hand_state_t;
 
 struct tide_hand {
-    tide_hand_t *prev, *next;
+    tide_hand_t *prev, *next; /* waiting; or taken, and owed part of its lease */
+    UT_hash_handle hh;        /* by its number, unless it is replaced */
     hand_state_t state;
+    bool is_owed;     /* its lease began before it was taken: its handler has not all of it yet */
     bool is_ended;    /* its end was said */
     bool is_replaced; /* it was lent anew to this same worker, or its log is another one */
     uint32_t lease_ms;
     uint64_t began_ms, until_ms; /* the lease */
-    tide_buffer_t events;        /* to be appended with its end */
+    uint64_t taken_ms;
+    tide_buffer_t events; /* to be appended with its end */
     uint32_t event_count;
     tide_hand_view_t view;
     uint8_t bytes[]; /* the event that is the call */
@@ -41,7 +47,11 @@ struct tide_worker_side {
     size_t handler_count;
     uint64_t epoch;       /* of the log whose calls they are; 0: not known yet */
     uint32_t payload_max; /* 0: not known yet */
-    tide_hand_t *hands;   /* all, in the order of lending */
+    tide_hand_t *by_number;
+    tide_hand_t *waiting; /* in the order of lending */
+    tide_hand_t *owed;    /* in the order of taking */
+    uint64_t waiting_count;
+    uint64_t due_ms; /* no lease is to be extended before this */
     tide_buffer_t scratch;
     tide_worker_counters_t counters;
 };
@@ -51,11 +61,37 @@ tide_worker_side_t *tide_worker_side_new (void)
     return tide_alloc (sizeof (tide_worker_side_t));
 }
 
+static void settle (tide_worker_side_t *self, tide_hand_t *hand)
+{
+    if (hand->is_owed)
+        DL_DELETE (self->owed, hand);
+    hand->is_owed = false;
+}
+
+static void replace (tide_worker_side_t *self, tide_hand_t *hand)
+{
+    if (!hand->is_replaced)
+        HASH_DEL (self->by_number, hand);
+    hand->is_replaced = true;
+    settle (self, hand);
+}
+
 static void remove_hand (tide_worker_side_t *self, tide_hand_t *hand)
 {
-    DL_DELETE (self->hands, hand);
+    replace (self, hand);
+    if (hand->state == HAND_QUEUED) {
+        DL_DELETE (self->waiting, hand);
+        self->waiting_count--;
+    }
     tide_buffer_free (&hand->events);
     free (hand);
+}
+
+/*  It waited, and is another's by now. */
+static void drop (tide_worker_side_t *self, tide_hand_t *hand)
+{
+    self->counters.forgotten++;
+    remove_hand (self, hand);
 }
 
 void tide_worker_side_destroy (tide_worker_side_t **self_p)
@@ -64,10 +100,9 @@ void tide_worker_side_destroy (tide_worker_side_t **self_p)
     if (!self)
         return;
     *self_p = NULL;
-    while (self->hands) {
-        tide_assert (self->hands->state == HAND_QUEUED);
-        remove_hand (self, self->hands);
-    }
+    while (self->waiting)
+        remove_hand (self, self->waiting);
+    tide_assert (!self->by_number);
     for (size_t at = 0; at < self->handler_count; at++) {
         free (self->handlers[at].nsp);
         free (self->handlers[at].event);
@@ -176,12 +211,11 @@ void tide_worker_up (tide_worker_side_t *self, uint64_t epoch, uint32_t payload_
     self->epoch = epoch;
     self->payload_max = payload_max;
     tide_hand_t *hand, *next;
-    DL_FOREACH_SAFE (self->hands, hand, next) {
-        hand->is_replaced = hand->is_replaced || is_other_log;
-        if (hand->state != HAND_QUEUED)
-            continue;
-        self->counters.forgotten++;
-        remove_hand (self, hand);
+    HASH_ITER (hh, self->by_number, hand, next) {
+        if (hand->state == HAND_QUEUED)
+            drop (self, hand);
+        else if (is_other_log)
+            replace (self, hand);
     }
 }
 
@@ -191,11 +225,8 @@ void tide_worker_up (tide_worker_side_t *self, uint64_t epoch, uint32_t payload_
 static tide_hand_t *find_current (const tide_worker_side_t *self, uint64_t number)
 {
     tide_hand_t *hand;
-    DL_FOREACH (self->hands, hand) {
-        if (hand->view.number == number && !hand->is_replaced)
-            return hand;
-    }
-    return NULL;
+    HASH_FIND (hh, self->by_number, &number, sizeof number, hand);
+    return hand;
 }
 
 static tide_hand_t *hand_new (const tide_lend_message_t *lend)
@@ -217,6 +248,11 @@ static tide_hand_t *hand_new (const tide_lend_message_t *lend)
     return NULL;
 }
 
+static uint64_t extend_due_ms (const tide_hand_t *hand)
+{
+    return hand->began_ms + (hand->until_ms - hand->began_ms) / 2;
+}
+
 bool tide_worker_lent (tide_worker_side_t *self, uint64_t now_ms, const tide_lend_message_t *lend)
 {
     tide_hand_t *hand = hand_new (lend);
@@ -234,12 +270,17 @@ bool tide_worker_lent (tide_worker_side_t *self, uint64_t now_ms, const tide_len
         if (current->state == HAND_QUEUED)
             remove_hand (self, current);
         else
-            current->is_replaced = true;
+            replace (self, current);
     }
     hand->lease_ms = lend->lease_ms;
     hand->began_ms = now_ms;
     hand->until_ms = now_ms + lend->lease_ms;
-    DL_APPEND (self->hands, hand);
+    HASH_ADD (hh, self->by_number, view.number, sizeof hand->view.number, hand);
+    DL_APPEND (self->waiting, hand);
+    if (self->waiting_count++ == 0 && !self->owed)
+        self->due_ms = UINT64_MAX;
+    if (extend_due_ms (hand) < self->due_ms)
+        self->due_ms = extend_due_ms (hand);
     self->counters.lent++;
     return true;
 }
@@ -255,30 +296,21 @@ static void begin_lease (tide_hand_t *hand, uint64_t now_ms, uint32_t lease_ms,
     extend->extend.lease_ms = lease_ms;
 }
 
-/*  This process stood still: it is another's by now. */
-static void drop (tide_worker_side_t *self, tide_hand_t *hand)
+tide_hand_t *tide_worker_take (tide_worker_side_t *self, uint64_t now_ms)
 {
-    self->counters.forgotten++;
-    remove_hand (self, hand);
-}
-
-tide_hand_t *tide_worker_take (tide_worker_side_t *self, uint64_t now_ms, tide_message_t *extend)
-{
-    tide_hand_t *hand, *next;
-    *extend = (tide_message_t){0};
-    DL_FOREACH_SAFE (self->hands, hand, next) {
-        if (hand->state != HAND_QUEUED)
-            continue;
-        if (now_ms >= hand->until_ms) {
-            drop (self, hand);
-            continue;
-        }
-        hand->state = HAND_TAKEN;
-        if (now_ms > hand->began_ms)
-            begin_lease (hand, now_ms, 0, extend);
-        return hand;
-    }
-    return NULL;
+    while (self->waiting && now_ms >= self->waiting->until_ms)
+        drop (self, self->waiting); /* this process stood still */
+    tide_hand_t *hand = self->waiting;
+    if (!hand)
+        return NULL;
+    DL_DELETE (self->waiting, hand);
+    self->waiting_count--;
+    hand->state = HAND_TAKEN;
+    hand->taken_ms = now_ms;
+    hand->is_owed = now_ms > hand->began_ms;
+    if (hand->is_owed)
+        DL_APPEND (self->owed, hand);
+    return hand;
 }
 
 static void say_again (uint64_t number, uint32_t attempt, uint32_t delay_ms, tide_message_t *done)
@@ -292,16 +324,13 @@ static void say_again (uint64_t number, uint32_t attempt, uint32_t delay_ms, tid
 
 bool tide_worker_give_back (tide_worker_side_t *self, tide_message_t *done)
 {
-    tide_hand_t *hand;
-    DL_FOREACH (self->hands, hand) {
-        if (hand->state != HAND_QUEUED)
-            continue;
-        say_again (hand->view.number, hand->view.attempt, 1, done);
-        done->done.message = tide_bytes ("the worker stops");
-        remove_hand (self, hand);
-        return true;
-    }
-    return false;
+    tide_hand_t *hand = self->waiting;
+    if (!hand)
+        return false;
+    say_again (hand->view.number, hand->view.attempt, 1, done);
+    done->done.message = tide_bytes ("the worker stops");
+    remove_hand (self, hand);
+    return true;
 }
 
 void tide_worker_let (tide_worker_side_t *self, tide_hand_t **hand_p)
@@ -329,6 +358,7 @@ tide_status_t tide_worker_end (tide_worker_side_t *self, uint64_t now_ms, tide_h
         return TIDE_TOO_LARGE;
     bool is_handled = end->outcome == TIDE_OUTCOME_HANDLED;
     hand->is_ended = true;
+    settle (self, hand);
     *done = (tide_message_t){.kind = TIDE_MESSAGE_DONE};
     done->done.call = hand->view.number;
     done->done.attempt = hand->view.attempt;
@@ -346,9 +376,9 @@ tide_status_t tide_worker_end (tide_worker_side_t *self, uint64_t now_ms, tide_h
 tide_status_t tide_worker_extend (tide_worker_side_t *self, uint64_t now_ms, tide_hand_t *hand,
                                   uint32_t lease_ms, tide_message_t *extend)
 {
-    (void) self;
     if (tide_hand_is_over (hand, now_ms))
         return TIDE_CONFLICT;
+    settle (self, hand);
     if (lease_ms > TIDE_CALL_LEASE_MS_MAX)
         lease_ms = TIDE_CALL_LEASE_MS_MAX;
     begin_lease (hand, now_ms, lease_ms, extend);
@@ -394,16 +424,12 @@ bool tide_worker_refused (tide_worker_side_t *self, const tide_worker_said_t *sa
 
 /*  -- time ------------------------------------------------------------------------------------ */
 
-static uint64_t extend_due_ms (const tide_hand_t *hand)
-{
-    return hand->began_ms + (hand->until_ms - hand->began_ms) / 2;
-}
-
-bool tide_worker_next_extend (tide_worker_side_t *self, uint64_t now_ms, tide_message_t *extend)
+/*  What waits gets a whole lease anew. */
+static bool extend_waiting (tide_worker_side_t *self, uint64_t now_ms, tide_message_t *extend)
 {
     tide_hand_t *hand, *next;
-    DL_FOREACH_SAFE (self->hands, hand, next) {
-        if (hand->state != HAND_QUEUED || now_ms < extend_due_ms (hand))
+    DL_FOREACH_SAFE (self->waiting, hand, next) {
+        if (now_ms < extend_due_ms (hand))
             continue;
         if (now_ms < hand->until_ms) {
             begin_lease (hand, now_ms, 0, extend);
@@ -414,15 +440,43 @@ bool tide_worker_next_extend (tide_worker_side_t *self, uint64_t now_ms, tide_me
     return false;
 }
 
+/*  What was taken gets what is lacking: its lease is whole from when it was taken. */
+static bool extend_owed (tide_worker_side_t *self, uint64_t now_ms, tide_message_t *extend)
+{
+    tide_hand_t *hand, *next;
+    DL_FOREACH_SAFE (self->owed, hand, next) {
+        if (now_ms < extend_due_ms (hand))
+            continue;
+        settle (self, hand);
+        if (tide_hand_is_over (hand, now_ms))
+            continue;
+        uint64_t until_ms = hand->taken_ms + hand->lease_ms;
+        begin_lease (hand, now_ms, (uint32_t) (until_ms - now_ms), extend);
+        return true;
+    }
+    return false;
+}
+
+bool tide_worker_next_extend (tide_worker_side_t *self, uint64_t now_ms, tide_message_t *extend)
+{
+    if (now_ms < self->due_ms)
+        return false;
+    if (extend_waiting (self, now_ms, extend) || extend_owed (self, now_ms, extend))
+        return true;
+    self->due_ms = UINT64_MAX;
+    const tide_hand_t *hand;
+    DL_FOREACH (self->waiting, hand)
+        if (extend_due_ms (hand) < self->due_ms)
+            self->due_ms = extend_due_ms (hand);
+    DL_FOREACH (self->owed, hand)
+        if (extend_due_ms (hand) < self->due_ms)
+            self->due_ms = extend_due_ms (hand);
+    return false;
+}
+
 uint64_t tide_worker_deadline_ms (const tide_worker_side_t *self)
 {
-    uint64_t due_ms = UINT64_MAX;
-    const tide_hand_t *hand;
-    DL_FOREACH (self->hands, hand) {
-        if (hand->state == HAND_QUEUED && extend_due_ms (hand) < due_ms)
-            due_ms = extend_due_ms (hand);
-    }
-    return due_ms;
+    return self->waiting || self->owed ? self->due_ms : UINT64_MAX;
 }
 
 /*  -- what it is about ------------------------------------------------------------------------ */
@@ -435,9 +489,6 @@ const tide_hand_view_t *tide_hand_view (const tide_hand_t *hand)
 tide_worker_counters_t tide_worker_counters (const tide_worker_side_t *self)
 {
     tide_worker_counters_t counters = self->counters;
-    const tide_hand_t *hand;
-    DL_FOREACH (self->hands, hand) {
-        counters.waiting += hand->state == HAND_QUEUED;
-    }
+    counters.waiting = self->waiting_count;
     return counters;
 }

@@ -3,7 +3,8 @@
  *  A call that was lent waits (QUEUED) until a thread takes it, and is in that thread's hands until
  *  it lets it go. What ends it is said once, while the lease lasts, of the latest attempt: all else
  *  is a conflict, and the broker is not asked. A call that only waits has its lease extended here,
- *  so that a handler that is slow does not cost the calls behind it an attempt.
+ *  so that a handler that is slow does not cost the calls behind it an attempt; and whoever takes
+ * it has the whole lease, of which the broker is told only if it comes to that.
  *
  *  When the conversation with the broker begins anew, what waits is forgotten (it is lent again);
  *  what is in a thread's hands may still be answered, and the broker decides.
@@ -53,9 +54,8 @@ void tide_worker_up (tide_worker_side_t *self, uint64_t epoch, uint32_t payload_
  *  is in hand: it is counted, and its lease will end. */
 bool tide_worker_lent (tide_worker_side_t *self, uint64_t now_ms, const tide_lend_message_t *lend);
 
-/*  The next call that waits, in the order of lending; NULL if there is none. extend is EXTEND if
- *  part of its lease went by while it waited, and of no kind (0) if not. */
-tide_hand_t *tide_worker_take (tide_worker_side_t *self, uint64_t now_ms, tide_message_t *extend);
+/*  The next call that waits, in the order of lending; NULL if there is none. */
+tide_hand_t *tide_worker_take (tide_worker_side_t *self, uint64_t now_ms);
 
 /*  Gives back what waits, one by one: done is DONE, to be tried again at once. False if there is
  *  none. */
@@ -108,7 +108,7 @@ bool tide_worker_refused (tide_worker_side_t *self, const tide_worker_said_t *sa
 
 /*  -- time ------------------------------------------------------------------------------------ */
 
-/*  The next extension of what waits that is due; false if there is none. */
+/*  The next extension that is due; false if there is none. The deadline may be too early. */
 bool tide_worker_next_extend (tide_worker_side_t *self, uint64_t now_ms, tide_message_t *extend);
 uint64_t tide_worker_deadline_ms (const tide_worker_side_t *self);
 

@@ -68,8 +68,7 @@ static bool lend (uint64_t now_ms, uint64_t number, uint32_t attempt)
 
 static tide_hand_t *take (uint64_t now_ms)
 {
-    tide_message_t extend;
-    return tide_worker_take (worker, now_ms, &extend);
+    return tide_worker_take (worker, now_ms);
 }
 
 static tide_status_t end (uint64_t now_ms, tide_hand_t *hand, tide_outcome_t outcome,
@@ -169,16 +168,61 @@ static void what_waits_is_extended (void **state)
         assert_int_equal (extend.extend.call, 5);
         assert_false (tide_worker_next_extend (worker, now_ms, &extend));
     }
-    /*  Whoever takes it has the whole lease. */
-    tide_hand_t *hand = tide_worker_take (worker, 3200, &extend);
-    assert_int_equal (extend.kind, TIDE_MESSAGE_EXTEND);
-    assert_false (tide_hand_is_over (hand, 3200 + LEASE_MS - 1));
-    tide_worker_let (worker, &hand);
     /*  After a standstill it is another's. */
     lend (4000, 6, 1);
     assert_false (tide_worker_next_extend (worker, 4000 + LEASE_MS, &extend));
     assert_int_equal (tide_worker_deadline_ms (worker), UINT64_MAX);
     assert_null (take (4000 + LEASE_MS));
+}
+
+/*  The broker hears of it only if the handler is still at it when half of the lease is over. */
+static void whoever_takes_what_waited_has_the_whole_lease (void **state)
+{
+    (void) state;
+    handle ("/", "say");
+    lend (0, 5, 1);
+    lend (0, 6, 1);
+    tide_message_t extend;
+    tide_hand_t *slow = take (300), *quick = take (300);
+    assert_int_equal (tide_worker_deadline_ms (worker), LEASE_MS / 2);
+    assert_int_equal (end (400, quick, TIDE_OUTCOME_HANDLED, &extend), TIDE_OK);
+    assert_false (tide_worker_next_extend (worker, 499, &extend));
+    assert_true (tide_worker_next_extend (worker, 500, &extend));
+    assert_int_equal (extend.extend.call, 5);
+    assert_int_equal (extend.extend.lease_ms, 300 + LEASE_MS - 500);
+    assert_false (tide_worker_next_extend (worker, 500, &extend));
+    assert_false (tide_hand_is_over (slow, 300 + LEASE_MS - 1));
+    assert_false (tide_worker_next_extend (worker, 300 + LEASE_MS - 1, &extend)); /* once */
+    assert_true (tide_hand_is_over (slow, 300 + LEASE_MS));
+    assert_int_equal (tide_worker_deadline_ms (worker), UINT64_MAX);
+    tide_worker_let (worker, &slow);
+    tide_worker_let (worker, &quick);
+}
+
+static void what_is_owed_goes_with_its_call (void **state)
+{
+    (void) state;
+    handle ("/", "say");
+    tide_message_t extend;
+    lend (0, 5, 1);
+    tide_hand_t *old = take (1), *extended, *other;
+    lend (1, 5, 2); /* to this worker again */
+    tide_hand_t *current = take (2);
+    assert_true (tide_hand_is_over (old, 2));
+    lend (2, 6, 1);
+    extended = take (3);
+    assert_int_equal (tide_worker_extend (worker, 4, extended, 5000, &extend), TIDE_OK);
+    assert_true (tide_worker_next_extend (worker, 600, &extend));
+    assert_int_equal (extend.extend.attempt, 2);
+    assert_false (tide_worker_next_extend (worker, 600, &extend));
+    lend (600, 7, 1);
+    other = take (601);
+    tide_worker_up (worker, 8, 1000); /* another log */
+    assert_false (tide_worker_next_extend (worker, 600 + LEASE_MS / 2, &extend));
+    tide_worker_let (worker, &old);
+    tide_worker_let (worker, &current);
+    tide_worker_let (worker, &extended);
+    tide_worker_let (worker, &other);
 }
 
 static void a_new_attempt_replaces_the_old_one (void **state)
@@ -307,6 +351,8 @@ int main (void)
         TEST (calls_are_taken_in_order_and_ended_once),
         TEST (an_extended_lease_is_not_over),
         TEST (what_waits_is_extended),
+        TEST (whoever_takes_what_waited_has_the_whole_lease),
+        TEST (what_is_owed_goes_with_its_call),
         TEST (a_new_attempt_replaces_the_old_one),
         TEST (a_new_conversation_forgets_what_waits),
         TEST (g8_what_is_of_another_log_cannot_be_ended),
