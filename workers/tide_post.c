@@ -75,6 +75,12 @@ uint64_t tide_post_clock_ms (void)
 
 /*  -- handing over ---------------------------------------------------------------------------- */
 
+/*  Whoever handed over before has woken the thread, and it has not looked yet. */
+static bool is_awake (const tide_post_t *self)
+{
+    return self->orders != NULL;
+}
+
 static void wake (tide_post_t *self)
 {
     uint64_t one = 1;
@@ -92,6 +98,7 @@ uint64_t tide_post_send (tide_post_t *self, const tide_message_t *message,
     tide_message_encode (&order->bytes, message);
     pthread_mutex_lock (&self->lock);
     bool has_place = !order->is_publish || self->publishes < PUBLISHES_MAX;
+    bool must_wake = has_place && !is_awake (self);
     uint64_t serial = 0;
     if (has_place) {
         serial = order->serial = ++self->last_serial;
@@ -99,9 +106,9 @@ uint64_t tide_post_send (tide_post_t *self, const tide_message_t *message,
         DL_APPEND (self->orders, order);
     }
     pthread_mutex_unlock (&self->lock);
-    if (has_place)
+    if (must_wake)
         wake (self);
-    else {
+    if (!has_place) {
         tide_buffer_free (&order->bytes);
         free (order);
     }
@@ -114,9 +121,11 @@ void tide_post_cancel (tide_post_t *self, uint64_t serial)
     order->serial = serial;
     order->is_cancelling = true;
     pthread_mutex_lock (&self->lock);
+    bool must_wake = !is_awake (self);
     DL_APPEND (self->orders, order);
     pthread_mutex_unlock (&self->lock);
-    wake (self);
+    if (must_wake)
+        wake (self);
 }
 
 void tide_post_make_id (tide_post_t *self, char id[64])
