@@ -5,6 +5,7 @@
 #include "tide_neighbours.h"
 #include "tide_op.h"
 #include "tide_ops.h"
+#include "tide_presence.h"
 #include "tide_reply.h"
 
 #include "tide_http.h"
@@ -81,6 +82,14 @@ static void api_topics (tide_hub_t *hub, const tide_http_request_t *request, tid
     tide_op_topics (hub, reply);
 }
 
+static void api_presence (tide_hub_t *hub, const tide_http_request_t *request, tide_reply_t *reply)
+{
+    tide_buffer_t topic = {0};
+    tide_query_get (request->query, "topic", 0, &topic);
+    tide_presence_list (hub, tide_buffer_bytes (&topic), reply);
+    tide_buffer_free (&topic);
+}
+
 /*  -- metrics --------------------------------------------------------------------------------- */
 
 static void append_metric (tide_buffer_t *out, const char *name, uint64_t value)
@@ -143,6 +152,9 @@ static void append_hub_metrics (tide_hub_t *hub, tide_buffer_t *out)
         {"tidemark_gateway_wire_forms_made_total", c->forms_made},
         {"tidemark_gateway_outbox_bytes", outbox_bytes (hub)},
         {"tidemark_gateway_released_sessions", hub->released_count},
+        {"tidemark_gateway_released_presence", hub->absent_count},
+        {"tidemark_gateway_presence_entered_total", c->presence_entered},
+        {"tidemark_gateway_presence_mended_total", c->presence_mended},
         {"tidemark_gateway_releases_dropped_total", c->releases_dropped},
         {"tidemark_gateway_snapshots_gathering", hub->gathering},
         {"tidemark_gateway_request_bytes_pending", hub->ops_size},
@@ -223,10 +235,9 @@ static const struct {
     const char *method;
     void (*handle) (tide_hub_t *hub, const tide_http_request_t *request, tide_reply_t *reply);
 } routes[] = {
-    {"/api/v1/publish", "POST", api_publish},
-    {"/api/v1/snapshot", "GET", api_snapshot},
-    {"/api/v1/history", "GET", api_history},
-    {"/api/v1/topics", "GET", api_topics},
+    {"/api/v1/publish", "POST", api_publish},  {"/api/v1/snapshot", "GET", api_snapshot},
+    {"/api/v1/history", "GET", api_history},   {"/api/v1/topics", "GET", api_topics},
+    {"/api/v1/presence", "GET", api_presence},
 };
 
 static void route (tide_hub_t *hub, const tide_http_request_t *request, uint64_t ticket)

@@ -325,7 +325,7 @@ void tide_app_join (tide_hub_t *hub, const char *sid, tide_bytes_t topic, tide_a
     tide_session_t *session = find_session (hub, sid);
     tide_reply_t reply = {.kind = TIDE_REPLY_DONE, .done = done, .argument = argument, .hub = hub};
     if (session)
-        tide_join_begin (hub, session, topic, (tide_since_t){.kind = TIDE_SINCE_LIVE}, false,
+        tide_join_begin (hub, session, topic, (tide_since_t){.kind = TIDE_SINCE_LIVE}, false, NULL,
                          &reply);
     else
         tide_reply_fail (hub, &reply, TIDE_NOT_FOUND, NULL);

@@ -6,6 +6,7 @@
 #include "tide_client.h"
 #include "tide_join.h"
 #include "tide_ops.h"
+#include "tide_presence.h"
 #include "tide_reply.h"
 #include "tide_session.h"
 
@@ -42,7 +43,7 @@ void tide_client_json_opened (tide_hub_t *hub, tide_session_t *session)
     const char *comma = "";
     tide_member_t *member;
     DL_FOREACH2 (session->members, member, own_next) {
-        if (tide_topic_is_system (tide_channel_pattern (member->channel)))
+        if (!tide_topic_is_readable (tide_channel_pattern (member->channel)))
             continue; /* not joined by the client */
         tide_buffer_append_text (&text, comma);
         tide_json_string (&text, tide_channel_pattern (member->channel));
@@ -94,7 +95,7 @@ static void do_sub (tide_hub_t *hub, tide_session_t *session, json_t *object, ti
                          "since is \"live\", \"start\", \"snapshot\", a sequence or epoch:seq");
     else
         tide_join_begin (hub, session, bytes_of (json_object_get (object, "topic")), since, true,
-                         reply);
+                         json_object_get (object, "present"), reply);
 }
 
 static void do_ping (tide_hub_t *hub, tide_connection_t *connection)
@@ -131,6 +132,8 @@ static void perform (tide_hub_t *hub, tide_connection_t *connection, const char 
         tide_op_publish (hub, session, object, "event_id", NULL, reply);
     else if (strcmp (op, "call") == 0)
         tide_calls_object (hub, session, object, reply);
+    else if (strcmp (op, "presence") == 0)
+        tide_presence_list (hub, bytes_of (json_object_get (object, "topic")), reply);
     else if (strcmp (op, "ack") == 0)
         tide_reply_fail (hub, reply, TIDE_BAD_REQUEST, "named cursors are not available yet");
     else

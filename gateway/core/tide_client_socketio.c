@@ -13,6 +13,7 @@
 #include "tide_hooks.h"
 #include "tide_join.h"
 #include "tide_ops.h"
+#include "tide_presence.h"
 #include "tide_reply.h"
 #include "tide_session.h"
 
@@ -110,7 +111,7 @@ static tide_bytes_t topic_of (const json_t *object)
     return (tide_bytes_t){(const uint8_t *) json_string_value (topic), json_string_length (topic)};
 }
 
-static void do_subscribe (tide_hub_t *hub, tide_session_t *session, json_t *object,
+static void do_subscribe (tide_hub_t *hub, tide_session_t *session, json_t *object, bool is_binary,
                           tide_reply_t *reply)
 {
     tide_since_t since;
@@ -123,8 +124,13 @@ static void do_subscribe (tide_hub_t *hub, tide_session_t *session, json_t *obje
                          "since is \"live\", \"start\", \"snapshot\", a sequence or epoch:seq");
     else if (meta && !json_is_boolean (meta))
         tide_reply_fail (hub, reply, TIDE_BAD_REQUEST, "meta is true or false");
+    else if (is_binary && json_object_get (object, "present"))
+        tide_reply_fail (hub, reply, TIDE_BAD_REQUEST, "present holds no binary values");
     else
-        tide_join_begin (hub, session, topic_of (object), since, json_is_true (meta), reply);
+        /*  Who it is that came or went is said in meta. */
+        tide_join_begin (hub, session, topic_of (object), since,
+                         meta ? json_is_true (meta) : tide_topic_is_presence (topic_of (object)),
+                         json_object_get (object, "present"), reply);
 }
 
 static void do_history (tide_hub_t *hub, json_t *object, tide_reply_t *reply)
@@ -149,13 +155,15 @@ static void own_event (tide_hub_t *hub, tide_session_t *session, const char *nam
     if (!json_is_object (object))
         tide_reply_fail (hub, reply, TIDE_BAD_REQUEST, "tide:* events take one object");
     else if (strcmp (name, "tide:subscribe") == 0)
-        do_subscribe (hub, session, object, reply);
+        do_subscribe (hub, session, object, packet->attachments > 0, reply);
     else if (strcmp (name, "tide:unsubscribe") == 0)
         tide_leave (hub, session, topic_of (object), reply);
     else if (strcmp (name, "tide:publish") == 0)
         tide_op_publish (hub, session, object, "id", packet, reply);
     else if (strcmp (name, "tide:snapshot") == 0)
         tide_op_snapshot (hub, topic_of (object), reply);
+    else if (strcmp (name, "tide:presence") == 0)
+        tide_presence_list (hub, topic_of (object), reply);
     else if (strcmp (name, "tide:history") == 0)
         do_history (hub, object, reply);
     else

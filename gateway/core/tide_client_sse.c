@@ -146,7 +146,7 @@ static void take_snapshots (tide_hub_t *hub, tide_stream_t *stream)
     tide_bytes_t topic;
     while (next_topic (&topics, &topic)) {
         tide_reply_t reply = {.connection = session->connection};
-        tide_join_begin (hub, session, topic, stream->since, true, &reply);
+        tide_join_begin (hub, session, topic, stream->since, true, NULL, &reply);
     }
 }
 

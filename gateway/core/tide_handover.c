@@ -8,6 +8,7 @@
 #include "tide_handover.h"
 #include "tide_channel.h"
 #include "tide_join.h"
+#include "tide_presence.h"
 #include "tide_reply.h"
 #include "tide_session.h"
 
@@ -23,12 +24,26 @@ static void put_bytes (tide_buffer_t *out, tide_bytes_t bytes)
     tide_buffer_append_bytes (out, bytes);
 }
 
+/*  What it says of itself there, as JSON, if anything does stand or is to. */
+static void put_present (tide_buffer_t *out, const tide_present_t *present)
+{
+    tide_buffer_t text = {0};
+    if (present->data)
+        tide_json_value (&text, present->data);
+    else if (present->seq > 0)
+        tide_buffer_append_text (&text, "false");
+    put_bytes (out, tide_buffer_bytes (&text));
+    tide_put_u64 (out, present->since_ms);
+    tide_buffer_free (&text);
+}
+
 static void put_member (tide_buffer_t *out, const tide_member_t *member)
 {
     put_bytes (out, tide_channel_pattern (member->channel));
     tide_put_u64 (out, member->joined);
     tide_put_u8 (out, member->meta);
     tide_put_u8 (out, member->was_reset);
+    put_present (out, &member->present);
 }
 
 static void put_join (tide_buffer_t *out, const tide_join_t *join)
@@ -43,6 +58,7 @@ static void put_join (tide_buffer_t *out, const tide_join_t *join)
     tide_put_u8 (out, join->had_member);
     tide_put_u8 (out, join->reply.kind == TIDE_REPLY_ACK);
     tide_put_u64 (out, join->reply.ack);
+    put_present (out, &join->present);
 }
 
 static void put_session (tide_buffer_t *out, const tide_session_t *session)
@@ -146,6 +162,25 @@ static bool take_name (tide_reader_t *reader, char *name, size_t size)
     return true;
 }
 
+/*  False if it is none that this session can have. The caller frees it. */
+static bool take_present (const tide_session_t *session, tide_bytes_t topic, tide_reader_t *reader,
+                          tide_present_t *present)
+{
+    tide_bytes_t text = take_bytes (reader);
+    const char *why;
+    *present = (tide_present_t){.since_ms = tide_take_u64 (reader)};
+    if (text.size == 0)
+        return !reader->failed;
+    json_t *json = text.size <= TIDE_PRESENT_SIZE_MAX ? tide_json_parse (text, &why) : NULL;
+    present->is_due = true; /* under this lane's lease */
+    if (json_is_false (json))
+        present->seq = 1; /* wherever it stands, it is to be removed */
+    else if (json && tide_presence_check (session, topic, json, &why) == TIDE_OK)
+        present->data = json_incref (json);
+    json_decref (json);
+    return present->data || present->seq > 0;
+}
+
 static bool take_members (tide_hub_t *hub, tide_session_t *session, tide_reader_t *reader)
 {
     uint32_t count = tide_take_u32 (reader);
@@ -155,10 +190,14 @@ static bool take_members (tide_hub_t *hub, tide_session_t *session, tide_reader_
         tide_bytes_t topic = take_bytes (reader);
         uint64_t joined = tide_take_u64 (reader);
         bool meta = tide_take_u8 (reader), was_reset = tide_take_u8 (reader);
-        if (!tide_pattern_valid (topic) || tide_member_find (session, topic))
+        tide_present_t present;
+        if (!tide_pattern_valid (topic) || tide_member_find (session, topic)
+            || !take_present (session, topic, reader, &present))
             return false;
-        tide_member_add (hub, session, tide_channel_use (hub, topic), joined, meta)->was_reset =
-            was_reset;
+        tide_member_t *member =
+            tide_member_add (hub, session, tide_channel_use (hub, topic), joined, meta);
+        member->was_reset = was_reset;
+        tide_presence_move (hub, member, &present);
     }
     return !reader->failed;
 }
@@ -190,11 +229,13 @@ static bool take_joins (tide_hub_t *hub, tide_session_t *session, tide_reader_t 
         wanted.had_member = tide_take_u8 (reader);
         wanted.reply.kind = tide_take_u8 (reader) ? TIDE_REPLY_ACK : TIDE_REPLY_NONE;
         wanted.reply.ack = tide_take_u64 (reader);
-        if (reader->failed || !tide_pattern_valid (topic) || mode > TIDE_JOIN_RESET)
+        if (reader->failed || !tide_pattern_valid (topic) || mode > TIDE_JOIN_RESET
+            || !take_present (session, topic, reader, &wanted.present))
             return false;
         wanted.mode = mode;
         wanted.reason = (tide_status_t) reason;
         go_on_joining (hub, session, &wanted, topic);
+        tide_present_free (&wanted.present);
     }
     return !reader->failed;
 }

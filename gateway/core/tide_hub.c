@@ -12,6 +12,7 @@
 #include "tide_neighbours.h"
 #include "tide_op.h"
 #include "tide_orders.h"
+#include "tide_presence.h"
 #include "tide_session.h"
 
 #include <sodium.h>
@@ -80,11 +81,7 @@ static void free_rest (tide_hub_t *self)
     DL_FOREACH_SAFE (self->queue, queued, queued_next)
         free_queued (&queued);
     free_queued (&self->handed_out);
-    tide_released_t *released, *released_next;
-    DL_FOREACH_SAFE (self->released, released, released_next)
-        free (released);
-    DL_FOREACH_SAFE (self->moved, released, released_next)
-        free (released);
+    tide_released_forget (self);
     while (self->stats) {
         tide_stat_entry_t *stat = self->stats;
         self->stats = stat->next;
@@ -677,6 +674,7 @@ void tide_hub_tick (tide_hub_t *self, uint64_t now_ms)
     tide_ask_tick (self);
     tide_deliver_tick (self);
     tide_released_tick (self);
+    tide_presence_tick (self);
 }
 
 static uint64_t sooner (uint64_t one, uint64_t other)

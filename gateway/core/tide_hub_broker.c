@@ -6,6 +6,7 @@
 #include "tide_hooks.h"
 #include "tide_neighbours.h"
 #include "tide_op.h"
+#include "tide_presence.h"
 #include "tide_session.h"
 
 #include <string.h>
@@ -112,6 +113,7 @@ static void link_is_up (tide_hub_t *self, const tide_message_t *message)
     action->volatiles = (tide_bytes_t){queued->bytes + size, welcome->volatiles.size};
     tide_feed_welcome (self->feed, welcome->epoch, welcome->head);
     tide_released_resend (self);
+    tide_presence_broker_came (self);
     tide_sse_broker_came (self);
 }
 

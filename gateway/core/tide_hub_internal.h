@@ -62,6 +62,14 @@
 /*  Topics of one stream of Server-Sent Events. */
 #define TIDE_STREAM_TOPICS_MAX 100
 
+/*  Topics in which one session is present, and what it says of itself in each: JSON text. */
+#define TIDE_SESSION_PRESENT_MAX 100
+#define TIDE_PRESENT_SIZE_MAX 4096
+#define TIDE_PRESENT_DEPTH_MAX 32
+/*  How long a member whose connection ended stays, so that one that comes back at once was never
+ *  gone. */
+#define TIDE_PRESENCE_LINGER_MS 5000
+
 #define TIDE_SESSION_KEY "#session"
 #define TIDE_REMAKING_KEY "#remaking"
 
@@ -163,6 +171,7 @@ struct tide_op {
     char *topic;
     size_t size;     /* of the request, as it counts against TIDE_OPS_SIZE_MAX */
     unsigned weight; /* how much it counts for against TIDE_CONNECTION_OPS_MAX */
+    json_t *present; /* what it makes a member say of itself, or NULL */
     bool survives;   /* goes on when the connection has gone: what was accepted is done */
     bool asked_again;
     UT_hash_handle hh;
@@ -177,6 +186,16 @@ typedef struct {
     uint64_t seq;
 } tide_item_t;
 
+/*  A session's presence in a topic, see tide_presence.h. */
+typedef struct {
+    json_t *data;      /* an object, true: only that it is there, NULL: it does not say so */
+    uint64_t seq;      /* where that stands, or what it was before; 0: nowhere */
+    uint64_t since_ms; /* when it came, by the broker's clock; 0: when that was written */
+    bool is_due;       /* that is to be written, or removed */
+    bool is_under_way; /* … by a publish of its own, which awaits its answer */
+    bool is_seen;      /* by the round that is being made */
+} tide_present_t;
+
 /*  A topic or subtree that somebody in this lane has joined or is joining. */
 struct tide_channel {
     UT_hash_handle hh;
@@ -190,6 +209,9 @@ struct tide_channel {
     tide_member_t *members;
     tide_join_t *waiting; /* for is_joined */
     unsigned users;       /* members and joins */
+    unsigned present;     /* members that are present, or were and have not been removed yet */
+    uint64_t round;       /* in which these were looked at last */
+    tide_channel_t *present_prev, *present_next; /* in the hub's */
     tide_channel_t *touched_next;
 };
 
@@ -202,9 +224,11 @@ struct tide_member {
     uint64_t begun;  /* the tape's last number then: volatile events before it are not its */
     unsigned form;
     bool meta;
-    bool is_pending;                    /* in session->pending */
-    bool is_suspended;                  /* waits for a reset: nothing is delivered */
-    bool was_reset;                     /* the record says that it was joined by a reset */
+    bool is_pending;   /* in session->pending */
+    bool is_suspended; /* waits for a reset: nothing is delivered */
+    bool was_reset;    /* the record says that it was joined by a reset */
+    tide_present_t present;
+    bool is_present;                    /* counted in channel->present */
     tide_member_t *prev, *next_member;  /* in the channel */
     tide_member_t *own_prev, *own_next; /* in the session */
 };
@@ -233,9 +257,10 @@ struct tide_join {
     bool is_gathering;    /* counts against TIDE_GATHERING_MAX */
     tide_status_t reason; /* of a reset */
     bool meta;
-    uint64_t epoch; /* the log that `at` belongs to at first; 0: the present one */
-    uint64_t at;    /* brought up to here */
-    uint64_t pin;   /* the session's cursor may not pass this; 0: free */
+    tide_present_t present; /* what the member will be; of a reset: unused, it is a member */
+    uint64_t epoch;         /* the log that `at` belongs to at first; 0: the present one */
+    uint64_t at;            /* brought up to here */
+    uint64_t pin;           /* the session's cursor may not pass this; 0: free */
     tide_reply_t reply;
     tide_state_t *state; /* the snapshot, folded up to `at` */
     tide_op_t *op;
@@ -411,11 +436,13 @@ struct tide_connection {
     tide_connection_t *connect_prev, *connect_next; /* in the hub's connecting, by time */
 };
 
-/*  A session whose connection has gone; told to the broker again if that was away. */
+/*  A leased key whose holder has gone, a session's or its presence in a topic; told to the broker
+ *  again if that was away. */
 typedef struct tide_released {
-    char topic[80];
+    char *topic, *key;
     uint64_t seq;
     uint64_t until_ms;
+    uint64_t keep_ms; /* how long it is told */
     struct tide_released *prev, *next;
 } tide_released_t;
 
@@ -438,6 +465,7 @@ typedef struct {
     uint64_t calls, call_failures, call_replies;
     uint64_t ignored_events, volatile_dropped, paused, timeouts, tape_events, forms_made,
         page_waits;
+    uint64_t presence_entered, presence_mended;
     uint64_t releases_dropped, upgrades, refused_requests, stray_answers, relayed, forwards;
 } tide_hub_counters_t;
 
@@ -457,7 +485,11 @@ struct tide_hub {
     uint64_t tape_number; /* of the last entry */
     tide_channel_t *channels;
     tide_channel_t *touched;
-    unsigned subtrees; /* channels that are */
+    tide_channel_t *present;    /* channels with members that are present: looked at last, last */
+    uint64_t presence_round_ms; /* when they are to be looked at; 0: no need */
+    uint64_t presence_round;
+    bool is_presence_asked; /* one of them is being looked at */
+    unsigned subtrees;      /* channels that are */
     struct tide_form_entry *forms;
     tide_session_t *sessions; /* by sid */
     tide_session_t *page_queue;
@@ -497,6 +529,8 @@ struct tide_hub {
     tide_released_t *moved; /* to be released, by time */
     tide_released_t *released;
     unsigned released_count;
+    tide_released_t *absent; /* released presence, by time */
+    unsigned absent_count;
     tide_queued_t *queue;
     tide_queued_t *handed_out; /* the action whose bytes are valid until the next call */
     tide_buffer_t write;       /* one gathered write */

@@ -17,6 +17,7 @@
 #include "tide_deliver.h"
 #include "tide_op.h"
 #include "tide_ops.h"
+#include "tide_presence.h"
 #include "tide_reply.h"
 #include "tide_session.h"
 
@@ -80,6 +81,7 @@ void tide_member_remove (tide_hub_t *hub, tide_member_t **member_p)
     *member_p = NULL;
     tide_session_t *session = member->session;
     tide_deliver_forget_pending (session, member);
+    tide_presence_forget (hub, member);
     DL_DELETE2 (member->channel->members, member, prev, next_member);
     DL_DELETE2 (session->members, member, own_prev, own_next);
     session->member_count--;
@@ -156,6 +158,7 @@ void tide_join_abandon (tide_hub_t *hub, tide_join_t **join_p)
     join->session->join_count--;
     tide_channel_unuse (hub, join->channel);
     tide_state_destroy (&join->state);
+    tide_present_free (&join->present);
     tide_reply_free (&join->reply);
     free (join);
 }
@@ -164,6 +167,24 @@ static void unrecorded (tide_hub_t *hub, tide_op_t *op, const tide_message_t *an
 {
     if (op->session && (!answer || answer->kind != TIDE_MESSAGE_ACK))
         tide_hub_close (hub, op->session->connection, 1011);
+}
+
+/*  The topic goes from the record, and so does presence there. False: that can't be done now. */
+static bool forget_topic (tide_hub_t *hub, tide_join_t *join)
+{
+    tide_session_t *session = join->session;
+    if (!session->recovers) {
+        tide_presence_left (hub, session, pattern_of (join), &join->present);
+        tide_present_free (&join->present);
+        return true;
+    }
+    tide_present_wish (&join->present, json_false ());
+    bool is_done = tide_session_publish_topic (hub, session, pattern_of (join), 0, false, false,
+                                               &join->present, unrecorded)
+                   != NULL;
+    if (is_done)
+        tide_present_free (&join->present);
+    return is_done;
 }
 
 /*  The join can't be: whoever asked is told. A reset that can't be leaves a gap that would not be
@@ -181,9 +202,7 @@ static void join_failed (tide_hub_t *hub, tide_join_t *join, tide_status_t statu
     join->step = TIDE_JOIN_FAILED;
     DL_APPEND (hub->joins_failed, join);
     /*  The client is told that it is not in the topic: the record must not say that it is. */
-    bool is_right = !join->had_member || !join->session->recovers
-                    || tide_session_publish_topic (hub, join->session, pattern_of (join), 0, false,
-                                                   false, unrecorded);
+    bool is_right = !join->had_member || forget_topic (hub, join);
     if (join->is_reset || !is_right || join->session->connection->kind == TIDE_CLIENT_SSE)
         tide_hub_close (hub, join->session->connection, 1011);
     else if (status != TIDE_OK)
@@ -245,42 +264,57 @@ static void answer_joined (tide_hub_t *hub, tide_bytes_t topic, uint64_t seq, ti
 
 static void changed (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
 {
-    if (answer && answer->kind == TIDE_MESSAGE_ACK)
-        answer_joined (hub, tide_bytes (op->topic), op->number, &op->reply);
-    else
+    if (!answer || answer->kind != TIDE_MESSAGE_ACK) {
         tide_reply_fail_answer (hub, &op->reply, answer);
+        return;
+    }
+    tide_bytes_t topic = tide_bytes (op->topic);
+    tide_member_t *member = op->session ? tide_member_find (op->session, topic) : NULL;
+    if (member)
+        tide_presence_member_stands (hub, member, op, answer);
+    else
+        tide_presence_late (hub, op, answer);
+    answer_joined (hub, topic, op->number, &op->reply);
 }
 
 /*  A topic that is joined already and asked for live stays as it is: what is on its way to a slow
- *  client is not lost by asking again. Only how it gets its events may change. */
-static void join_again (tide_hub_t *hub, tide_member_t *member, bool meta, tide_reply_t *reply)
+ *  client is not lost by asking again. Only how it gets its events may change, and whether it is
+ *  present; that becomes so when it is in the log. */
+static void join_again (tide_hub_t *hub, tide_member_t *member, bool meta, json_t *wanted,
+                        tide_reply_t *reply)
 {
     tide_session_t *session = member->session;
     tide_bytes_t topic = tide_channel_pattern (member->channel);
     uint64_t seq = later (session->cursor, member->joined);
-    bool is_same = meta == member->meta;
+    bool is_same = meta == member->meta || !session->recovers;
+    tide_present_t present = member->present;
+    json_incref (present.data);
+    tide_present_wish (&present, wanted);
     set_form (hub, member, meta);
-    if (is_same || !session->recovers) {
+    if (is_same && !present.is_due)
         answer_joined (hub, topic, seq, reply);
-        return;
+    else {
+        tide_op_t *op = tide_session_publish_topic (hub, session, topic, member->joined, meta,
+                                                    member->was_reset, &present, changed);
+        if (op) {
+            op->number = seq;
+            free (op->topic);
+            op->topic = tide_copy (topic.data, topic.size);
+            op->reply = tide_reply_take (reply);
+        }
+        else
+            tide_reply_fail (hub, reply, TIDE_TOO_MANY, NULL);
     }
-    tide_op_t *op = tide_session_publish_topic (hub, session, topic, member->joined, meta,
-                                                member->was_reset, changed);
-    if (!op) {
-        tide_reply_fail (hub, reply, TIDE_TOO_MANY, NULL);
-        return;
-    }
-    op->number = seq;
-    free (op->topic);
-    op->topic = tide_copy (topic.data, topic.size);
-    op->reply = tide_reply_take (reply);
+    tide_present_free (&present);
 }
 
 void tide_join_begin (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic,
-                      tide_since_t since, bool meta, tide_reply_t *reply)
+                      tide_since_t since, bool meta, json_t *present, tide_reply_t *reply)
 {
     const char *why = NULL;
     tide_status_t status = tide_may_read (hub, topic, &why);
+    if (status == TIDE_OK)
+        status = tide_presence_check (session, topic, present, &why);
     if (status == TIDE_OK && tide_join_find (session, topic)) {
         status = TIDE_CONFLICT;
         why = "this topic is being joined already";
@@ -298,17 +332,19 @@ void tide_join_begin (tide_hub_t *hub, tide_session_t *session, tide_bytes_t top
     tide_member_t *member = tide_member_find (session, topic);
     bool moves = since.kind == TIDE_SINCE_SEQ || since.kind == TIDE_SINCE_SNAPSHOT;
     if (member && !moves && !member->is_suspended) {
-        join_again (hub, member, meta, reply);
+        join_again (hub, member, meta, present, reply);
         return;
     }
     /*  In use before the member goes, so that the channel stays. */
-    tide_channel_t *channel = tide_channel_use (hub, topic);
-    bool had_member = member != NULL;
+    tide_join_t *join = join_new (session, tide_channel_use (hub, topic), meta);
+    join->had_member = member != NULL;
     if (member) {
+        join->present = member->present;
+        member->present = (tide_present_t){0};
         tide_member_remove (hub, &member);
         tide_deliver_settle (hub, session);
     }
-    tide_join_t *join = join_new (session, channel, meta);
+    tide_present_wish (&join->present, present);
     static const uint8_t modes[] = {[TIDE_SINCE_LIVE] = TIDE_JOIN_LIVE,
                                     [TIDE_SINCE_SEQ] = TIDE_JOIN_SINCE,
                                     [TIDE_SINCE_SNAPSHOT] = TIDE_JOIN_SNAPSHOT,
@@ -316,7 +352,6 @@ void tide_join_begin (tide_hub_t *hub, tide_session_t *session, tide_bytes_t top
     join->mode = modes[since.kind];
     join->at = since.seq;
     join->epoch = since.epoch;
-    join->had_member = had_member;
     join->reply = tide_reply_take (reply);
     wait_channel (hub, join);
 }
@@ -344,6 +379,8 @@ void tide_join_go_on (tide_hub_t *hub, tide_session_t *session, tide_bytes_t top
     join->epoch = wanted->epoch;
     join->at = wanted->at;
     join->had_member = wanted->had_member;
+    join->present = wanted->present;
+    json_incref (join->present.data);
     join->reply = tide_reply_take (reply);
     wait_channel (hub, join);
 }
@@ -417,7 +454,8 @@ static void become_member (tide_hub_t *hub, tide_join_t *join)
     }
     else {
         join->channel->users++; /* the member's own use */
-        tide_member_add (hub, session, join->channel, join->at, join->meta);
+        member = tide_member_add (hub, session, join->channel, join->at, join->meta);
+        tide_presence_move (hub, member, &join->present);
     }
     tide_join_abandon (hub, &join);
     tide_session_whole (hub, session);
@@ -426,14 +464,26 @@ static void become_member (tide_hub_t *hub, tide_join_t *join)
         tide_sse_joined (hub, session);
 }
 
+/*  What is to be written of presence with the join: of a reset, what is due after another log. */
+static tide_present_t *present_of (tide_join_t *join)
+{
+    tide_member_t *member =
+        join->is_reset ? tide_member_find (join->session, pattern_of (join)) : NULL;
+    return member ? &member->present : &join->present;
+}
+
 static void recorded (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
 {
     tide_join_t *join = op->join;
-    if (!join)
+    if (!join) {
+        tide_presence_late (hub, op, answer);
         return;
+    }
     join->op = NULL;
-    if (answer && answer->kind == TIDE_MESSAGE_ACK)
+    if (answer && answer->kind == TIDE_MESSAGE_ACK) {
+        tide_presence_stands (present_of (join), op, answer);
         become_member (hub, join);
+    }
     else if (answer && answer->kind == TIDE_MESSAGE_FAIL && answer->fail.code == TIDE_CONFLICT)
         /*  The record is another's by now: this connection is the old one. */
         tide_session_taken (hub, join->session);
@@ -445,16 +495,17 @@ static void recorded (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answ
 static void record (tide_hub_t *hub, tide_join_t *join)
 {
     tide_session_t *session = join->session;
+    const tide_present_t *present = present_of (join);
     join->step = TIDE_JOIN_RECORDING;
     /*  A reset goes on holding the cursor where it was, until it is said. */
     if (join->pin == 0 || !join->is_reset)
         join->pin = join->at;
-    if (!session->recovers) {
+    if (!session->recovers && !present->is_due) {
         become_member (hub, join);
         return;
     }
     tide_op_t *op = tide_session_publish_topic (hub, session, pattern_of (join), join->at,
-                                                join->meta, join->is_reset, recorded);
+                                                join->meta, join->is_reset, present, recorded);
     if (!op) {
         join_failed (hub, join, TIDE_TOO_MANY, NULL);
         return;
@@ -661,6 +712,7 @@ static void left (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
     else {
         if (op->session)
             op->session->is_record_stale = true;
+        tide_presence_not_left (hub, op);
         tide_reply_fail_answer (hub, &op->reply, answer);
     }
 }
@@ -668,13 +720,17 @@ static void left (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
 void tide_leave (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic, tide_reply_t *reply)
 {
     /*  What cannot have been joined is in no record; and from what is the system's nobody goes. */
-    if (!tide_pattern_valid (topic) || tide_topic_is_system (topic)) {
+    if (!tide_pattern_valid (topic) || !tide_topic_is_readable (topic)) {
         tide_reply_fail (hub, reply, TIDE_NOT_FOUND, "this topic is not joined");
         return;
     }
     tide_join_t *join = tide_join_find (session, topic);
     bool was_joining = join != NULL; /* and the record may say that it is joined */
+    tide_present_t gone = {0};
     if (join) {
+        gone.seq = join->present.seq > 0 ? join->present.seq : tide_presence_may_stand (join);
+        if (!session->recovers)
+            tide_presence_left (hub, session, topic, &join->present);
         tide_reply_fail (hub, &join->reply, TIDE_NOT_FOUND,
                          "the topic was left while it was joined");
         tide_join_abandon (hub, &join);
@@ -684,18 +740,26 @@ void tide_leave (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic, t
         tide_reply_fail (hub, reply, TIDE_NOT_FOUND, "this topic is not joined");
         return;
     }
-    if (member)
+    if (member) {
+        gone.seq = member->present.seq > 0 ? member->present.seq : gone.seq;
+        if (!session->recovers)
+            tide_presence_left (hub, session, topic, &member->present);
         tide_member_remove (hub, &member);
+    }
     tide_session_whole (hub, session);
     tide_deliver_settle (hub, session);
     if (!session->recovers || session->record_seq == 0) {
         tide_reply_ok (hub, reply, (tide_bytes_t){0});
         return;
     }
-    tide_op_t *op = tide_session_publish_topic (hub, session, topic, 0, false, false, left);
+    gone.is_due = gone.seq > 0;
+    tide_op_t *op = tide_session_publish_topic (hub, session, topic, 0, false, false, &gone, left);
     if (!op) {
+        session->is_record_stale = true;
+        tide_presence_left (hub, session, topic, &gone);
         tide_reply_fail (hub, reply, TIDE_TOO_MANY, NULL);
         return;
     }
+    op->number = gone.seq;
     op->reply = tide_reply_take (reply);
 }

@@ -19,8 +19,10 @@ typedef struct {
 
 /*  `since` from a client: absent, "live", "start", "snapshot", a number or "epoch:seq". */
 bool tide_since_json (const json_t *since, const json_t *epoch, tide_since_t *out);
+/*  present, borrowed: true or an object, see tide_presence.h; false: it is not; NULL: as it was, so
+ *  not if the topic is not joined yet. */
 void tide_join_begin (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic,
-                      tide_since_t since, bool meta, tide_reply_t *reply);
+                      tide_since_t since, bool meta, json_t *present, tide_reply_t *reply);
 /*  A join that was under way in another lane: `wanted` says what of it, up to where. */
 void tide_join_go_on (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic,
                       const tide_join_t *wanted, tide_reply_t *reply);
@@ -46,9 +48,11 @@ tide_member_t *tide_member_add (tide_hub_t *hub, tide_session_t *session, tide_c
 void tide_member_remove (tide_hub_t *hub, tide_member_t **member_p);
 /*  Publishes the event that records a topic in the session, on condition that the record is still
  *  ours; joined 0: it was left. was_reset: by a reset, which the client may not have got when it
- *  comes back. NULL: too many requests. */
+ *  comes back. With it what is due of its presence there, which is all that is published for a
+ *  session without a record; NULL: nothing. NULL: too many requests. */
 tide_op_t *tide_session_publish_topic (tide_hub_t *hub, tide_session_t *session,
                                        tide_bytes_t pattern, uint64_t joined, bool meta,
-                                       bool was_reset, tide_op_fn *done);
+                                       bool was_reset, const tide_present_t *present,
+                                       tide_op_fn *done);
 
 #endif

@@ -32,6 +32,7 @@ static void op_free (tide_op_t *op)
 {
     tide_reply_free (&op->reply);
     tide_buffer_free (&op->text);
+    json_decref (op->present);
     free (op->topic);
     free (op);
 }

@@ -3,6 +3,7 @@
  */
 #include "tide_ops.h"
 #include "tide_op.h"
+#include "tide_presence.h"
 #include "tide_reply.h"
 
 #include <stdlib.h>
@@ -16,8 +17,8 @@ tide_status_t tide_may_read (tide_hub_t *hub, tide_bytes_t pattern, const char *
         *why = "a topic is 1-255 bytes of UTF-8 without control characters or #, or ends in /#";
         return TIDE_BAD_TOPIC;
     }
-    if (tide_topic_is_system (pattern)) {
-        *why = "topics that begin with $ or @ are the system's";
+    if (!tide_topic_is_readable (pattern)) {
+        *why = "topics that begin with $ or @ are the system's; only $presence/… can be read";
         return TIDE_FORBIDDEN;
     }
     if (!hub->config.may_read) {

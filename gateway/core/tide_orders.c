@@ -208,7 +208,7 @@ static void carry_out (tide_hub_t *hub, order_t *order)
                          (tide_since_t){.kind = TIDE_SINCE_HERE,
                                         .epoch = tide_feed_epoch (hub->feed),
                                         .seq = order->seq},
-                         false, &reply);
+                         false, json_array_get (order->args, 1), &reply);
     else if (order->kind == LEAVE)
         tide_leave (hub, session, topic, &reply);
     else

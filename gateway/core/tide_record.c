@@ -9,6 +9,7 @@
 #include "tide_record.h"
 #include "tide_join.h"
 #include "tide_op.h"
+#include "tide_presence.h"
 #include "tide_session.h"
 
 #include <stdio.h>
@@ -61,12 +62,15 @@ void tide_record_session (tide_hub_t *hub, tide_session_t *session, tide_buffer_
 }
 
 void tide_record_topic (tide_hub_t *hub, tide_session_t *session, tide_bytes_t pattern,
-                        uint64_t joined, bool meta, bool was_reset, tide_buffer_t *records)
+                        uint64_t joined, bool meta, bool was_reset, const tide_present_t *present,
+                        tide_buffer_t *records)
 {
     tide_buffer_t text = {0}, payload = {0};
     if (joined > 0) {
-        tide_buffer_printf (&text, "{\"joined\":%llu,\"meta\":%s%s}", (unsigned long long) joined,
+        tide_buffer_printf (&text, "{\"joined\":%llu,\"meta\":%s%s", (unsigned long long) joined,
                             meta ? "true" : "false", was_reset ? ",\"reset\":true" : "");
+        tide_presence_record (present, &text);
+        tide_buffer_append (&text, "}", 1);
         tide_args_encode (&payload, &(tide_args_t){.json = tide_buffer_bytes (&text)});
     }
     char id[64];
@@ -102,10 +106,11 @@ tide_op_t *tide_record_publish (tide_hub_t *hub, tide_session_t *session, tide_b
                                 uint32_t count, uint64_t expected, tide_op_fn *done)
 {
     tide_buffer_t expects = {0};
-    tide_expect_append (&expects, &(tide_expect_t){tide_bytes (session->topic),
-                                                   tide_bytes (TIDE_SESSION_KEY), expected});
+    if (session->recovers)
+        tide_expect_append (&expects, &(tide_expect_t){tide_bytes (session->topic),
+                                                       tide_bytes (TIDE_SESSION_KEY), expected});
     tide_message_t message = {.kind = TIDE_MESSAGE_PUBLISH};
-    message.publish.expects = tide_list (&expects, 1);
+    message.publish.expects = tide_list (&expects, session->recovers);
     message.publish.events = tide_list (records, count);
     tide_op_t *op = tide_op_send (hub, &message, done, session->connection);
     tide_buffer_free (&expects);
@@ -121,12 +126,21 @@ tide_op_t *tide_record_publish (tide_hub_t *hub, tide_session_t *session, tide_b
 
 tide_op_t *tide_session_publish_topic (tide_hub_t *hub, tide_session_t *session,
                                        tide_bytes_t pattern, uint64_t joined, bool meta,
-                                       bool was_reset, tide_op_fn *done)
+                                       bool was_reset, const tide_present_t *present,
+                                       tide_op_fn *done)
 {
     tide_buffer_t records = {0};
-    tide_record_topic (hub, session, pattern, joined, meta, was_reset, &records);
-    tide_op_t *op = tide_record_publish (hub, session, &records, 1, session->record_seq, done);
+    uint32_t count = 0;
+    if (session->recovers) {
+        tide_record_topic (hub, session, pattern, joined, meta, was_reset, present, &records);
+        count++;
+    }
+    bool is_entered = tide_presence_append (hub, session, pattern, present, &records);
+    tide_op_t *op =
+        tide_record_publish (hub, session, &records, count + is_entered, session->record_seq, done);
     tide_buffer_free (&records);
+    if (op && is_entered)
+        tide_presence_expect (op, session, pattern, present, count);
     return op;
 }
 
@@ -136,58 +150,102 @@ static void send_release (tide_hub_t *hub, const tide_released_t *released)
 {
     tide_message_t message = {.kind = TIDE_MESSAGE_RELEASE};
     message.release.topic = tide_bytes (released->topic);
-    message.release.key = tide_bytes (TIDE_SESSION_KEY);
+    message.release.key = tide_bytes (released->key);
     message.release.seq = released->seq;
     tide_link_send (hub->link, &message);
 }
 
-static void forget_released (tide_hub_t *hub)
+static void released_free (tide_released_t *released)
 {
-    tide_released_t *released = hub->released;
-    DL_DELETE (hub->released, released);
-    hub->released_count--;
+    free (released->topic);
+    free (released->key);
     free (released);
 }
 
-static tide_released_t *released_new (const char *topic, uint64_t seq)
+static void forget_first (tide_released_t **list, unsigned *count)
+{
+    tide_released_t *released = *list;
+    DL_DELETE (*list, released);
+    (*count)--;
+    released_free (released);
+}
+
+static tide_released_t *released_new (const char *topic, const char *key, uint64_t seq,
+                                      uint64_t keep_ms)
 {
     tide_released_t *released = tide_alloc (sizeof *released);
-    snprintf (released->topic, sizeof released->topic, "%s", topic);
+    released->topic = tide_copy (topic, strlen (topic));
+    released->key = tide_copy (key, strlen (key));
     released->seq = seq;
+    released->keep_ms = keep_ms;
     return released;
 }
 
+static bool is_session (const tide_released_t *released)
+{
+    return strcmp (released->key, TIDE_SESSION_KEY) == 0;
+}
+
+/*  Sessions and presence each have a list, in which all are told for the same time. */
 static void add_released (tide_hub_t *hub, tide_released_t *released)
 {
-    released->until_ms = hub->now_ms + hub->config.resume_ms + RELEASE_MARGIN_MS;
-    DL_APPEND (hub->released, released);
+    tide_released_t **list = is_session (released) ? &hub->released : &hub->absent;
+    unsigned *count = is_session (released) ? &hub->released_count : &hub->absent_count;
+    released->until_ms = hub->now_ms + released->keep_ms;
+    DL_APPEND (*list, released);
     send_release (hub, released);
-    if (++hub->released_count > TIDE_RELEASED_MAX) {
+    if (++*count > TIDE_RELEASED_MAX) {
         hub->counters.releases_dropped++;
-        forget_released (hub);
+        forget_first (list, count);
     }
+}
+
+static void add_moved (tide_hub_t *hub, tide_released_t *released)
+{
+    released->until_ms = hub->now_ms + MOVE_MS;
+    DL_APPEND (hub->moved, released);
+}
+
+static tide_released_t *session_new (const tide_hub_t *hub, const char *topic, uint64_t seq)
+{
+    return released_new (topic, TIDE_SESSION_KEY, seq, hub->config.resume_ms + RELEASE_MARGIN_MS);
 }
 
 /*  The record's holder is gone: from now on its resume time runs. A broker that restarts gives
  *  every lease a full period again, so it is told again whenever the conversation begins anew. */
 void tide_record_release (tide_hub_t *hub, const char *topic, uint64_t seq)
 {
-    add_released (hub, released_new (topic, seq));
+    add_released (hub, session_new (hub, topic, seq));
 }
 
 /*  The lane that gets the session writes it anew, and then this means nothing. If no lane does, it
  *  is as with any other that has lost its connection. */
 void tide_record_release_later (tide_hub_t *hub, const char *topic, uint64_t seq)
 {
-    tide_released_t *released = released_new (topic, seq);
-    released->until_ms = hub->now_ms + MOVE_MS;
-    DL_APPEND (hub->moved, released);
+    add_moved (hub, session_new (hub, topic, seq));
+}
+
+static tide_released_t *absent_new (const char *topic, const char *key, uint64_t seq)
+{
+    return released_new (topic, key, seq, TIDE_PRESENCE_LINGER_MS + RELEASE_MARGIN_MS);
+}
+
+void tide_presence_release (tide_hub_t *hub, const char *topic, const char *key, uint64_t seq)
+{
+    add_released (hub, absent_new (topic, key, seq));
+}
+
+void tide_presence_release_later (tide_hub_t *hub, const char *topic, const char *key, uint64_t seq)
+{
+    add_moved (hub, absent_new (topic, key, seq));
 }
 
 void tide_released_resend (tide_hub_t *hub)
 {
     const tide_released_t *released;
     DL_FOREACH (hub->released, released)
+        send_release (hub, released);
+    DL_FOREACH (hub->absent, released)
         send_release (hub, released);
 }
 
@@ -199,5 +257,16 @@ void tide_released_tick (tide_hub_t *hub)
         add_released (hub, released);
     }
     while (hub->released && hub->released->until_ms <= hub->now_ms)
-        forget_released (hub);
+        forget_first (&hub->released, &hub->released_count);
+    while (hub->absent && hub->absent->until_ms <= hub->now_ms)
+        forget_first (&hub->absent, &hub->absent_count);
+}
+
+void tide_released_forget (tide_hub_t *hub)
+{
+    tide_released_t **const lists[] = {&hub->moved, &hub->released, &hub->absent};
+    tide_released_t *released, *next;
+    for (size_t at = 0; at < sizeof lists / sizeof lists[0]; at++)
+        DL_FOREACH_SAFE (*lists[at], released, next)
+            released_free (released);
 }

@@ -7,10 +7,12 @@
 #include "tide_hub_internal.h"
 
 /*  Append to `records` the event that is the record (base 0: where this very event stands), that
- * joins or (joined 0) leaves a topic, and that says whether resets are owed. */
+ *  joins or (joined 0) leaves a topic, and that says whether resets are owed. present: what the
+ *  record says of its presence there; NULL: nothing. */
 void tide_record_session (tide_hub_t *hub, tide_session_t *session, tide_buffer_t *records);
 void tide_record_topic (tide_hub_t *hub, tide_session_t *session, tide_bytes_t pattern,
-                        uint64_t joined, bool meta, bool was_reset, tide_buffer_t *records);
+                        uint64_t joined, bool meta, bool was_reset, const tide_present_t *present,
+                        tide_buffer_t *records);
 void tide_record_remaking (tide_hub_t *hub, tide_session_t *session, bool is_remaking,
                            tide_buffer_t *records);
 /*  Publishes them, on condition that `expected` is where the record stands. NULL: too many
@@ -20,5 +22,9 @@ tide_op_t *tide_record_publish (tide_hub_t *hub, tide_session_t *session, tide_b
 /*  The holder is gone: from now on the resume time runs; later: unless another lane takes it. */
 void tide_record_release (tide_hub_t *hub, const char *topic, uint64_t seq);
 void tide_record_release_later (tide_hub_t *hub, const char *topic, uint64_t seq);
+/*  The same of a member's presence under its key. */
+void tide_presence_release (tide_hub_t *hub, const char *topic, const char *key, uint64_t seq);
+void tide_presence_release_later (tide_hub_t *hub, const char *topic, const char *key,
+                                  uint64_t seq);
 
 #endif

@@ -17,6 +17,7 @@
 #include "tide_join.h"
 #include "tide_op.h"
 #include "tide_orders.h"
+#include "tide_presence.h"
 #include "tide_record.h"
 #include "tide_reply.h"
 #include "tide_room.h"
@@ -234,6 +235,7 @@ static void taken (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
     if (!op->session) {
         if (good)
             tide_record_release (hub, op->topic, answer->ack.first);
+        tide_presence_late (hub, op, answer);
         return;
     }
     tide_session_t *session = op->session;
@@ -241,6 +243,7 @@ static void taken (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
         session->record_seq = answer->ack.first;
         session->owns_record = true;
         session->state = TIDE_SESSION_TAKEN;
+        tide_presence_stand_all (hub, session, op, answer);
         register_session (hub, session);
         hub->counters.take_overs++;
         read_again (hub, session);
@@ -254,7 +257,8 @@ static void taken (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
         tide_client_refused (hub, session);
 }
 
-/*  The conditional append that makes the session ours, and tells the lane that had it. */
+/*  The conditional append that makes the session ours, enters it where it is present, and tells the
+ *  lane that had it. */
 static void take_over (tide_hub_t *hub, tide_session_t *session, const char *old_lane,
                        unsigned attempt)
 {
@@ -274,9 +278,13 @@ static void take_over (tide_hub_t *hub, tide_session_t *session, const char *old
                                                      .payload = tide_buffer_bytes (&payload)});
         count++;
     }
-    tide_op_t *op = tide_record_publish (hub, session, &records, count, session->record_seq, taken);
-    if (op)
+    uint32_t present = tide_presence_append_all (hub, session, &records);
+    tide_op_t *op =
+        tide_record_publish (hub, session, &records, count + present, session->record_seq, taken);
+    if (op) {
         op->number = attempt;
+        tide_presence_expect_all (op, session, count);
+    }
     else
         tide_client_refused (hub, session);
     tide_buffer_free (&records);
@@ -371,6 +379,7 @@ static bool take_record (tide_hub_t *hub, tide_session_t *session, const tide_ev
         tide_channel_t *channel = tide_channel_use (hub, event->key);
         tide_member_t *member = tide_member_add (hub, session, channel, joined, meta);
         member->was_reset = json_is_true (json_object_get (json, "reset"));
+        tide_presence_take (hub, member, json, event->time_ms);
     }
     json_decref (json);
     return good;
@@ -445,6 +454,7 @@ static void record_read_again (tide_hub_t *hub, tide_op_t *op, const tide_messag
         return;
     uint64_t record_seq = session->record_seq;
     char lane[128] = "";
+    json_t *entered = tide_presence_keep (session);
     forget_members (hub, session);
     if (take_records (hub, session, op, lane) && session->record_seq == record_seq) {
         if (session->is_moved) /* its resets are said, or are among its joins */
@@ -453,9 +463,11 @@ static void record_read_again (tide_hub_t *hub, tide_op_t *op, const tide_messag
             session->recovered = true;
             repeat_resets (hub, session);
         }
+        tide_presence_match (hub, session, entered);
         open_now (hub, session);
         return;
     }
+    json_decref (entered);
     /*  Taken from us by now. */
     session->owns_record = false;
     tide_client_refused (hub, session);
@@ -526,6 +538,7 @@ void tide_session_open (tide_hub_t *hub, tide_connection_t *connection,
 void tide_session_move_in (tide_hub_t *hub, tide_session_t *session, const char *lane)
 {
     if (!session->recovers) {
+        tide_presence_move_in (hub, session);
         open_now (hub, session);
         return;
     }
@@ -552,16 +565,19 @@ static bool remove_record (tide_hub_t *hub, tide_session_t *session)
     uint32_t count = 0;
     tide_member_t *member;
     DL_FOREACH2 (session->members, member, own_next) {
-        if (tide_topic_is_system (tide_channel_pattern (member->channel)))
+        tide_bytes_t pattern = tide_channel_pattern (member->channel);
+        if (!tide_topic_is_readable (pattern))
             continue; /* not in the record */
-        tide_record_topic (hub, session, tide_channel_pattern (member->channel), 0, false, false,
-                           &records);
-        if (++count == TIDE_PUBLISH_EVENTS_MAX - 1) {
+        tide_record_topic (hub, session, pattern, 0, false, false, NULL, &records);
+        count++;
+        count += tide_presence_append_removal (hub, session, pattern, &member->present, &records);
+        if (count >= TIDE_PUBLISH_EVENTS_MAX - 2) {
             tide_record_publish (hub, session, &records, count, session->record_seq, nothing_more);
             records.size = count = 0;
         }
     }
-    tide_record_topic (hub, session, tide_bytes (TIDE_SESSION_KEY), 0, false, false, &records);
+    tide_record_topic (hub, session, tide_bytes (TIDE_SESSION_KEY), 0, false, false, NULL,
+                       &records);
     bool is_sent =
         tide_record_publish (hub, session, &records, count + 1, session->record_seq, nothing_more)
         != NULL;
@@ -582,8 +598,13 @@ static bool close_record (tide_hub_t *hub, tide_session_t *session)
     tide_buffer_t records = {0};
     session->is_closed = true;
     tide_record_session (hub, session, &records);
+    uint32_t count = 1;
+    const tide_member_t *member;
+    DL_FOREACH2 (session->members, member, own_next)
+        count += tide_presence_append_removal (hub, session, tide_channel_pattern (member->channel),
+                                               &member->present, &records);
     bool is_sent =
-        tide_record_publish (hub, session, &records, 1, session->record_seq, closed) != NULL;
+        tide_record_publish (hub, session, &records, count, session->record_seq, closed) != NULL;
     tide_buffer_free (&records);
     return is_sent;
 }
@@ -619,7 +640,11 @@ void tide_session_end (tide_hub_t *hub, tide_session_t **session_p, bool for_goo
     tide_app_forget_admission (hub, session);
     tide_app_forget_calls (hub, session);
     tide_ask_forget (hub, session);
-    tide_orders_forget (hub, session);
+    bool is_removed =
+        session->owns_record && for_good
+        && (session->is_served ? close_record (hub, session) : remove_record (hub, session));
+    if (!is_removed)
+        tide_presence_end (hub, session);
     while (session->joins) {
         tide_join_t *join = session->joins;
         tide_join_abandon (hub, &join);
@@ -629,10 +654,11 @@ void tide_session_end (tide_hub_t *hub, tide_session_t **session_p, bool for_goo
     tide_deliver_pump (hub);
     unregister_session (hub, session);
     hub->counters.sessions -= session->state >= TIDE_SESSION_OPEN;
-    for_good = for_good || session->is_kicked;
     bool is_removed =
         session->owns_record && for_good
         && (session->is_served ? close_record (hub, session) : remove_record (hub, session));
+    if (!is_removed)
+        tide_presence_end (hub, session);
     if (session->owns_record && !is_removed && session->is_moved)
         tide_record_release_later (hub, session->topic, session->record_seq);
     else if (session->owns_record && !is_removed)
@@ -713,7 +739,7 @@ static void reset_all (tide_hub_t *hub, tide_session_t *session)
     tide_join_session_ready (hub, session);
     tide_member_t *member, *next;
     DL_FOREACH_SAFE2 (session->members, member, next, own_next) {
-        if (tide_topic_is_system (tide_channel_pattern (member->channel))) {
+        if (!tide_topic_is_readable (tide_channel_pattern (member->channel))) {
             member->joined = session->base; /* there is nothing that it could have missed */
             member->is_suspended = false;
         }
@@ -764,7 +790,7 @@ static bool has_own_topics (const tide_session_t *session)
 {
     const tide_member_t *member;
     DL_FOREACH2 (session->members, member, own_next)
-        if (!tide_topic_is_system (tide_channel_pattern (member->channel)))
+        if (tide_topic_is_readable (tide_channel_pattern (member->channel)))
             return true;
     return false;
 }
@@ -797,6 +823,7 @@ void tide_session_epoch (tide_hub_t *hub, tide_session_t *session)
         member->is_suspended = true;
         tide_deliver_forget_pending (session, member);
     }
+    tide_presence_epoch (hub, session);
     session->owns_record = false;
     session->base = session->record_seq = session->last_number = 0;
     session->cursor = tide_feed_watermark (hub->feed);

@@ -47,6 +47,7 @@ void tide_session_whole (tide_hub_t *hub, tide_session_t *session);
 void tide_session_lane_event (tide_hub_t *hub, const tide_event_t *event);
 void tide_released_resend (tide_hub_t *hub);
 void tide_released_tick (tide_hub_t *hub);
+void tide_released_forget (tide_hub_t *hub);
 /*  The cursor may not pass this: the lowest pin of its joins. */
 uint64_t tide_session_limit (const tide_session_t *session);
 
