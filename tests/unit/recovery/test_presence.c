@@ -1,0 +1,822 @@
+/*  test_presence.c - who is in a topic, whatever becomes of clients, lanes, the broker and its log.
+ *  SPDX-License-Identifier: MIT
+ */
+#include "tide_fixture.h"
+
+#include "tide_application.h"
+
+#include <stdlib.h>
+
+/*  -- clients --------------------------------------------------------------------------------- */
+
+/*  A client of Socket.IO, or of the JSON dialect, that can be resumed. */
+typedef struct {
+    tide_loop_client_t *wire;
+    char sid[64], pid[64];
+} member_t;
+
+static void remember (member_t *member, const char *frame)
+{
+    json_t *object = json_loads (strchr (frame, '{'), 0, NULL);
+    const json_t *pid = json_object_get (object, "pid");
+    pid = pid ? pid : json_object_get (object, "session");
+    snprintf (member->pid, sizeof member->pid, "%s", json_string_value (pid));
+    snprintf (member->sid, sizeof member->sid, "%s",
+              json_string_value (json_object_get (object, "sid")));
+    json_decref (object);
+}
+
+static void connect_at (member_t *member, unsigned hub)
+{
+    member->wire = tide_loop_open (loop, hub, TIDE_CLIENT_SOCKETIO);
+    assert_hears (member->wire, "0{");
+    if (*member->pid)
+        tide_loop_say (member->wire, "40{\"pid\":\"%s\"}", member->pid);
+    else
+        tide_loop_say (member->wire, "40");
+    remember (member, tide_loop_hear (member->wire));
+}
+
+/*  present: JSON. */
+static void enter (member_t *member, const char *topic, const char *present)
+{
+    tide_loop_say (member->wire, "421[\"tide:subscribe\",{\"topic\":\"%s\",\"present\":%s}]", topic,
+                   present);
+    assert_gets (member->wire, "431[{\"ok\":true");
+}
+
+static member_t present_at (unsigned hub)
+{
+    member_t member = {0};
+    connect_at (&member, hub);
+    enter (&member, "lobby", "true");
+    return member;
+}
+
+/*  -- who is there ---------------------------------------------------------------------------- */
+
+static json_t *members_of (const char *topic)
+{
+    char query[300];
+    snprintf (query, sizeof query, "topic=%s", topic);
+    tide_loop_http (loop, THIRD, "GET", "/api/v1/presence", query, "");
+    if (loop->http_status != 200)
+        fail_msg ("%u %s", loop->http_status, loop->http_body ? loop->http_body : "");
+    json_t *answer = json_loads (loop->http_body, 0, NULL);
+    assert_true (json_is_string (json_object_get (answer, "epoch")));
+    assert_true (json_is_integer (json_object_get (answer, "seq")));
+    json_t *members = json_incref (json_object_get (answer, "members"));
+    assert_true (json_is_array (members));
+    json_decref (answer);
+    return members;
+}
+
+/*  What the member says of itself there: the caller decrefs; NULL if it is not there. */
+static json_t *found (const char *topic, const member_t *member)
+{
+    json_t *members = members_of (topic), *one, *is = NULL;
+    size_t at;
+    json_array_foreach (members, at, one)
+        if (strcmp (json_string_value (json_object_get (one, "sid")), member->sid) == 0) {
+            assert_null (is);
+            is = json_incref (one);
+        }
+    json_decref (members);
+    return is;
+}
+
+static bool is_there (const member_t *member)
+{
+    json_t *is = found ("lobby", member);
+    json_decref (is);
+    return is != NULL;
+}
+
+static uint64_t since_of (const member_t *member)
+{
+    json_t *is = found ("lobby", member);
+    assert_non_null (is);
+    uint64_t since = (uint64_t) json_integer_value (json_object_get (is, "since"));
+    json_decref (is);
+    assert_true (since > 0);
+    return since;
+}
+
+static void assert_data (const char *topic, const member_t *member, const char *data)
+{
+    json_t *is = found (topic, member);
+    assert_non_null (is);
+    json_t *wanted = json_loads (data, JSON_DECODE_ANY, NULL);
+    json_t *there = json_object_get (is, "data");
+    assert_true (json_is_true (wanted) ? !there : json_equal (there, wanted));
+    json_decref (wanted);
+    json_decref (is);
+}
+
+/*  Somebody who hears who comes and goes. */
+static tide_loop_client_t *watcher (void)
+{
+    tide_loop_client_t *client = json_client ();
+    tide_loop_say (client, "{\"op\":\"sub\",\"id\":1,\"topic\":\"$presence/lobby\"}");
+    assert_hears (client, "{\"op\":\"ok\"");
+    return client;
+}
+
+enum { CAME, WENT };
+
+/*  The next that is heard is this, of the member. */
+static void assert_told (tide_loop_client_t *client, int what, const member_t *member)
+{
+    const char *frame = tide_loop_hear (client);
+    assert_non_null (frame);
+    json_t *event = json_loads (frame, 0, NULL);
+    assert_string_equal (json_string_value (json_object_get (event, "event")), "presence");
+    assert_string_equal (json_string_value (json_object_get (event, "topic")), "$presence/lobby");
+    assert_string_equal (json_string_value (json_object_get (event, "key")), member->sid);
+    assert_string_equal (json_string_value (json_object_get (event, "from")), member->sid);
+    assert_int_equal (json_is_true (json_object_get (event, "removed")), what == WENT);
+    json_decref (event);
+}
+
+static void assert_told_nothing (tide_loop_client_t *client)
+{
+    const char *frame = tide_loop_hear (client);
+    if (frame)
+        fail_msg ("%s", frame);
+}
+
+/*  -- coming and going ------------------------------------------------------------------------ */
+
+static void joins_and_leaves_are_published (void **state)
+{
+    (void) state;
+    tide_loop_client_t *watch = watcher ();
+    member_t one = present_at (HOLDER), two = present_at (OTHER), silent = {0};
+    assert_told (watch, CAME, &one);
+    assert_told (watch, CAME, &two);
+    connect_at (&silent, HOLDER);
+    tide_loop_say (silent.wire, "421[\"tide:subscribe\",{\"topic\":\"lobby\"}]");
+    assert_hears (silent.wire, "431[{\"ok\":true");
+    assert_told_nothing (watch);
+    assert_true (is_there (&one) && is_there (&two) && !is_there (&silent));
+    tide_loop_say (one.wire, "422[\"tide:unsubscribe\",{\"topic\":\"lobby\"}]");
+    assert_hears (one.wire, "432[{\"ok\":true");
+    assert_told (watch, WENT, &one);
+    assert_true (!is_there (&one) && is_there (&two));
+    tide_loop_say (two.wire, "41");
+    assert_told (watch, WENT, &two);
+    tide_loop_pass (loop, 30000);
+    assert_told_nothing (watch);
+}
+
+static void it_is_written_together_with_the_session (void **state)
+{
+    (void) state;
+    member_t member = {0};
+    connect_at (&member, HOLDER);
+    hold (TIDE_MESSAGE_PUBLISH);
+    tide_loop_say (member.wire, "421[\"tide:subscribe\",{\"topic\":\"lobby\",\"present\":true}]");
+    assert_int_equal (loop->held_count, 1);
+    tide_loop_let_all_go (loop);
+    assert_hears (member.wire, "431[{\"ok\":true");
+    assert_true (is_there (&member));
+    tide_loop_cut (member.wire);
+    hold (TIDE_MESSAGE_PUBLISH);
+    member.wire = tide_loop_open (loop, OTHER, TIDE_CLIENT_SOCKETIO);
+    tide_loop_say (member.wire, "40{\"pid\":\"%s\"}", member.pid);
+    assert_int_equal (loop->held_count, 1);
+    assert_true (tide_loop_let_go (loop));
+    assert_int_equal (loop->held_count, 0); /* and no other came of it */
+    tide_loop_let_all_go (loop);
+    tide_loop_pass (loop, 20000);
+    assert_true (is_there (&member));
+}
+
+static void what_one_says_of_itself_can_change (void **state)
+{
+    (void) state;
+    tide_loop_client_t *watch = watcher ();
+    member_t member = {0};
+    connect_at (&member, HOLDER);
+    enter (&member, "lobby", "{\"name\":\"Ada\"}");
+    assert_told (watch, CAME, &member);
+    assert_data ("lobby", &member, "{\"name\":\"Ada\"}");
+    enter (&member, "lobby", "{\"name\":\"Ada\"}"); /* which is nothing new */
+    assert_told_nothing (watch);
+    enter (&member, "lobby", "{\"name\":\"Eve\"}");
+    assert_told (watch, CAME, &member);
+    assert_data ("lobby", &member, "{\"name\":\"Eve\"}");
+    tide_loop_say (member.wire,
+                   "422[\"tide:subscribe\",{\"topic\":\"lobby\",\"since\":\"start\"}]");
+    assert_hears (member.wire, "432[{\"ok\":true"); /* and nothing was said of presence */
+    assert_told_nothing (watch);
+    tide_loop_say (member.wire, "423[\"tide:subscribe\",{\"topic\":\"lobby\",\"since\":\"start\","
+                                "\"present\":true}]");
+    assert_hears (member.wire, "433[{\"ok\":true");
+    assert_told (watch, CAME, &member);
+    assert_data ("lobby", &member, "true");
+    enter (&member, "lobby", "false");
+    assert_told (watch, WENT, &member);
+    assert_false (is_there (&member));
+    tide_loop_publish (loop, "lobby", 7);
+    assert_hears (member.wire, "42[\"n\",7"); /* still a member */
+    enter (&member, "lobby", "{}");
+    assert_told (watch, CAME, &member);
+    tide_loop_say (member.wire,
+                   "424[\"tide:subscribe\",{\"topic\":\"lobby\",\"since\":\"snapshot\","
+                   "\"present\":false}]");
+    assert_hears (member.wire, "434[{\"ok\":true");
+    assert_told (watch, WENT, &member);
+    tide_loop_cut (member.wire);
+    connect_at (&member, OTHER);
+    assert_told_nothing (watch);
+}
+
+/*  -- connections that end -------------------------------------------------------------------- */
+
+static void a_short_cut_does_not_flicker (void **state)
+{
+    (void) state;
+    member_t member = present_at (HOLDER);
+    uint64_t since = since_of (&member);
+    for (unsigned hub = 0; hub < LOOP_HUBS; hub++) {
+        tide_loop_client_t *watch = watcher ();
+        tide_loop_cut (member.wire);
+        tide_loop_pass (loop, 4000);
+        assert_told_nothing (watch);
+        connect_at (&member, hub);
+        assert_told (watch, CAME, &member); /* again: under the lease of that lane */
+        tide_loop_pass (loop, 30000);
+        assert_told_nothing (watch);
+        assert_true (since_of (&member) == since);
+    }
+}
+
+static void who_does_not_come_back_is_gone (void **state)
+{
+    (void) state;
+    tide_loop_client_t *watch = watcher ();
+    member_t member = {0};
+    connect_at (&member, HOLDER);
+    enter (&member, "lobby", "{\"a\":[1]}");
+    assert_told (watch, CAME, &member);
+    tide_loop_cut (member.wire);
+    tide_loop_pass (loop, 6000);
+    assert_told (watch, WENT, &member);
+    connect_at (&member, OTHER); /* much later, but it can be resumed */
+    assert_told (watch, CAME, &member);
+    assert_data ("lobby", &member, "{\"a\":[1]}");
+    tide_loop_cut (member.wire);
+    tide_loop_pass (loop, 3000);
+    connect_at (&member, OTHER); /* the lane where it was: what that released is void */
+    tide_loop_pass (loop, 30000);
+    assert_told (watch, CAME, &member);
+    assert_told_nothing (watch);
+}
+
+static void whose_session_cannot_be_resumed_is_gone_at_once (void **state)
+{
+    (void) state;
+    tide_loop_client_t *watch = watcher ();
+    member_t member = {.wire = tide_loop_open (loop, HOLDER, TIDE_CLIENT_JSON)};
+    tide_loop_say (member.wire, "{\"op\":\"sub\",\"id\":1,\"topic\":\"lobby\",\"present\":{}}");
+    assert_hears (member.wire, "{\"op\":\"ok\"");
+    json_t *members = members_of ("lobby");
+    assert_int_equal (json_array_size (members), 1);
+    snprintf (member.sid, sizeof member.sid, "%s",
+              json_string_value (json_object_get (json_array_get (members, 0), "sid")));
+    json_decref (members);
+    assert_told (watch, CAME, &member);
+    tide_loop_say (member.wire, "{\"op\":\"sub\",\"topic\":\"lobby\",\"present\":false}");
+    tide_loop_run (loop);
+    assert_told (watch, WENT, &member);
+    tide_loop_say (member.wire, "{\"op\":\"sub\",\"topic\":\"lobby\",\"present\":true}");
+    assert_told (watch, CAME, &member);
+    tide_loop_say (member.wire, "{\"op\":\"unsub\",\"topic\":\"lobby\"}");
+    tide_loop_pass (loop, 10);
+    assert_told (watch, WENT, &member);
+    tide_loop_say (member.wire, "{\"op\":\"sub\",\"topic\":\"lobby\",\"present\":true}");
+    assert_told (watch, CAME, &member);
+    tide_loop_cut (member.wire);
+    tide_loop_pass (loop, 10);
+    assert_told (watch, WENT, &member);
+}
+
+/*  What was on its way to the log when the connection ended is nobody's by the time it is there. */
+static void who_goes_while_it_comes_is_gone (void **state)
+{
+    (void) state;
+    tide_loop_client_t *watch = watcher ();
+    for (int resumable = 0; resumable < 2; resumable++) {
+        member_t member = {0};
+        if (resumable)
+            connect_at (&member, HOLDER);
+        else
+            member.wire = tide_loop_open (loop, HOLDER, TIDE_CLIENT_JSON);
+        hold (TIDE_MESSAGE_PUBLISH);
+        if (resumable)
+            tide_loop_say (member.wire,
+                           "421[\"tide:subscribe\",{\"topic\":\"lobby\",\"present\":true}]");
+        else
+            tide_loop_say (member.wire, "{\"op\":\"sub\",\"topic\":\"lobby\",\"present\":true}");
+        assert_int_equal (loop->held_count, 1);
+        tide_loop_cut (member.wire);
+        tide_loop_let_all_go (loop);
+        tide_loop_pass (loop, 6000);
+        assert_int_equal (count_heard (watch, "{"), 2);
+        json_t *members = members_of ("lobby");
+        assert_int_equal (json_array_size (members), 0);
+        json_decref (members);
+    }
+}
+
+static void who_leaves_while_it_comes_is_gone (void **state)
+{
+    (void) state;
+    member_t member = {0};
+    connect_at (&member, HOLDER);
+    hold (TIDE_MESSAGE_PUBLISH);
+    tide_loop_say (member.wire, "421[\"tide:subscribe\",{\"topic\":\"lobby\",\"present\":true}]");
+    tide_loop_say (member.wire, "422[\"tide:unsubscribe\",{\"topic\":\"lobby\"}]");
+    assert_hears (member.wire, "431[{\"ok\":false");
+    tide_loop_let_all_go (loop);
+    assert_hears (member.wire, "432[{\"ok\":true");
+    assert_false (is_there (&member));
+    tide_loop_say (member.wire, "423[\"tide:subscribe\",{\"topic\":\"lobby\",\"present\":true}]");
+    hold (TIDE_MESSAGE_PUBLISH);
+    tide_loop_say (member.wire, "424[\"tide:subscribe\",{\"topic\":\"lobby\",\"present\":{}}]");
+    tide_loop_say (member.wire, "41"); /* for good, with a change on its way */
+    tide_loop_let_all_go (loop);
+    assert_false (is_there (&member));
+}
+
+/*  -- lanes ----------------------------------------------------------------------------------- */
+
+static void a_lane_that_dies_takes_its_members_along (void **state)
+{
+    (void) state;
+    tide_loop_client_t *watch = watcher ();
+    member_t dies = present_at (HOLDER), stays = present_at (OTHER), comes = present_at (HOLDER);
+    member_t alone = {.wire = tide_loop_open (loop, HOLDER, TIDE_CLIENT_JSON)};
+    tide_loop_say (alone.wire, "{\"op\":\"sub\",\"topic\":\"lobby\",\"present\":true}");
+    assert_int_equal (count_heard (watch, "{"), 4);
+    tide_loop_kill_lane (loop, HOLDER);
+    tide_loop_pass (loop, 2000);
+    connect_at (&comes, OTHER);
+    assert_told (watch, CAME, &comes);
+    tide_loop_pass (loop, 7000);
+    assert_told_nothing (watch);
+    tide_loop_pass (loop, 7000);
+    assert_int_equal (count_heard (watch, "{"), 2);
+    assert_true (!is_there (&dies) && is_there (&stays) && is_there (&comes));
+    json_t *members = members_of ("lobby");
+    assert_int_equal (json_array_size (members), 2);
+    json_decref (members);
+}
+
+static void a_session_that_another_lane_takes_is_there (void **state)
+{
+    (void) state;
+    tide_loop_client_t *watch = watcher ();
+    member_t member = present_at (HOLDER);
+    assert_told (watch, CAME, &member);
+    tide_loop_client_t *before = member.wire;
+    connect_at (&member, OTHER); /* while it is connected */
+    assert_null (before->connection);
+    assert_told (watch, CAME, &member);
+    tide_loop_kill_lane (loop, HOLDER);
+    tide_loop_pass (loop, 30000);
+    assert_told_nothing (watch);
+    assert_true (is_there (&member));
+    tide_loop_kill_lane (loop, OTHER);
+    tide_loop_pass (loop, 16000);
+    assert_told (watch, WENT, &member);
+}
+
+/*  What it joins and leaves in the one lane while it comes to the other. */
+static void what_changes_while_another_lane_takes_it_is_right (void **state)
+{
+    (void) state;
+    for (int before = 0; before < 2; before++) {
+        member_t member = {0};
+        connect_at (&member, HOLDER);
+        enter (&member, "stays", "true");
+        enter (&member, "leaves", "true");
+        enter (&member, "changes", "{\"a\":1}");
+        tide_loop_client_t *old = member.wire;
+        loop->held_kinds[OTHER] |= 1ull << TIDE_MESSAGE_PUBLISH;
+        member.wire = tide_loop_open (loop, OTHER, TIDE_CLIENT_SOCKETIO);
+        tide_loop_say (member.wire, "40{\"pid\":\"%s\"}", member.pid);
+        assert_int_equal (loop->held_count, 1);
+        if (before) {
+            tide_loop_say (old, "421[\"tide:subscribe\",{\"topic\":\"comes\",\"present\":true}]");
+            tide_loop_say (old, "422[\"tide:unsubscribe\",{\"topic\":\"leaves\"}]");
+            tide_loop_say (old, "423[\"tide:subscribe\",{\"topic\":\"changes\","
+                                "\"present\":{\"a\":2}}]");
+        }
+        tide_loop_let_all_go (loop);
+        tide_loop_kill_lane (loop, HOLDER);
+        tide_loop_pass (loop, 30000);
+        assert_data ("stays", &member, "true");
+        assert_data ("changes", &member, before ? "{\"a\":2}" : "{\"a\":1}");
+        json_t *leaves = found ("leaves", &member), *comes = found ("comes", &member);
+        assert_int_equal (leaves == NULL, before);
+        assert_int_equal (comes != NULL, before);
+        json_decref (leaves);
+        json_decref (comes);
+    }
+}
+
+/*  Longer than any lease and what lingers; it answers pings. */
+static void pass_and_answer (tide_loop_client_t *client)
+{
+    for (int at = 0; at < 3; at++) {
+        tide_loop_say (client, "3");
+        tide_loop_pass (loop, 8000);
+    }
+}
+
+static void a_session_that_is_handed_over_is_there (void **state)
+{
+    (void) state;
+    tide_loop_client_t *watch = watcher ();
+    tide_loop_client_t *client = subscribed ();
+    member_t member = {.wire = client};
+    tide_loop_say (client, "422[\"tide:subscribe\",{\"topic\":\"lobby\",\"present\":{\"a\":1}}]");
+    assert_hears (client, "432[{\"ok\":true");
+    json_t *members = members_of ("lobby");
+    snprintf (member.sid, sizeof member.sid, "%s",
+              json_string_value (json_object_get (json_array_get (members, 0), "sid")));
+    json_decref (members);
+    assert_told (watch, CAME, &member);
+    member.wire = taken_to (client, OTHER);
+    assert_told (watch, CAME, &member);
+    tide_loop_pass (loop, 8000); /* what the lane before would have released */
+    tide_loop_kill_lane (loop, HOLDER);
+    pass_and_answer (member.wire);
+    assert_told_nothing (watch);
+    assert_data ("lobby", &member, "{\"a\":1}");
+}
+
+static tide_hub_config_t without_recovery (void)
+{
+    static const char *const all[] = {"/*", "/", NULL};
+    tide_hub_config_t config = loop->hub_config;
+    config.no_recovery = all;
+    return config;
+}
+
+static void a_session_without_a_record_that_is_handed_over_is_there (void **state)
+{
+    (void) state;
+    tide_loop_client_t *watch = watcher ();
+    loop->hub_config = without_recovery ();
+    for (unsigned hub = HOLDER; hub <= OTHER; hub++)
+        tide_loop_kill_lane (loop, hub);
+    tide_loop_client_t *client = subscribed ();
+    tide_loop_say (client, "422[\"tide:subscribe\",{\"topic\":\"lobby\",\"present\":true}]");
+    assert_hears (client, "432[{\"ok\":true");
+    assert_int_equal (count_heard (watch, "{"), 1);
+    tide_loop_client_t *taken = taken_to (client, OTHER);
+    assert_int_equal (count_heard (watch, "{"), 1);
+    tide_loop_pass (loop, 8000);
+    tide_loop_kill_lane (loop, HOLDER);
+    pass_and_answer (taken);
+    assert_told_nothing (watch);
+    json_t *members = members_of ("lobby");
+    assert_int_equal (json_array_size (members), 1);
+    json_decref (members);
+    tide_loop_cut (taken);
+    tide_loop_pass (loop, 100);
+    members = members_of ("lobby");
+    assert_int_equal (json_array_size (members), 0);
+    json_decref (members);
+}
+
+/*  The broker has taken them for gone; but the lane, and its clients, were there all the time. */
+static void a_lane_whose_lease_was_over_enters_its_members_again (void **state)
+{
+    (void) state;
+    tide_loop_client_t *watch = watcher ();
+    member_t one = present_at (HOLDER), two = present_at (OTHER), quiet = {0};
+    connect_at (&quiet, HOLDER);
+    enter (&quiet, "elsewhere", "{\"b\":2}");
+    assert_told (watch, CAME, &one);
+    assert_told (watch, CAME, &two);
+    loop->is_cut[HOLDER] = true;
+    for (int at = 0; at < 4; at++) {
+        tide_loop_pass (loop, 5000);
+        tide_loop_say (one.wire, "3");
+        tide_loop_say (quiet.wire, "3");
+    }
+    assert_told (watch, WENT, &one);
+    loop->is_cut[HOLDER] = false;
+    tide_loop_pass (loop, 8000);
+    assert_non_null (one.wire->connection);
+    assert_told (watch, CAME, &one);
+    assert_told_nothing (watch);
+    assert_true (is_there (&one) && is_there (&two));
+    assert_data ("elsewhere", &quiet, "{\"b\":2}");
+    /*  And they can still be released. */
+    tide_loop_cut (one.wire);
+    tide_loop_pass (loop, 6000);
+    assert_told (watch, WENT, &one);
+}
+
+/*  -- the broker ------------------------------------------------------------------------------ */
+
+static void it_outlives_the_broker (void **state)
+{
+    (void) state;
+    tide_loop_client_t *watch = watcher ();
+    member_t stays = present_at (HOLDER), goes = present_at (OTHER), comes = present_at (OTHER);
+    assert_int_equal (count_heard (watch, "{"), 3);
+    tide_loop_cut (goes.wire);
+    tide_loop_cut (comes.wire);
+    tide_loop_kill_broker (loop, false);
+    tide_loop_pass (loop, 3000);
+    connect_at (&comes, HOLDER);
+    assert_told (watch, CAME, &comes);
+    tide_loop_pass (loop, 20000); /* and was told once more that one has gone */
+    assert_told (watch, WENT, &goes);
+    assert_told_nothing (watch);
+    assert_true (is_there (&stays) && is_there (&comes) && !is_there (&goes));
+}
+
+static void who_goes_while_the_broker_is_away_is_gone (void **state)
+{
+    (void) state;
+    tide_loop_client_t *watch = watcher ();
+    member_t stays = present_at (HOLDER), goes = present_at (HOLDER);
+    assert_int_equal (count_heard (watch, "{"), 2);
+    loop->is_cut[HOLDER] = true;
+    tide_loop_pass (loop, 4000);
+    tide_loop_cut (goes.wire);
+    loop->is_cut[HOLDER] = false;
+    tide_loop_pass (loop, 12000);
+    assert_told (watch, WENT, &goes);
+    assert_true (is_there (&stays));
+}
+
+static void in_another_log_all_are_there_again (void **state)
+{
+    (void) state;
+    member_t one = {0}, two = {0};
+    member_t alone = {.wire = tide_loop_open (loop, HOLDER, TIDE_CLIENT_JSON)};
+    connect_at (&one, HOLDER);
+    enter (&one, "lobby", "{\"a\":1}");
+    enter (&one, "elsewhere", "true");
+    connect_at (&two, OTHER);
+    enter (&two, "lobby", "true");
+    tide_loop_say (alone.wire, "{\"op\":\"sub\",\"topic\":\"lobby\",\"present\":{\"c\":3}}");
+    tide_loop_kill_broker (loop, true);
+    tide_loop_pass (loop, 9000);
+    json_t *members = members_of ("lobby");
+    assert_int_equal (json_array_size (members), 3);
+    json_decref (members);
+    assert_data ("lobby", &one, "{\"a\":1}");
+    assert_data ("elsewhere", &one, "true");
+    tide_loop_cut (one.wire);
+    tide_loop_pass (loop, 3000);
+    connect_at (&one, OTHER); /* its record says so there, too */
+    tide_loop_pass (loop, 30000);
+    assert_data ("lobby", &one, "{\"a\":1}");
+    tide_loop_say (one.wire, "3");
+    tide_loop_cut (one.wire);
+    tide_loop_pass (loop, 6000);
+    assert_false (is_there (&one));
+}
+
+/*  -- those who look -------------------------------------------------------------------------- */
+
+static void who_looks_is_answered_in_every_dialect (void **state)
+{
+    (void) state;
+    member_t member = {0};
+    connect_at (&member, HOLDER);
+    enter (&member, "lobby", "{\"name\":\"Ada\"}");
+    char begin[200];
+    tide_loop_say (member.wire, "425[\"tide:presence\",{\"topic\":\"lobby\"}]");
+    assert_hears (member.wire, "435[{\"ok\":true,\"epoch\":\"");
+    tide_loop_client_t *client = json_client ();
+    tide_loop_say (client, "{\"op\":\"presence\",\"id\":9,\"topic\":\"lobby\"}");
+    const char *frame = tide_loop_hear (client);
+    snprintf (begin, sizeof begin,
+              "\"members\":[{\"sid\":\"%s\",\"data\":{\"name\":\"Ada\"},\"since\":", member.sid);
+    assert_non_null (strstr (frame, "{\"op\":\"ok\",\"id\":9,"));
+    assert_non_null (strstr (frame, begin));
+    json_t *nobody = members_of ("nowhere");
+    assert_int_equal (json_array_size (nobody), 0);
+    json_decref (nobody);
+    tide_loop_http (loop, THIRD, "GET", "/api/v1/snapshot", "topic=%24presence/lobby", "");
+    assert_int_equal (loop->http_status, 200);
+    assert_non_null (
+        strstr (loop->http_body, "\"event\":\"presence\",\"data\":{\"data\":{\"name\""));
+    tide_loop_client_t *stream =
+        tide_loop_stream (loop, OTHER, "topic=%24presence/%23&since=snapshot", "");
+    assert_non_null (stream);
+    tide_put_u8 (&stream->text, 0);
+    assert_non_null (strstr ((const char *) stream->text.data, member.sid));
+}
+
+static void a_client_of_socketio_hears_who_it_is (void **state)
+{
+    (void) state;
+    member_t watch = {0}, member = {0};
+    connect_at (&watch, OTHER);
+    tide_loop_say (watch.wire, "421[\"tide:subscribe\",{\"topic\":\"$presence/#\"}]");
+    assert_hears (watch.wire, "431[{\"ok\":true");
+    connect_at (&member, HOLDER);
+    enter (&member, "a/b", "{\"n\":1}");
+    char begin[200];
+    const char *frame = tide_loop_hear (watch.wire);
+    assert_memory_equal (frame, "42[\"presence\",{\"data\":{\"n\":1}},{", 32);
+    snprintf (begin, sizeof begin, "\"key\":\"%s\"", member.sid);
+    assert_non_null (strstr (frame, begin));
+    assert_non_null (strstr (frame, "\"topic\":\"$presence/a/b\""));
+    tide_loop_say (member.wire, "41");
+    frame = tide_loop_hear (watch.wire);
+    assert_memory_equal (frame, "42[\"presence\",null,{", 20);
+    assert_non_null (strstr (frame, begin));
+    assert_non_null (strstr (frame, "\"removed\":true"));
+    char offset[64];
+    snprintf (offset, sizeof offset, "%s", strrchr (frame, ',') + 2);
+    offset[strcspn (offset, "\"")] = 0;
+    /*  It is in its record: when it comes back it has missed nothing. */
+    tide_loop_cut (watch.wire);
+    member_t other = {0};
+    connect_at (&other, HOLDER);
+    enter (&other, "c", "true");
+    watch.wire = tide_loop_open (loop, THIRD, TIDE_CLIENT_SOCKETIO);
+    tide_loop_say (watch.wire, "40{\"pid\":\"%s\",\"offset\":\"%s\"}", watch.pid, offset);
+    assert_hears (watch.wire, "0{");
+    assert_hears (watch.wire, "40{");
+    assert_hears (watch.wire, "42[\"presence\",{},{");
+    tide_loop_say (watch.wire, "422[\"tide:unsubscribe\",{\"topic\":\"$presence/#\"}]");
+    assert_hears (watch.wire, "432[{\"ok\":true");
+    enter (&other, "d", "true");
+    assert_null (tide_loop_hear (watch.wire));
+}
+
+static void a_watcher_is_reset_as_with_any_topic (void **state)
+{
+    (void) state;
+    member_t watch = {0}, member = present_at (HOLDER);
+    connect_at (&watch, OTHER);
+    tide_loop_say (watch.wire, "421[\"tide:subscribe\",{\"topic\":\"$presence/lobby\"}]");
+    assert_hears (watch.wire, "431[{\"ok\":true");
+    tide_loop_kill_broker (loop, true);
+    tide_loop_pass (loop, 9000);
+    const char *frame = hear (watch.wire);
+    while (frame && strstr (frame, "tide:reset") == NULL)
+        frame = hear (watch.wire);
+    assert_non_null (frame);
+    assert_non_null (strstr (frame, "$presence/lobby"));
+    bool is_told = strstr (frame, member.sid) != NULL;
+    while ((frame = hear (watch.wire)))
+        is_told = is_told || strstr (frame, member.sid) != NULL;
+    assert_true (is_told);
+}
+
+/*  -- bad input ------------------------------------------------------------------------------- */
+
+static void what_cannot_be_is_told_by_name (void **state)
+{
+    (void) state;
+    member_t member = {0};
+    connect_at (&member, HOLDER);
+    char deep[200], large[5000], longest[300];
+    memset (deep, '[', 40);
+    memset (deep + 40, ']', 40);
+    deep[80] = 0;
+    memset (large, 'x', 4090);
+    large[4090] = 0;
+    memset (longest, 't', 246);
+    longest[246] = 0;
+    const struct {
+        const char *topic, *before, *present, *after, *code;
+    } bad[] = {
+        {"lobby", "", "1", "", "bad_request"},
+        {"lobby", "", "null", "", "bad_request"},
+        {"lobby", "", "[]", "", "bad_request"},
+        {"lobby", "", "\"yes\"", "", "bad_request"},
+        {"lobby", "{\"a\":", deep, "}", "too_large"},
+        {"lobby", "{\"a\":\"", large, "\"}", "too_large"},
+        {"lobby/#", "", "true", "", "bad_topic"},
+        {"#", "", "true", "", "bad_topic"},
+        {"$presence/lobby", "", "true", "", "bad_topic"},
+        {longest, "", "true", "", "bad_topic"},
+        {"$nsp", "", "true", "", "forbidden"},
+        {"$presence", "", "false", "", "forbidden"},
+        {"$presence/", "", "false", "", "forbidden"},
+        {"$presencex/y", "", "false", "", "forbidden"},
+        {"@x", "", "false", "", "forbidden"},
+    };
+    for (size_t at = 0; at < sizeof bad / sizeof bad[0]; at++) {
+        char begin[100];
+        tide_loop_say (member.wire, "421[\"tide:subscribe\",{\"topic\":\"%s\",\"present\":%s%s%s}]",
+                       bad[at].topic, bad[at].before, bad[at].present, bad[at].after);
+        snprintf (begin, sizeof begin, "431[{\"ok\":false,\"code\":\"%s\"", bad[at].code);
+        assert_hears (member.wire, begin);
+    }
+    json_t *members = members_of ("lobby");
+    assert_int_equal (json_array_size (members), 0);
+    json_decref (members);
+    large[4096 - 8] = 0; /* with {"a":""} around it exactly as large as it may be */
+    tide_loop_say (member.wire,
+                   "421[\"tide:subscribe\",{\"topic\":\"lobby\",\"present\":{\"a\":\"%s\"}}]",
+                   large);
+    assert_hears (member.wire, "431[{\"ok\":true");
+    longest[245] = 0;
+    enter (&member, longest, "true");
+    json_decref (found (longest, &member));
+    for (int at = 0; at < 98; at++) {
+        char topic[20];
+        snprintf (topic, sizeof topic, "t%d", at);
+        enter (&member, topic, "true");
+    }
+    tide_loop_say (member.wire, "421[\"tide:subscribe\",{\"topic\":\"more\",\"present\":true}]");
+    assert_hears (member.wire, "431[{\"ok\":false,\"code\":\"too_many\"");
+    enter (&member, "t7", "{\"changed\":1}"); /* not one more */
+    tide_loop_cut (member.wire);
+    connect_at (&member, OTHER); /* all of them, in one append */
+    tide_loop_pass (loop, 30000);
+    json_t *t97 = found ("t97", &member);
+    assert_non_null (t97);
+    json_decref (t97);
+    tide_loop_say (member.wire, "3");
+    tide_loop_say (member.wire, "41");
+    t97 = found ("t97", &member);
+    assert_null (t97);
+}
+
+static void nobody_publishes_there (void **state)
+{
+    (void) state;
+    member_t member = {0};
+    connect_at (&member, HOLDER);
+    tide_loop_say (member.wire,
+                   "421[\"tide:publish\",{\"topic\":\"$presence/lobby\",\"event\":\"x\","
+                   "\"key\":\"k\",\"data\":1}]");
+    assert_hears (member.wire, "431[{\"ok\":false,\"code\":\"forbidden\"");
+    tide_loop_http (loop, THIRD, "POST", "/api/v1/publish", "",
+                    "{\"topic\":\"$presence/lobby\",\"event\":\"x\",\"key\":\"k\"}");
+    assert_int_equal (loop->http_status, 403);
+    const struct {
+        const char *query;
+        unsigned status;
+        const char *code;
+    } bad[] = {{"", 400, "bad_topic"},
+               {"topic=", 400, "bad_topic"},
+               {"topic=a/%23", 400, "bad_topic"},
+               {"topic=%24presence/a", 400, "bad_topic"},
+               {"topic=%24session/x", 403, "forbidden"},
+               {"topic=%ff", 400, "bad_topic"}};
+    for (size_t at = 0; at < sizeof bad / sizeof bad[0]; at++) {
+        tide_loop_http (loop, THIRD, "GET", "/api/v1/presence", bad[at].query, "");
+        assert_int_equal (loop->http_status, bad[at].status);
+        assert_non_null (strstr (loop->http_body, bad[at].code));
+    }
+    tide_loop_client_t *client = json_client ();
+    tide_loop_say (client, "{\"op\":\"presence\",\"id\":1}");
+    assert_hears (client, "{\"op\":\"error\",\"id\":1,\"code\":\"bad_topic\"");
+    tide_loop_say (member.wire, "422[\"tide:presence\",{\"topic\":7}]");
+    assert_hears (member.wire, "432[{\"ok\":false,\"code\":\"bad_topic\"");
+    tide_loop_say (member.wire, "423[\"tide:presence\"]");
+    assert_hears (member.wire, "433[{\"ok\":false,\"code\":\"bad_request\"");
+    tide_loop_say (member.wire, "451-4[\"tide:subscribe\",{\"topic\":\"lobby\",\"present\":"
+                                "{\"a\":{\"_placeholder\":true,\"num\":0}}}]");
+    tide_hub_frame (loop->hubs[HOLDER], loop->now_ms, member.wire->connection, tide_bytes ("\1"),
+                    false);
+    tide_loop_run (loop);
+    assert_hears (member.wire, "434[{\"ok\":false,\"code\":\"bad_request\"");
+}
+
+int main (void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST (joins_and_leaves_are_published),
+        TEST (it_is_written_together_with_the_session),
+        TEST (what_one_says_of_itself_can_change),
+        TEST (a_short_cut_does_not_flicker),
+        TEST (who_does_not_come_back_is_gone),
+        TEST (whose_session_cannot_be_resumed_is_gone_at_once),
+        TEST (who_goes_while_it_comes_is_gone),
+        TEST (who_leaves_while_it_comes_is_gone),
+        TEST (a_lane_that_dies_takes_its_members_along),
+        TEST (a_session_that_another_lane_takes_is_there),
+        TEST (what_changes_while_another_lane_takes_it_is_right),
+        TEST (a_session_that_is_handed_over_is_there),
+        TEST (a_session_without_a_record_that_is_handed_over_is_there),
+        TEST (a_lane_whose_lease_was_over_enters_its_members_again),
+        TEST (it_outlives_the_broker),
+        TEST (who_goes_while_the_broker_is_away_is_gone),
+        TEST (in_another_log_all_are_there_again),
+        TEST (who_looks_is_answered_in_every_dialect),
+        TEST (a_client_of_socketio_hears_who_it_is),
+        TEST (a_watcher_is_reset_as_with_any_topic),
+        TEST (what_cannot_be_is_told_by_name),
+        TEST (nobody_publishes_there),
+    };
+    return cmocka_run_group_tests (tests, NULL, NULL);
+}
