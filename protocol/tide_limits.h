@@ -92,6 +92,11 @@
 
 /*  Topics and subscriptions of one session. */
 #define TIDE_SESSION_TOPICS_MAX 1000
+/*  Of these, in which it is present, and what it says of itself in each: bytes of JSON, and arrays
+ *  and objects within one another. */
+#define TIDE_SESSION_PRESENT_MAX 100
+#define TIDE_PRESENT_SIZE_MAX 4096
+#define TIDE_PRESENT_DEPTH_MAX 32
 
 /*  History that a broker may be asked to keep: three classes of topics have that many, or an
  * eighth, and the log as many segments as it can (a test holds the two together). */
@@ -114,6 +119,8 @@ _Static_assert(TIDE_RELAY_SIZE_MAX - TIDE_PAYLOAD_SIZE_MAX + TIDE_RELAY_OVERHEAD
                    <= TIDE_MESSAGE_SPARE,
                "a client's message can be relayed, whatever --max-payload is");
 _Static_assert(TIDE_RELAY_OPEN_SIZE_MAX >= TIDE_RELAY_SIZE_MAX, "the largest can be relayed");
+_Static_assert(2 * TIDE_SESSION_PRESENT_MAX < TIDE_PUBLISH_EVENTS_MAX,
+               "a session enters all its topics together with its record");
 _Static_assert(TIDE_FANOUT_HWM >= 4 * TIDE_BATCH_EVENTS_MAX,
                "the high-water mark must hold four of the largest batches");
 _Static_assert(TIDE_LIVENESS_MS >= 3 * TIDE_HEARTBEAT_MS, "three heartbeats may be missed");

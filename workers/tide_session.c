@@ -17,11 +17,31 @@ static tidemark_status_t order (tidemark_call_t *call, const char *name, json_t 
     return TIDEMARK_NOT_FOUND;
 }
 
-tidemark_status_t tidemark_join (tidemark_call_t *call, const char *room)
+/*  What a gateway would not take: a worker is to know at once. */
+static tidemark_status_t check_present (const char *topic, const json_t *present)
+{
+    if (!json_is_boolean (present) && !json_is_object (present))
+        return TIDEMARK_BAD_REQUEST;
+    if (json_is_false (present))
+        return TIDEMARK_OK;
+    size_t size = json_dumpb (present, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
+    if (size == 0 || size > TIDE_PRESENT_SIZE_MAX)
+        return TIDEMARK_TOO_LARGE;
+    return strlen ("$presence/") + strlen (topic) <= TIDE_TOPIC_SIZE_MAX ? TIDEMARK_OK
+                                                                         : TIDEMARK_BAD_TOPIC;
+}
+
+tidemark_status_t tidemark_join (tidemark_call_t *call, const char *room, json_t *present)
 {
     char topic[TIDEMARK_TOPIC_SIZE];
     tidemark_status_t status = tidemark_topic_of_room (topic, call->nsp, room);
-    return status == TIDEMARK_OK ? order (call, TIDE_ORDER_JOIN, json_string (topic)) : status;
+    if (status == TIDEMARK_OK && present)
+        status = check_present (topic, present);
+    if (status == TIDEMARK_OK)
+        return order (call, TIDE_ORDER_JOIN,
+                      present ? json_pack ("[so]", topic, present) : json_string (topic));
+    json_decref (present);
+    return status;
 }
 
 tidemark_status_t tidemark_leave (tidemark_call_t *call, const char *room)

@@ -224,8 +224,11 @@ tidemark_status_t tidemark_emit (tidemark_call_t *call, const char *topic, const
  *  in that order, wherever the session is by then. NOT_FOUND: it is no session's call. */
 
 /*  Lets the session join a room of its namespace, from this point on: it gets what is emitted to
- *  the room behind it, also in this very call. BAD_TOPIC. */
-tidemark_status_t tidemark_join (tidemark_call_t *call, const char *room);
+ *  the room behind it, also in this very call. present, taken: true, or an object with what it says
+ *  of itself, makes it present there, for all to see in $presence/TOPIC as long as it is connected;
+ *  false: it is not any more; NULL: as it was. BAD_TOPIC; BAD_REQUEST if present is none of these,
+ *  TOO_LARGE above 4096 bytes. A session that is present in 100 topics joins without. */
+tidemark_status_t tidemark_join (tidemark_call_t *call, const char *room, json_t *present);
 tidemark_status_t tidemark_leave (tidemark_call_t *call, const char *room);
 /*  Ends the session for good; closes: and its whole connection, with other namespaces' sessions. */
 tidemark_status_t tidemark_disconnect (tidemark_call_t *call, int closes);

@@ -62,10 +62,6 @@
 /*  Topics of one stream of Server-Sent Events. */
 #define TIDE_STREAM_TOPICS_MAX 100
 
-/*  Topics in which one session is present, and what it says of itself in each: JSON text. */
-#define TIDE_SESSION_PRESENT_MAX 100
-#define TIDE_PRESENT_SIZE_MAX 4096
-#define TIDE_PRESENT_DEPTH_MAX 32
 /*  How long a member whose connection ended stays, so that one that comes back at once was never
  *  gone. */
 #define TIDE_PRESENCE_LINGER_MS 5000

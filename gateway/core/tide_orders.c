@@ -8,6 +8,7 @@
 #include "tide_deliver.h"
 #include "tide_join.h"
 #include "tide_op.h"
+#include "tide_presence.h"
 #include "tide_reply.h"
 #include "tide_room.h"
 
@@ -203,12 +204,16 @@ static void carry_out (tide_hub_t *hub, order_t *order)
     tide_bytes_t topic = {(const uint8_t *) json_string_value (first), json_string_length (first)};
     tide_reply_t reply = {
         .kind = TIDE_REPLY_DONE, .done = carried_out, .argument = order, .hub = hub};
+    json_t *present = json_array_get (order->args, 1);
+    const char *why;
+    if (tide_presence_check (session, topic, present, &why) != TIDE_OK)
+        present = NULL; /* it joins all the same */
     if (order->kind == JOIN)
         tide_join_begin (hub, session, topic,
                          (tide_since_t){.kind = TIDE_SINCE_HERE,
                                         .epoch = tide_feed_epoch (hub->feed),
                                         .seq = order->seq},
-                         false, json_array_get (order->args, 1), &reply);
+                         false, present, &reply);
     else if (order->kind == LEAVE)
         tide_leave (hub, session, topic, &reply);
     else

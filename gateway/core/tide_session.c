@@ -640,11 +640,9 @@ void tide_session_end (tide_hub_t *hub, tide_session_t **session_p, bool for_goo
     tide_app_forget_admission (hub, session);
     tide_app_forget_calls (hub, session);
     tide_ask_forget (hub, session);
-    bool is_removed =
-        session->owns_record && for_good
-        && (session->is_served ? close_record (hub, session) : remove_record (hub, session));
-    if (!is_removed)
-        tide_presence_end (hub, session);
+    tide_orders_forget (hub, session);
+    for_good = for_good || session->is_kicked;
+    tide_presence_end_joins (hub, session, for_good);
     while (session->joins) {
         tide_join_t *join = session->joins;
         tide_join_abandon (hub, &join);

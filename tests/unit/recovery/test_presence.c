@@ -4,6 +4,7 @@
 #include "tide_fixture.h"
 
 #include "tide_application.h"
+#include "tide_loop_worker.h"
 
 #include <stdlib.h>
 
@@ -348,6 +349,84 @@ static void who_leaves_while_it_comes_is_gone (void **state)
     tide_loop_say (member.wire, "41"); /* for good, with a change on its way */
     tide_loop_let_all_go (loop);
     assert_false (is_there (&member));
+}
+
+/*  The client was told that its time was up; what the log says then is what it was told before. */
+static void what_was_answered_too_late_is_put_right (void **state)
+{
+    (void) state;
+    tide_loop_client_t *watch = watcher ();
+    member_t member = {0}, other = {0};
+    connect_at (&member, HOLDER);
+    connect_at (&other, HOLDER);
+    enter (&member, "lobby", "{\"a\":1}");
+    assert_told (watch, CAME, &member);
+    hold (TIDE_MESSAGE_PUBLISH);
+    tide_loop_say (member.wire,
+                   "422[\"tide:subscribe\",{\"topic\":\"lobby\",\"present\":{\"a\":2}}]");
+    tide_loop_say (other.wire, "422[\"tide:subscribe\",{\"topic\":\"lobby\",\"present\":true}]");
+    tide_loop_pass (loop, 11000);
+    assert_hears (member.wire, "432[{\"ok\":false,\"code\":\"timeout\"");
+    assert_hears (other.wire, "432[{\"ok\":false,\"code\":\"timeout\"");
+    tide_loop_let_all_go (loop);
+    assert_told (watch, CAME, &member);
+    assert_told (watch, CAME, &other);
+    tide_loop_pass (loop, 7000);
+    assert_data ("lobby", &member, "{\"a\":1}");
+    assert_false (is_there (&other));
+    tide_loop_say (member.wire, "3");
+    tide_loop_cut (member.wire);
+    tide_loop_pass (loop, 7000);
+    assert_false (is_there (&member));
+}
+
+/*  -- workers --------------------------------------------------------------------------------- */
+
+/*  The session that calls is let in by a worker, with these arguments. */
+static void let_in (member_t *member, const char *args)
+{
+    tide_lend_message_t lend;
+    tide_event_t call;
+    tide_buffer_t payload = {0};
+    char own[80];
+    tide_loop_say (member->wire, "426[\"enter\"]");
+    assert_true (tide_loop_lent (loop, &lend, &call));
+    snprintf (own, sizeof own, "@%s", member->sid);
+    tide_args_encode (&payload, &(tide_args_t){.json = tide_bytes (args), .many = true});
+    tide_loop_handled_with (loop, &lend, NULL,
+                            &(tide_event_t){.topic = tide_bytes (own),
+                                            .name = tide_bytes (TIDE_ORDER_JOIN),
+                                            .payload = tide_buffer_bytes (&payload)},
+                            1);
+    tide_buffer_free (&payload);
+    assert_gets (member->wire, "436[]");
+}
+
+static void a_worker_makes_a_session_present (void **state)
+{
+    (void) state;
+    tide_loop_client_t *watch = watcher ();
+    tide_loop_serve (loop, "chat", "/", "enter", 0);
+    member_t member = {0};
+    connect_at (&member, HOLDER);
+    let_in (&member, "[\"lobby\",{\"name\":\"Ada\"}]");
+    assert_told (watch, CAME, &member);
+    assert_data ("lobby", &member, "{\"name\":\"Ada\"}");
+    let_in (&member, "[\"lobby\",{\"name\":\"Eve\"}]");
+    assert_told (watch, CAME, &member);
+    let_in (&member, "[\"lobby\"]"); /* as it was */
+    let_in (&member, "[\"lobby\",7]");
+    assert_told_nothing (watch);
+    let_in (&member, "[\"lobby\",false]");
+    assert_told (watch, WENT, &member);
+    let_in (&member, "[\"elsewhere\",7]"); /* which nobody can be, but it joins */
+    tide_loop_publish (loop, "elsewhere", 7);
+    assert_hears (member.wire, "42[\"n\",7");
+    let_in (&member, "[\"lobby\",true]");
+    assert_told (watch, CAME, &member);
+    /*  Whom workers serve is closed at its end, not removed. */
+    tide_loop_say (member.wire, "41");
+    assert_told (watch, WENT, &member);
 }
 
 /*  -- lanes ----------------------------------------------------------------------------------- */
@@ -803,6 +882,8 @@ int main (void)
         TEST (whose_session_cannot_be_resumed_is_gone_at_once),
         TEST (who_goes_while_it_comes_is_gone),
         TEST (who_leaves_while_it_comes_is_gone),
+        TEST (a_worker_makes_a_session_present),
+        TEST (what_was_answered_too_late_is_put_right),
         TEST (a_lane_that_dies_takes_its_members_along),
         TEST (a_session_that_another_lane_takes_is_there),
         TEST (what_changes_while_another_lane_takes_it_is_right),
