@@ -250,6 +250,11 @@ static void a_short_cut_does_not_flicker (void **state)
         tide_loop_pass (loop, 30000);
         assert_told_nothing (watch);
         assert_true (since_of (&member) == since);
+        /*  Nor by a change that is none of presence. */
+        tide_loop_say (member.wire, "427[\"tide:subscribe\",{\"topic\":\"lobby\",\"meta\":%s}]",
+                       hub % 2 ? "true" : "false");
+        assert_gets (member.wire, "437[{\"ok\":true");
+        assert_told_nothing (watch);
     }
 }
 
@@ -343,12 +348,74 @@ static void who_leaves_while_it_comes_is_gone (void **state)
     tide_loop_let_all_go (loop);
     assert_hears (member.wire, "432[{\"ok\":true");
     assert_false (is_there (&member));
-    tide_loop_say (member.wire, "423[\"tide:subscribe\",{\"topic\":\"lobby\",\"present\":true}]");
+    for (int at = 0; at < 2; at++) {
+        /*  For good, while it comes, and while it changes. */
+        if (at == 1) {
+            member = (member_t){0};
+            connect_at (&member, HOLDER);
+            enter (&member, "lobby", "true");
+        }
+        hold (TIDE_MESSAGE_PUBLISH);
+        tide_loop_say (member.wire, "424[\"tide:subscribe\",{\"topic\":\"lobby\",\"present\":{}}]");
+        tide_loop_say (member.wire, "41");
+        tide_loop_let_all_go (loop);
+        assert_false (is_there (&member));
+    }
+}
+
+/*  Presence outlives what is joined anew: it goes with the session, not with the membership. */
+static void who_goes_while_it_is_brought_up_anew_is_gone (void **state)
+{
+    (void) state;
+    tide_loop_client_t *watch = watcher ();
+    for (int for_good = 0; for_good < 2; for_good++) {
+        member_t member = present_at (HOLDER);
+        assert_told (watch, CAME, &member);
+        hold (TIDE_MESSAGE_SNAPSHOT);
+        tide_loop_say (member.wire,
+                       "424[\"tide:subscribe\",{\"topic\":\"lobby\",\"since\":\"snapshot\"}]");
+        assert_int_equal (loop->held_count, 1);
+        if (for_good)
+            tide_loop_say (member.wire, "41");
+        else
+            tide_loop_cut (member.wire);
+        tide_loop_pass (loop, for_good ? 10 : 6000);
+        assert_told (watch, WENT, &member);
+        tide_loop_let_all_go (loop);
+    }
+}
+
+static void what_cannot_be_left_in_time_is_released (void **state)
+{
+    (void) state;
+    tide_loop_client_t *watch = watcher ();
+    member_t member = present_at (HOLDER);
+    assert_told (watch, CAME, &member);
     hold (TIDE_MESSAGE_PUBLISH);
-    tide_loop_say (member.wire, "424[\"tide:subscribe\",{\"topic\":\"lobby\",\"present\":{}}]");
-    tide_loop_say (member.wire, "41"); /* for good, with a change on its way */
+    tide_loop_say (member.wire, "422[\"tide:unsubscribe\",{\"topic\":\"lobby\"}]");
+    tide_loop_pass (loop, 11000);
+    assert_hears (member.wire, "432[{\"ok\":false,\"code\":\"timeout\"");
+    tide_loop_pass (loop, 6000);
+    assert_told (watch, WENT, &member);
     tide_loop_let_all_go (loop);
-    assert_false (is_there (&member));
+}
+
+static void who_goes_while_it_comes_back_is_gone (void **state)
+{
+    (void) state;
+    tide_loop_client_t *watch = watcher ();
+    member_t member = present_at (HOLDER);
+    assert_told (watch, CAME, &member);
+    tide_loop_cut (member.wire);
+    hold (TIDE_MESSAGE_PUBLISH);
+    member.wire = tide_loop_open (loop, OTHER, TIDE_CLIENT_SOCKETIO);
+    tide_loop_say (member.wire, "40{\"pid\":\"%s\"}", member.pid);
+    assert_int_equal (loop->held_count, 1);
+    tide_loop_cut (member.wire);
+    tide_loop_let_all_go (loop);
+    assert_told (watch, CAME, &member);
+    tide_loop_pass (loop, 6000);
+    assert_told (watch, WENT, &member);
 }
 
 /*  The client was told that its time was up; what the log says then is what it was told before. */
@@ -556,7 +623,11 @@ static void a_session_without_a_record_that_is_handed_over_is_there (void **stat
     tide_loop_say (client, "422[\"tide:subscribe\",{\"topic\":\"lobby\",\"present\":true}]");
     assert_hears (client, "432[{\"ok\":true");
     assert_int_equal (count_heard (watch, "{"), 1);
+    loop->held_kinds[OTHER] |= 1ull << TIDE_MESSAGE_PUBLISH;
     tide_loop_client_t *taken = taken_to (client, OTHER);
+    tide_loop_pass (loop, 2000); /* nor is it gone on the way */
+    assert_told_nothing (watch);
+    tide_loop_let_all_go (loop);
     assert_int_equal (count_heard (watch, "{"), 1);
     tide_loop_pass (loop, 8000);
     tide_loop_kill_lane (loop, HOLDER);
@@ -568,6 +639,28 @@ static void a_session_without_a_record_that_is_handed_over_is_there (void **stat
     tide_loop_cut (taken);
     tide_loop_pass (loop, 100);
     members = members_of ("lobby");
+    assert_int_equal (json_array_size (members), 0);
+    json_decref (members);
+}
+
+static void what_is_handed_to_a_lane_that_dies_is_gone (void **state)
+{
+    (void) state;
+    tide_loop_client_t *watch = watcher ();
+    tide_loop_client_t *client = subscribed ();
+    tide_loop_say (client, "422[\"tide:subscribe\",{\"topic\":\"lobby\",\"present\":true}]");
+    assert_hears (client, "432[{\"ok\":true");
+    assert_int_equal (count_heard (watch, "{"), 1);
+    loop->held_kinds[OTHER] |= 1ull << TIDE_MESSAGE_PUBLISH;
+    taken_to (client, OTHER);
+    assert_int_equal (loop->held_count, 1); /* the record is still the other's */
+    tide_loop_kill_lane (loop, OTHER);
+    loop->held_kinds[OTHER] = 0;
+    tide_loop_pass (loop, 8000);
+    assert_told_nothing (watch);
+    tide_loop_pass (loop, 4000);
+    assert_int_equal (count_heard (watch, "{"), 1);
+    json_t *members = members_of ("lobby");
     assert_int_equal (json_array_size (members), 0);
     json_decref (members);
 }
@@ -655,6 +748,10 @@ static void in_another_log_all_are_there_again (void **state)
     json_decref (members);
     assert_data ("lobby", &one, "{\"a\":1}");
     assert_data ("elsewhere", &one, "true");
+    for (unsigned hub = 0; hub < LOOP_HUBS; hub++) { /* by themselves, not because one looked */
+        tide_loop_http (loop, hub, "GET", "/metrics", "", "");
+        assert_non_null (strstr (loop->http_body, "tidemark_gateway_presence_mended_total 0\n"));
+    }
     tide_loop_cut (one.wire);
     tide_loop_pass (loop, 3000);
     connect_at (&one, OTHER); /* its record says so there, too */
@@ -882,6 +979,9 @@ int main (void)
         TEST (whose_session_cannot_be_resumed_is_gone_at_once),
         TEST (who_goes_while_it_comes_is_gone),
         TEST (who_leaves_while_it_comes_is_gone),
+        TEST (who_goes_while_it_is_brought_up_anew_is_gone),
+        TEST (what_cannot_be_left_in_time_is_released),
+        TEST (who_goes_while_it_comes_back_is_gone),
         TEST (a_worker_makes_a_session_present),
         TEST (what_was_answered_too_late_is_put_right),
         TEST (a_lane_that_dies_takes_its_members_along),
@@ -889,6 +989,7 @@ int main (void)
         TEST (what_changes_while_another_lane_takes_it_is_right),
         TEST (a_session_that_is_handed_over_is_there),
         TEST (a_session_without_a_record_that_is_handed_over_is_there),
+        TEST (what_is_handed_to_a_lane_that_dies_is_gone),
         TEST (a_lane_whose_lease_was_over_enters_its_members_again),
         TEST (it_outlives_the_broker),
         TEST (who_goes_while_the_broker_is_away_is_gone),
