@@ -130,7 +130,7 @@ static int on_enter (tidemark_call_t *call, void *argument)
     (void) argument;
     char topic[TIDEMARK_TOPIC_SIZE];
     tidemark_topic_of_room (topic, tidemark_call_namespace (call), first_of (call));
-    tidemark_join (call, first_of (call));
+    tidemark_join (call, first_of (call), NULL);
     tidemark_emit (call, topic, "entered", json_string (tidemark_call_from (call)), NULL);
     return 0;
 }
