@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { connected, jsonClient, stockClient, subscribe } from "./support/clients.mjs";
 import { proxy } from "./support/proxy.mjs";
 import { anotherGateway, request, tidemark, until } from "./support/tidemark.mjs";
+import { workers } from "./support/workers.mjs";
 
 const SOON = { reconnectionDelay: 50, reconnectionDelayMax: 200 };
 
@@ -187,6 +188,30 @@ test("presence outlives kill -9 of the broker, and of all at once", async (t) =>
     await until("a reconnect", () => stays.connected && marker.connected);
     assert.equal(stays.id, id);
     await untilPresent(server, [stays.id, marker.id], 30000);
+});
+
+test("a worker makes a session present in a room, wherever that is", async (t) => {
+    const server = await tidemark(t, { isSeparate: true });
+    const other = await anotherGateway(t, server);
+    await workers(t, server, 1);
+    const watch = await follow(t, other, "door/room");
+    const where = { url: `${server.url}/door` };
+    const socket = await stockClient(t, where, { auth: { name: "Ann" } });
+    const enter = (...args) => socket.timeout(20000).emitWithAck("enter", ...args);
+    await enter("room", { name: "Ann" });
+    await watch.until("Ann", () => watch.there.has(socket.id));
+    assert.deepEqual(watch.there.get(socket.id), { data: { name: "Ann" } });
+    assert.equal((await enter("room", 7)).code, "bad_request");
+    assert.equal((await enter("room", { a: "x".repeat(5000) })).code, "too_large");
+    assert.equal((await enter("r".repeat(241), true)).code, "bad_topic");
+    await enter("room"); // as it was
+    await enter("room", false);
+    await watch.until("her to be gone", () => watch.there.size === 0);
+    assert.equal(watch.told.length, 2);
+    await enter("room", true);
+    await watch.until("her again", () => watch.there.has(socket.id));
+    socket.disconnect();
+    await watch.until("her to be gone for good", () => watch.there.size === 0);
 });
 
 test("bad input is answered by name, and nobody is present for it", async (t) => {

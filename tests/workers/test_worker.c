@@ -130,7 +130,10 @@ static int on_enter (tidemark_call_t *call, void *argument)
     (void) argument;
     char topic[TIDEMARK_TOPIC_SIZE];
     tidemark_topic_of_room (topic, tidemark_call_namespace (call), first_of (call));
-    tidemark_join (call, first_of (call), NULL);
+    json_t *present = json_array_get (tidemark_call_args (call), 1);
+    tidemark_status_t status = tidemark_join (call, first_of (call), json_incref (present));
+    if (status != TIDEMARK_OK)
+        return (int) tidemark_fail (call, status, NULL);
     tidemark_emit (call, topic, "entered", json_string (tidemark_call_from (call)), NULL);
     return 0;
 }
