@@ -6,6 +6,7 @@
 #include "tide_topic.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static char *text_of (tide_bytes_t bytes)
 {
@@ -119,13 +120,35 @@ void tidemark_call_destroy (tidemark_call_t **call_p)
         call_free (call);
 }
 
+static bool is_over (tidemark_call_t *call)
+{
+    pthread_mutex_lock (&call->client->lock);
+    bool is_over = tide_hand_is_over (call->hand, tide_post_clock_ms ());
+    pthread_mutex_unlock (&call->client->lock);
+    return is_over;
+}
+
+/*  The handler, behind the namespace's middlewares. They are named before anybody runs. */
+static int run (tidemark_t *self, tidemark_call_t *call, const tide_handler_t *handler)
+{
+    for (size_t at = 0; at < self->middleware_count; at++) {
+        const tide_middleware_t *middleware = &self->middlewares[at];
+        bool is_meant =
+            strcmp (middleware->nsp, "*") == 0 || strcmp (middleware->nsp, call->nsp) == 0;
+        int rc = is_meant ? middleware->function (call, middleware->argument) : 0;
+        if (rc != 0 || (is_meant && is_over (call)))
+            return rc;
+    }
+    return handler->function (call, handler->argument);
+}
+
 void tide_call_handle (tidemark_t *self, tide_hand_t *hand)
 {
     tide_handler_t handler = self->handlers[tide_hand_view (hand)->handler];
     tidemark_call_t *call = call_new (self, hand);
     int rc = 0;
     if (call->args)
-        rc = handler.function (call, handler.argument);
+        rc = run (self, call, &handler);
     else
         tidemark_reject (call, "the arguments are not JSON");
     pthread_mutex_lock (&self->lock);

@@ -3,7 +3,10 @@
  */
 #include "tidemark_internal.h"
 
+#include "tide_topic.h"
+
 #include <stdlib.h>
+#include <string.h>
 
 static void on_served (void *argument, uint64_t serial, const tide_message_t *answer)
 {
@@ -40,6 +43,21 @@ tidemark_status_t tidemark_handle (tidemark_t *self, const char *nsp, const char
         self->handlers[index] = (tide_handler_t){handler, argument};
     pthread_mutex_unlock (&self->lock);
     return (tidemark_status_t) status;
+}
+
+tidemark_status_t tidemark_use (tidemark_t *self, const char *nsp, tidemark_handler_fn *middleware,
+                                void *argument)
+{
+    tide_bytes_t name = tide_text (nsp);
+    if (!middleware || !tide_name_valid (name) || (*nsp != '/' && strcmp (nsp, "*") != 0))
+        return TIDEMARK_BAD_REQUEST;
+    pthread_mutex_lock (&self->lock);
+    bool has_place = self->middleware_count < TIDE_MIDDLEWARES_MAX;
+    if (has_place)
+        self->middlewares[self->middleware_count++] =
+            (tide_middleware_t){tide_copy (name.data, name.size), middleware, argument};
+    pthread_mutex_unlock (&self->lock);
+    return has_place ? TIDEMARK_OK : TIDEMARK_TOO_MANY;
 }
 
 tidemark_status_t tidemark_service (tidemark_t *self, const char *name,

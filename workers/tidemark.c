@@ -112,6 +112,8 @@ void tidemark_close (tidemark_t **self_p)
     tide_worker_side_destroy (&self->side);
     pthread_cond_destroy (&self->changed);
     pthread_mutex_destroy (&self->lock);
+    for (size_t at = 0; at < self->middleware_count; at++)
+        free (self->middlewares[at].nsp);
     free (self->message);
     free (self);
 }

@@ -6,7 +6,7 @@
  *
  *  Threads. A client has one thread of its own, which talks to the broker, connects again when it
  *  was away, and lives on while handlers are busy. Any function here may be called from any thread,
- *  except: tidemark_handle and tidemark_service only before the first tidemark_run;
+ *  except: tidemark_handle, tidemark_use and tidemark_service only before the first tidemark_run;
  *  tidemark_close when no other thread is in a function of the client and every kept call is
  *  destroyed. Handlers run in the threads that call tidemark_run. Functions of type
  *  tidemark_done_fn run in the client's own thread: they must not block, nor call tidemark_publish
@@ -146,6 +146,13 @@ typedef int (tidemark_handler_fn) (tidemark_call_t *call, void *argument);
  *  one; BAD_REQUEST; TOO_MANY. */
 tidemark_status_t tidemark_handle (tidemark_t *self, const char *nsp, const char *event,
                                    tidemark_handler_fn *handler, void *argument, unsigned flags);
+
+/*  Names a middleware: a function that gets each call of a namespace ("*": of all) before its
+ *  handler does, in the order in which they were named. It goes on where it returns 0 and has not
+ *  ended the call; otherwise it was as if the handler had done so. BAD_REQUEST; TOO_MANY: above 64.
+ */
+tidemark_status_t tidemark_use (tidemark_t *self, const char *nsp, tidemark_handler_fn *middleware,
+                                void *argument);
 
 /*  What all workers of a service should agree on; 0 is what is said. */
 typedef struct {

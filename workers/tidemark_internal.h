@@ -19,6 +19,14 @@ typedef struct {
     void *argument;
 } tide_handler_t;
 
+typedef struct {
+    char *nsp;
+    tidemark_handler_fn *function;
+    void *argument;
+} tide_middleware_t;
+
+#define TIDE_MIDDLEWARES_MAX 64
+
 struct tidemark {
     tide_post_t *post;
     uint32_t linger_ms;
@@ -27,6 +35,8 @@ struct tidemark {
     pthread_cond_t changed;
     tide_worker_side_t *side;
     tide_handler_t handlers[TIDE_SERVE_HANDLERS_MAX];
+    tide_middleware_t middlewares[TIDE_MIDDLEWARES_MAX];
+    size_t middleware_count;
     unsigned runners;
     bool is_stopping;
     uint64_t serving;     /* the serial number of the last SERVE */

@@ -64,6 +64,9 @@ test("a_session_is_in_the_room_that_a_worker_lets_it_into", async (t) => {
     await call(one, "say to", "a room/with a slash", 8);
     await until("the one that is left", () => heard.one.length === 4);
     assert.equal(heard.other.length, 2);
+    assert.deepEqual(await call(other, "enter", "cellar"), { ok: false, code: "forbidden", message: "not there" });
+    await call(other, "enter", "tired"); /* what a middleware does not let pass is tried again */
+    await until("its coming", () => heard.other.length === 3);
     const reason = once(other, "disconnect");
     other.emit("go");
     assert.equal((await reason)[0], "io server disconnect");

@@ -158,6 +158,16 @@ static int on_room (tidemark_call_t *call, void *argument)
     return (int) tidemark_emit (call, topic, "said", copy_of_args (call), NULL);
 }
 
+/*  Nobody comes into the cellar; and what concerns "tired" is done at the second attempt. */
+static int guard (tidemark_call_t *call, void *argument)
+{
+    (void) argument;
+    const char *room = first_of (call);
+    if (room && strcmp (room, "cellar") == 0)
+        return (int) tidemark_fail (call, TIDEMARK_FORBIDDEN, "not there");
+    return room && strcmp (room, "tired") == 0 && tidemark_call_attempt (call) == 1;
+}
+
 static void *run (void *argument)
 {
     tidemark_t *client = argument;
@@ -199,6 +209,7 @@ int main (int argc, char **argv)
     for (size_t at = 0; at < sizeof handlers / sizeof handlers[0]; at++)
         tidemark_handle (client, handlers[at].nsp, handlers[at].event, handlers[at].handler, NULL,
                          0);
+    tidemark_use (client, "/door", guard, NULL);
     tidemark_service_options_t options = {.credit = (uint32_t) threads * 8, .attempts = 50};
     tidemark_service (client, "test", &options);
     pthread_t *all = calloc ((size_t) threads, sizeof *all);
