@@ -11,6 +11,7 @@
 #include "tide_args.h"
 #include "tide_json_text.h"
 #include "tide_message.h"
+#include "tide_position.h"
 
 #include <jansson.h>
 
@@ -56,13 +57,11 @@ void tide_json_data (tide_buffer_t *out, tide_bytes_t payload);
  *  "from"?}. `op` is NULL, or the first member's value, as in {"op":"event",…}. */
 void tide_json_event (tide_buffer_t *out, const tide_event_t *event, const char *op);
 
-/*  Appends "%016x" of an epoch in quotes; and reads one: 16 hex digits, not all 0. */
+/*  Appends "%016x" of an epoch in quotes. */
 void tide_json_epoch (tide_buffer_t *out, uint64_t epoch);
-bool tide_epoch_parse (tide_bytes_t text, uint64_t *epoch);
 
 /*  A position as it appears wherever `since` is taken: a number, "epoch:seq" or, from a query,
  *  digits. *epoch is 0 where none is named. False if it is neither. */
-bool tide_position_parse (tide_bytes_t text, uint64_t *epoch, uint64_t *seq);
 bool tide_position_json (const json_t *value, uint64_t *epoch, uint64_t *seq);
 /*  Appends "epoch:seq", without quotes. */
 void tide_position_text (tide_buffer_t *out, uint64_t epoch, uint64_t seq);
