@@ -5,6 +5,7 @@
 
 #include "tide_alloc.h"
 #include "tide_dialect_json.h"
+#include "tide_endpoint.h"
 #include "tide_topic.h"
 
 #include <errno.h>
@@ -134,29 +135,13 @@ static void subscribe (tide_client_t *self, tide_bytes_t pattern, bool on)
     }
 }
 
-/*  The endpoint that WELCOME means: as it is, or a port on the host that we reached. The caller
- *  frees it. */
-static char *publishing_endpoint (const tide_client_t *self, tide_bytes_t text)
-{
-    char *told = tide_copy (text.data, text.size);
-    const char *host_end = strrchr (self->config.endpoint, ':');
-    if (strspn (told, "0123456789") != text.size || !host_end)
-        return told;
-    size_t size = strlen (self->config.endpoint) + text.size + 2;
-    char *made = tide_alloc (size);
-    snprintf (made, size, "%.*s:%s", (int) (host_end - self->config.endpoint),
-              self->config.endpoint, told);
-    free (told);
-    return made;
-}
-
 /*  Fresh SUB sockets, subscribed to all that is followed. */
 static void open_subs (tide_client_t *self, const tide_welcome_message_t *welcome)
 {
     close_socket (&self->events);
     close_socket (&self->volatiles);
-    char *events = publishing_endpoint (self, welcome->events);
-    char *volatiles = publishing_endpoint (self, welcome->volatiles);
+    char *events = tide_endpoint_told (self->config.endpoint, welcome->events);
+    char *volatiles = tide_endpoint_told (self->config.endpoint, welcome->volatiles);
     self->events = connect_to (self, ZMQ_SUB, events, TIDE_FANOUT_HWM);
     self->volatiles = connect_to (self, ZMQ_SUB, volatiles, TIDE_VOLATILE_HWM);
     free (events);

@@ -4,6 +4,7 @@
 #include "tide_uplink.h"
 
 #include "tide_alloc.h"
+#include "tide_endpoint.h"
 #include "tide_message.h"
 
 #include <search.h>
@@ -170,33 +171,6 @@ static void socket_connect (tide_uplink_t *self, int which, const char *endpoint
     socket->is_pending = true;
 }
 
-/*  Where the broker publishes: an endpoint, or a port on the host of the broker's own. A host
- *  that stands for all addresses is one that cannot be connected to; the broker's is meant then
- *  too. */
-static char *endpoint_of (const tide_uplink_t *self, tide_bytes_t told)
-{
-    tide_bytes_t port = told;
-    if (told.size > 0 && memchr (told.data, ':', told.size)) {
-        tide_bytes_t any[] = {tide_bytes ("tcp://*:"), tide_bytes ("tcp://0.0.0.0:"),
-                              tide_bytes ("tcp://[::]:")};
-        port.size = 0;
-        for (size_t at = 0; at < sizeof any / sizeof any[0]; at++)
-            if (told.size > any[at].size && memcmp (told.data, any[at].data, any[at].size) == 0)
-                port = (tide_bytes_t){told.data + any[at].size, told.size - any[at].size};
-    }
-    if (port.size == 0)
-        return tide_copy (told.data, told.size);
-    const char *last = strrchr (self->broker, ':');
-    tide_buffer_t endpoint = {0};
-    tide_buffer_append (&endpoint, self->broker,
-                        last ? (size_t) (last - self->broker) : strlen (self->broker));
-    tide_buffer_append_text (&endpoint, ":");
-    tide_buffer_append_bytes (&endpoint, port);
-    char *text = tide_copy (endpoint.data, endpoint.size);
-    tide_buffer_free (&endpoint);
-    return text;
-}
-
 void tide_uplink_connect (tide_uplink_t *self)
 {
     if (socket_open (self, DEALER))
@@ -211,13 +185,13 @@ void tide_uplink_follow (tide_uplink_t *self, tide_bytes_t events, tide_bytes_t 
         zmq_setsockopt (self->socket[EVENTS].zmq, ZMQ_SUBSCRIBE, mark.data, mark.size);
         tide_buffer_free (&mark);
         twalk_r (self->prefixes[EVENTS], resubscribe, self->socket[EVENTS].zmq);
-        char *endpoint = endpoint_of (self, events);
+        char *endpoint = tide_endpoint_told (self->broker, events);
         socket_connect (self, EVENTS, endpoint);
         free (endpoint);
     }
     if (volatiles.size > 0 && socket_open (self, VOLATILES)) {
         twalk_r (self->prefixes[VOLATILES], resubscribe, self->socket[VOLATILES].zmq);
-        char *endpoint = endpoint_of (self, volatiles);
+        char *endpoint = tide_endpoint_told (self->broker, volatiles);
         socket_connect (self, VOLATILES, endpoint);
         free (endpoint);
     }

@@ -4,6 +4,7 @@
 #include "tide_post.h"
 
 #include "tide_link.h"
+#include "tide_listener.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -22,7 +23,7 @@
 #include <uthash.h>
 #include <utlist.h>
 
-/*  Messages taken from the DEALER before what follows from them is done. */
+/*  Messages taken from one socket before what follows from them is done. */
 #define RECEIVE_BUDGET 500
 #define RECONNECT_MS 50
 #define RECONNECT_MAX_MS 1000
@@ -40,6 +41,7 @@ struct order {
     uint64_t serial, token;
     bool is_cancelling; /* it is the request `serial` that is meant */
     bool is_publish;
+    bool is_reading; /* nothing is lost if nobody answers it any more */
     tide_buffer_t bytes;
     tide_answered_fn *answered;
     void *argument;
@@ -62,6 +64,7 @@ struct tide_post {
     /*  The thread's own. */
     void *context, *dealer;
     tide_link_t *link;
+    tide_listener_t *listener;
     order_t *asked; /* by token */
     uint64_t tick_ms;
 };
@@ -81,7 +84,7 @@ static bool is_awake (const tide_post_t *self)
     return self->orders != NULL;
 }
 
-static void wake (tide_post_t *self)
+void tide_post_wake (tide_post_t *self)
 {
     uint64_t one = 1;
     ssize_t size = write (self->wake, &one, sizeof one);
@@ -93,6 +96,9 @@ uint64_t tide_post_send (tide_post_t *self, const tide_message_t *message,
 {
     order_t *order = tide_alloc (sizeof *order);
     order->is_publish = message->kind == TIDE_MESSAGE_PUBLISH;
+    order->is_reading = message->kind == TIDE_MESSAGE_READ
+                        || message->kind == TIDE_MESSAGE_MARKS_READ
+                        || message->kind == TIDE_MESSAGE_SNAPSHOT;
     order->answered = answered;
     order->argument = argument;
     tide_message_encode (&order->bytes, message);
@@ -107,7 +113,7 @@ uint64_t tide_post_send (tide_post_t *self, const tide_message_t *message,
     }
     pthread_mutex_unlock (&self->lock);
     if (must_wake)
-        wake (self);
+        tide_post_wake (self);
     if (!has_place) {
         tide_buffer_free (&order->bytes);
         free (order);
@@ -125,7 +131,12 @@ void tide_post_cancel (tide_post_t *self, uint64_t serial)
     DL_APPEND (self->orders, order);
     pthread_mutex_unlock (&self->lock);
     if (must_wake)
-        wake (self);
+        tide_post_wake (self);
+}
+
+void tide_post_follow (tide_post_t *self, tide_bytes_t pattern, bool on)
+{
+    tide_listener_follow (self->listener, pattern, on);
 }
 
 void tide_post_make_id (tide_post_t *self, char id[64])
@@ -279,6 +290,7 @@ static void drain_link (tide_post_t *self)
                 zmq_send (self->dealer, action.bytes.data, action.bytes.size, ZMQ_DONTWAIT);
             break;
         case TIDE_LINK_UP:
+            tide_listener_welcome (self->listener, &action.message->welcome);
             self->config.up (self->config.argument, &action.message->welcome);
             break;
         case TIDE_LINK_ANSWER:
@@ -309,12 +321,20 @@ static void receive (tide_post_t *self)
 
 static void wait (tide_post_t *self, uint64_t deadline_ms)
 {
-    zmq_pollitem_t items[] = {{NULL, self->wake, ZMQ_POLLIN, 0}, {self->dealer, 0, ZMQ_POLLIN, 0}};
+    zmq_pollitem_t items[2 + TIDE_LISTENER_SOCKETS] = {{NULL, self->wake, ZMQ_POLLIN, 0}};
+    int item_count = 1;
+    if (self->dealer)
+        items[item_count++] = (zmq_pollitem_t){self->dealer, 0, ZMQ_POLLIN, 0};
+    for (unsigned which = 0; which < TIDE_LISTENER_SOCKETS; which++) {
+        void *socket = tide_listener_socket (self->listener, which);
+        if (socket)
+            items[item_count++] = (zmq_pollitem_t){socket, 0, ZMQ_POLLIN, 0};
+    }
     uint64_t now_ms = tide_post_clock_ms ();
     uint64_t wait_ms = deadline_ms > now_ms ? deadline_ms - now_ms : 0;
     if (wait_ms > TIDE_HEARTBEAT_MS)
         wait_ms = TIDE_HEARTBEAT_MS;
-    zmq_poll (items, self->dealer ? 2 : 1, (long) wait_ms);
+    zmq_poll (items, item_count, (long) wait_ms);
     uint64_t count;
     if (items[0].revents != 0) {
         ssize_t size = read (self->wake, &count, sizeof count);
@@ -322,12 +342,25 @@ static void wait (tide_post_t *self, uint64_t deadline_ms)
     }
 }
 
+static bool is_idle (const tide_post_t *self)
+{
+    const order_t *order, *next;
+    DL_FOREACH (self->orders, order) {
+        if (!order->is_reading)
+            return false;
+    }
+    HASH_ITER (hh, self->asked, order, next) {
+        if (!order->is_reading)
+            return false;
+    }
+    return true;
+}
+
 /*  Whether it ends now: all is answered, or the time that there was is up. */
 static bool is_over (tide_post_t *self)
 {
     pthread_mutex_lock (&self->lock);
-    bool is_idle = !self->orders && !self->asked;
-    bool is_over = self->is_ending && (is_idle || tide_post_clock_ms () >= self->end_ms);
+    bool is_over = self->is_ending && (is_idle (self) || tide_post_clock_ms () >= self->end_ms);
     pthread_mutex_unlock (&self->lock);
     return is_over;
 }
@@ -346,10 +379,13 @@ static void *run (void *argument)
         wait (self, sooner (tide_link_deadline_ms (self->link), self->tick_ms));
         carry_out_all (self);
         receive (self);
+        tide_listener_receive (self->listener, RECEIVE_BUDGET, self->config.heard,
+                               self->config.argument);
         uint64_t now_ms = tide_post_clock_ms ();
         if (tide_link_deadline_ms (self->link) <= now_ms)
             tide_link_tick (self->link, now_ms);
         drain_link (self);
+        self->config.settle (self->config.argument);
         self->tick_ms = self->config.tick (self->config.argument, now_ms);
     }
     return NULL;
@@ -399,6 +435,7 @@ tide_post_t *tide_post_new (const char *endpoint, const char *name,
               (unsigned) random[1]);
     tide_link_config_t link = {.name = name, .origin = self->origin};
     self->link = tide_link_new (&link);
+    self->listener = tide_listener_new (context, endpoint);
     self->wake = eventfd (0, EFD_NONBLOCK | EFD_CLOEXEC);
     tide_assert (self->wake >= 0);
     pthread_mutex_init (&self->lock, NULL);
@@ -442,11 +479,12 @@ void tide_post_destroy (tide_post_t **self_p, uint32_t linger_ms)
     self->is_ending = true;
     self->end_ms = tide_post_clock_ms () + linger_ms;
     pthread_mutex_unlock (&self->lock);
-    wake (self);
+    tide_post_wake (self);
     pthread_join (self->thread, NULL);
     if (tide_link_is_up (self->link))
         say_bye (self);
     close_dealer (self, FAREWELL_MS);
+    tide_listener_destroy (&self->listener);
     zmq_ctx_term (self->context);
     finish_all (self);
     tide_link_destroy (&self->link);

@@ -26,6 +26,8 @@ static void on_served (void *argument, uint64_t serial, const tide_message_t *an
 void tide_serve_say (tidemark_t *self)
 {
     tide_message_t serve;
+    if (!tide_worker_can_serve (self->side))
+        return;
     tide_worker_offer (self->side, self->runners > 0 && !self->is_stopping, &serve);
     self->serving = tide_post_send (self->post, &serve, on_served, self);
 }
@@ -89,16 +91,37 @@ const char *tidemark_message (tidemark_t *self)
     return self->message;
 }
 
-/*  Under the lock: the next call to handle, when there is one; NULL to return. */
-static tide_hand_t *next_call (tidemark_t *self)
+/*  What a thread does next. */
+typedef struct {
+    tide_hand_t *hand;
+    tide_told_t *told;
+} work_t;
+
+static bool take_call (tidemark_t *self, work_t *work)
 {
+    work->hand = tide_worker_take (self->side, tide_post_clock_ms ());
+    return work->hand != NULL;
+}
+
+static bool take_told (tidemark_t *self, work_t *work)
+{
+    work->told = tide_subscribe_take (self);
+    return work->told != NULL;
+}
+
+/*  Under the lock: calls and what is told take turns. False: the thread returns. */
+static bool next_work (tidemark_t *self, work_t *work)
+{
+    *work = (work_t){0};
     while (!self->is_stopping && self->served == TIDE_OK) {
-        tide_hand_t *hand = tide_worker_take (self->side, tide_post_clock_ms ());
-        if (hand)
-            return hand;
+        if ((self->told_last && take_call (self, work)) || take_told (self, work)
+            || take_call (self, work)) {
+            self->told_last = work->told != NULL;
+            return true;
+        }
         pthread_cond_wait (&self->changed, &self->lock);
     }
-    return NULL;
+    return false;
 }
 
 /*  Under the lock: the last thread that ran returns. */
@@ -114,18 +137,24 @@ static void leave (tidemark_t *self)
 
 tidemark_status_t tidemark_run (tidemark_t *self)
 {
+    work_t work;
     pthread_mutex_lock (&self->lock);
-    bool can_serve = tide_worker_can_serve (self->side);
-    if (can_serve && self->runners++ == 0)
-        tide_serve_say (self);
-    tide_hand_t *hand;
-    while (can_serve && (hand = next_call (self)) != NULL) {
+    if (!tide_worker_can_serve (self->side) && !self->subscriptions) {
         pthread_mutex_unlock (&self->lock);
-        tide_call_handle (self, hand);
+        return TIDEMARK_BAD_REQUEST;
+    }
+    if (self->runners++ == 0)
+        tide_serve_say (self);
+    while (next_work (self, &work)) {
+        pthread_mutex_unlock (&self->lock);
+        if (work.hand)
+            tide_call_handle (self, work.hand);
+        else
+            tide_subscribe_tell (self, work.told);
         pthread_mutex_lock (&self->lock);
     }
-    tide_status_t status = can_serve ? self->served : TIDE_BAD_REQUEST;
-    if (can_serve && --self->runners == 0)
+    tide_status_t status = self->served;
+    if (--self->runners == 0)
         leave (self);
     pthread_mutex_unlock (&self->lock);
     return (tidemark_status_t) status;

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 #define LINGER_MS 1000u
 
@@ -45,6 +46,7 @@ static void on_up (void *argument, const tide_welcome_message_t *welcome)
     pthread_mutex_lock (&self->lock);
     self->payload_max = welcome->payload_max;
     tide_worker_up (self->side, welcome->epoch, welcome->payload_max);
+    tide_subscriptions_up (self->reading, welcome->epoch, welcome->head);
     if (self->runners > 0)
         tide_serve_say (self);
     pthread_mutex_unlock (&self->lock);
@@ -66,7 +68,12 @@ static uint64_t on_tick (void *argument, uint64_t now_ms)
     pthread_mutex_lock (&self->lock);
     while (tide_worker_next_extend (self->side, now_ms, &extend))
         tide_post_send (self->post, &extend, NULL, NULL);
-    uint64_t due_ms = tide_worker_deadline_ms (self->side);
+    tide_subscriptions_tick (self->reading, now_ms);
+    uint64_t calls_ms = tide_worker_deadline_ms (self->side);
+    uint64_t reading_ms = tide_subscriptions_deadline_ms (self->reading);
+    uint64_t due_ms = calls_ms < reading_ms ? calls_ms : reading_ms;
+    if (tide_subscriptions_is_due (self->reading))
+        due_ms = now_ms;
     pthread_mutex_unlock (&self->lock);
     return due_ms;
 }
@@ -84,6 +91,7 @@ tidemark_t *tidemark_connect (const tidemark_options_t *options)
     tidemark_t *self = tide_alloc (sizeof *self);
     self->linger_ms = options->linger_ms > 0 ? options->linger_ms : LINGER_MS;
     self->side = tide_worker_side_new ();
+    self->reading = tide_subscriptions_new ();
     self->message = tide_copy ("", 0);
     pthread_mutex_init (&self->lock, NULL);
     pthread_condattr_t monotonic;
@@ -91,7 +99,12 @@ tidemark_t *tidemark_connect (const tidemark_options_t *options)
     pthread_condattr_setclock (&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init (&self->changed, &monotonic);
     pthread_condattr_destroy (&monotonic);
-    tide_post_config_t config = {self, on_up, on_lent, on_tick};
+    tide_post_config_t config = {.argument = self,
+                                 .up = on_up,
+                                 .lent = on_lent,
+                                 .heard = tide_subscribe_heard,
+                                 .settle = tide_subscribe_settle,
+                                 .tick = on_tick};
     pthread_mutex_lock (&self->lock); /* the post's thread sees it whole */
     self->post = tide_post_new (options->endpoint ? options->endpoint : "tcp://127.0.0.1:7400",
                                 name, &config);
@@ -109,6 +122,12 @@ void tidemark_close (tidemark_t **self_p)
     *self_p = NULL;
     tide_post_t *post = self->post; /* what it still tells may send */
     tide_post_destroy (&post, self->linger_ms);
+    tide_subscriptions_destroy (&self->reading);
+    while (self->subscriptions) {
+        tidemark_subscription_t *subscription = self->subscriptions;
+        DL_DELETE (self->subscriptions, subscription);
+        free (subscription);
+    }
     tide_worker_side_destroy (&self->side);
     pthread_cond_destroy (&self->changed);
     pthread_mutex_destroy (&self->lock);

@@ -8,16 +8,16 @@
  *  was away, and lives on while handlers are busy. Any function here may be called from any thread,
  *  except: tidemark_handle, tidemark_use and tidemark_service only before the first tidemark_run;
  *  tidemark_close when no other thread is in a function of the client and every kept call is
- *  destroyed. Handlers run in the threads that call tidemark_run. Functions of type
- *  tidemark_done_fn run in the client's own thread: they must not block, nor call tidemark_publish
- *  or tidemark_close. No function is for signal handlers. No signal is caught, and no thread of the
- *  client gets one.
+ *  destroyed. Handlers, and functions of type tidemark_event_fn, run in the threads that call
+ *  tidemark_run. Functions of type tidemark_done_fn run in the client's own thread: they must not
+ *  block, nor call anything that waits (tidemark_publish, tidemark_unsubscribe, tidemark_close). No
+ * function is for signal handlers. No signal is caught, and no thread of the client gets one.
  *
  *  Text is UTF-8 and NUL-terminated. A json_t * that is given is taken, whatever comes of it:
  *  tidemark_ack (call, json_pack ("[s]", "hello")). It is an array of all arguments, or anything
  *  else as the only one; NULL stands for no arguments.
  *
- *  Not there yet: subscribing, named cursors, calls to other workers, sessions' rooms and data,
+ *  Not there yet: named cursors and groups, calls to other workers, sessions' rooms and data,
  *  attachments of what is sent, CURVE.
  *  SPDX-License-Identifier: MIT
  */
@@ -119,6 +119,76 @@ tidemark_status_t tidemark_publish_async (tidemark_t *self, const char *topic, c
                                           json_t *args, const tidemark_event_options_t *options,
                                           tidemark_done_fn *done, void *argument);
 
+/*  -- reading ---------------------------------------------------------------------------------- */
+
+typedef enum {
+    TIDEMARK_EVENT = 1, /* an event, in the order of the log; a volatile one where it belongs */
+    TIDEMARK_STANDING,  /* the latest event of a key: part of what stands */
+    TIDEMARK_RESET,     /* what was known is void, and code says why: TRIMMED, EPOCH_CHANGED. What
+                           stands at seq follows, then JOINED */
+    TIDEMARK_JOINED,    /* brought up: all up to seq, or what stands there, was told */
+    TIDEMARK_ENDED      /* nothing more comes, and code says why: TOO_LARGE, what stands is above
+                           256 MiB. It is still to be unsubscribed */
+} tidemark_event_kind_t;
+
+typedef struct {
+    const void *data;
+    size_t size;
+} tidemark_attachment_t;
+
+/*  What a function is told; all of it is valid while the function runs. Texts are "" where there is
+ *  nothing; of RESET, JOINED and ENDED there are only kind, code, seq and epoch. */
+typedef struct {
+    tidemark_event_kind_t kind;
+    tidemark_status_t code; /* of RESET and ENDED */
+    uint64_t seq;     /* its place in the log; of a volatile one that behind which it belongs */
+    uint64_t epoch;   /* the log */
+    uint64_t time_ms; /* the broker's clock, Unix milliseconds */
+    const char *topic, *event, *key;
+    const char *id;     /* under which it was published */
+    const char *from;   /* the session that published it */
+    const char *user;   /* … and whose it is */
+    const json_t *args; /* an array of all arguments; a binary value is
+                           {"_placeholder":true,"num":n}: attachment n. NULL if it is removed */
+    const tidemark_attachment_t *attachments;
+    unsigned attachment_count;
+    int is_removed; /* the key is: it stands no more */
+    int is_volatile;
+} tidemark_event_t;
+
+/*  Is told what a subscription reads. What it returns is not looked at yet: return 0. */
+typedef int (tidemark_event_fn) (const tidemark_event_t *event, void *argument);
+
+typedef struct {
+    /*  Where it begins: NULL or "live", with what comes from now on; "start", with all that there
+     *  is; "snapshot", with what stands; "epoch:seq", with what is behind that place (the epoch in
+     *  16 hex digits, as "%016" PRIx64 writes it). */
+    const char *since;
+    /*  Not there yet; each must be NULL or 0. */
+    const char *cursor, *group;
+    uint32_t credit, lease_ms, attempts;
+} tidemark_subscribe_options_t;
+
+typedef struct tidemark_subscription tidemark_subscription_t;
+
+/*  Reads a topic, a subtree ("shop/#"), or all topics of clients ("#"); the system's own, too
+ *  ("$dead/#", "@…"). The function is called in the threads of tidemark_run, with one thing at a
+ *  time, in order; other subscriptions and calls go on beside it. While it is slow nothing is
+ *  lost, but volatile events: it goes on reading in the log, and where that has been trimmed
+ *  meanwhile it is told RESET. The same of a broker that is away or comes again.
+ *
+ *  The options (NULL: live) are copied. *subscription (it may be NULL) is for tidemark_unsubscribe;
+ *  tidemark_close ends what is left. BAD_TOPIC; BAD_REQUEST: no function, since is none of the
+ *  above, or an option is not there yet; TOO_MANY: above 1000. */
+tidemark_status_t tidemark_subscribe (tidemark_t *self, const char *topic,
+                                      tidemark_event_fn *function, void *argument,
+                                      const tidemark_subscribe_options_t *options,
+                                      tidemark_subscription_t **subscription);
+
+/*  Ends it, and nulls: the function is not called any more. Waits until it has returned, unless it
+ *  is this function that calls. */
+void tidemark_unsubscribe (tidemark_subscription_t **subscription);
+
 /*  -- serving --------------------------------------------------------------------------------- */
 
 typedef struct tidemark_call tidemark_call_t;
@@ -167,13 +237,14 @@ typedef struct {
 tidemark_status_t tidemark_service (tidemark_t *self, const char *name,
                                     const tidemark_service_options_t *options);
 
-/*  Runs handlers in the calling thread until tidemark_stop: then OK. As many threads as call it
- *  handle calls side by side, up to the credit. Another status if the broker refuses to let it
- * serve (tidemark_message says why); BAD_REQUEST without handlers or service. */
+/*  Runs handlers, and the functions of subscriptions, in the calling thread until tidemark_stop:
+ *  then OK. As many threads as call it handle calls side by side, up to the credit. Another status
+ *  if the broker refuses to let it serve (tidemark_message says why); BAD_REQUEST if there is
+ *  nothing to run: no subscription, and no handlers or no service. */
 tidemark_status_t tidemark_run (tidemark_t *self);
 
 /*  Lets every tidemark_run return when its handler has; if there is none, the next one at once.
- * What only waited goes to another worker. */
+ *  Calls that only waited go to another worker; what waited to be told waits on. */
 void tidemark_stop (tidemark_t *self);
 
 /*  Why the last tidemark_run that failed did, or ""; valid until another one fails. */

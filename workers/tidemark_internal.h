@@ -8,6 +8,7 @@
 #define TIDEMARK_INTERNAL_H
 
 #include "tide_post.h"
+#include "tide_subscriptions.h"
 #include "tide_worker.h"
 #include "tidemark.h"
 
@@ -34,15 +35,29 @@ struct tidemark {
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t changed;
     tide_worker_side_t *side;
+    tide_subscriptions_t *reading;
+    tidemark_subscription_t *subscriptions;
     tide_handler_t handlers[TIDE_SERVE_HANDLERS_MAX];
     tide_middleware_t middlewares[TIDE_MIDDLEWARES_MAX];
     size_t middleware_count;
     unsigned runners;
     bool is_stopping;
+    bool told_last;       /* the last thing that a thread took was told, and no call */
     uint64_t serving;     /* the serial number of the last SERVE */
     tide_status_t served; /* what came of it, if it was refused */
     char *message;
     uint32_t payload_max;
+};
+
+struct tidemark_subscription {
+    tidemark_subscription_t *prev, *next;
+    tidemark_t *client;
+    tide_subscription_t *subscription;
+    tidemark_event_fn *function;
+    void *argument;
+    bool is_running; /* the function is, in this thread: */
+    pthread_t thread;
+    bool is_ended; /* by its own function */
 };
 
 struct tidemark_call {
@@ -86,6 +101,17 @@ tide_status_t tide_event_make (tidemark_t *self, const char *topic, const char *
 
 /*  Says what this worker serves, and whether it takes calls. */
 void tide_serve_say (tidemark_t *self);
+
+/*  -- tide_subscribe.c ------------------------------------------------------------------------ */
+
+/*  What the post tells. */
+void tide_subscribe_heard (void *argument, tide_bytes_t frame);
+void tide_subscribe_settle (void *argument);
+
+/*  Under the lock: the next thing to be told, for the calling thread; NULL if there is none. */
+tide_told_t *tide_subscribe_take (tidemark_t *self);
+/*  Tells it, without the lock. */
+void tide_subscribe_tell (tidemark_t *self, tide_told_t *told);
 
 /*  -- tide_call.c ----------------------------------------------------------------------------- */
 

@@ -7,72 +7,11 @@
 #include "tide_alloc.h"
 #include "tide_args.h"
 #include "tide_link.h"
+#include "tide_real_broker.h"
 #include "tidemark.h"
 
-#include <arpa/inet.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 #include <zmq.h>
-
-#include <cmocka.h>
-
-enum { PATIENCE_MS = 30000 };
-
-static uint64_t clock_ms (void)
-{
-    struct timespec now;
-    clock_gettime (CLOCK_MONOTONIC, &now);
-    return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
-}
-
-/*  -- the broker ------------------------------------------------------------------------------ */
-
-static char directory[64], endpoint[64];
-static pid_t broker;
-
-static bool can_bind (unsigned port)
-{
-    int fd = socket (AF_INET, SOCK_STREAM, 0);
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons ((uint16_t) port),
-                                  .sin_addr.s_addr = htonl (INADDR_LOOPBACK)};
-    bool is_free = bind (fd, (struct sockaddr *) &address, sizeof address) == 0;
-    close (fd);
-    return is_free;
-}
-
-static void choose_endpoint (void)
-{
-    unsigned port = 20000 + (unsigned) getpid () % 10000;
-    while (!can_bind (port) || !can_bind (port + 1) || !can_bind (port + 2))
-        port += 3;
-    snprintf (endpoint, sizeof endpoint, "tcp://127.0.0.1:%u", port);
-}
-
-static void start_broker (void)
-{
-    broker = fork ();
-    assert_true (broker >= 0);
-    if (broker == 0) {
-        execl (TIDE_BROKER_PROGRAM, TIDE_BROKER_PROGRAM, "--data", directory, "--broker", endpoint,
-               (char *) NULL);
-        _exit (127);
-    }
-}
-
-static void kill_broker (void)
-{
-    kill (broker, SIGKILL);
-    waitpid (broker, NULL, 0);
-}
 
 /*  -- the caller ------------------------------------------------------------------------------ */
 
@@ -348,10 +287,7 @@ static void stop_worker (void)
 static int set_up (void **state)
 {
     (void) state;
-    snprintf (directory, sizeof directory, "/tmp/tidemark-test-XXXXXX");
-    assert_non_null (mkdtemp (directory));
-    choose_endpoint ();
-    start_broker ();
+    begin_broker ();
     memset (&caller, 0, sizeof caller);
     caller.context = zmq_ctx_new ();
     caller.link = tide_link_new (&(tide_link_config_t){.name = "caller", .origin = "caller"});
@@ -373,10 +309,8 @@ static int tear_down (void **state)
     if (caller.dealer)
         zmq_close (caller.dealer);
     zmq_ctx_term (caller.context);
-    kill_broker ();
-    char command[100];
-    snprintf (command, sizeof command, "rm -rf %s", directory);
-    return system (command) == 0 ? 0 : -1;
+    end_broker ();
+    return 0;
 }
 
 /*  -- the tests ------------------------------------------------------------------------------- */
