@@ -162,6 +162,7 @@ typedef struct {
     tidemark_t *client;
     bool is_answered;
     tidemark_result_t result;
+    char *message;
 } waiter_t;
 
 static void on_awaited (void *argument, uint64_t serial, const tide_message_t *answer)
@@ -171,6 +172,8 @@ static void on_awaited (void *argument, uint64_t serial, const tide_message_t *a
     tidemark_t *self = waiter->client;
     pthread_mutex_lock (&self->lock);
     waiter->result = result_of (answer);
+    if (answer->kind == TIDE_MESSAGE_FAIL)
+        waiter->message = tide_copy (answer->fail.message.data, answer->fail.message.size);
     waiter->is_answered = true;
     pthread_cond_broadcast (&self->changed);
     pthread_mutex_unlock (&self->lock);
@@ -182,22 +185,20 @@ tidemark_status_t tidemark_publish (tidemark_t *self, const char *topic, const c
 {
     waiter_t waiter = {.client = self};
     uint64_t serial;
-    struct timespec end = tide_time_of (tide_post_clock_ms () + timeout_ms);
+    uint64_t end_ms = tide_post_clock_ms () + timeout_ms;
     tide_status_t status =
         publish (self, topic, event, args, options, on_awaited, &waiter, &serial);
     if (status != TIDE_OK)
-        return (tidemark_status_t) status;
+        return tide_failed (status, NULL);
     pthread_mutex_lock (&self->lock);
-    int rc = 0;
-    while (!waiter.is_answered && rc == 0)
-        rc = pthread_cond_timedwait (&self->changed, &self->lock, &end);
-    if (!waiter.is_answered) {
+    if (!tide_await (self, &waiter.is_answered, end_ms)) {
         tide_post_cancel (self->post, serial);
-        while (!waiter.is_answered)
-            pthread_cond_wait (&self->changed, &self->lock);
+        tide_await (self, &waiter.is_answered, UINT64_MAX);
     }
     pthread_mutex_unlock (&self->lock);
     if (seq)
         *seq = waiter.result.seq;
-    return waiter.result.status;
+    tidemark_status_t result = tide_failed ((tide_status_t) waiter.result.status, waiter.message);
+    free (waiter.message);
+    return result;
 }

@@ -57,6 +57,7 @@ void tide_subscribe_settle (void *argument)
         else
             tide_post_follow (self->post, action.pattern, action.kind == TIDE_SUBSCRIPTIONS_FOLLOW);
     }
+    tide_request_settle (self);
     if (tide_subscriptions_is_ready (self->reading))
         pthread_cond_broadcast (&self->changed);
     pthread_mutex_unlock (&self->lock);

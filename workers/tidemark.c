@@ -32,10 +32,36 @@ const char *tidemark_status_meaning (tidemark_status_t status)
     return tide_status_meaning ((tide_status_t) status);
 }
 
-struct timespec tide_time_of (uint64_t time_ms)
+static struct timespec time_of (uint64_t time_ms)
 {
     return (struct timespec){.tv_sec = (time_t) (time_ms / 1000),
                              .tv_nsec = (long) (time_ms % 1000) * 1000000};
+}
+
+bool tide_await (tidemark_t *self, const bool *is_so, uint64_t end_ms)
+{
+    struct timespec end = time_of (end_ms);
+    int rc = 0;
+    while (!*is_so && rc == 0)
+        rc = end_ms == UINT64_MAX ? pthread_cond_wait (&self->changed, &self->lock)
+                                  : pthread_cond_timedwait (&self->changed, &self->lock, &end);
+    return *is_so;
+}
+
+static _Thread_local char error_text[1024];
+
+tidemark_status_t tide_failed (tide_status_t status, const char *message)
+{
+    tide_bytes_t text = tide_bytes (message && *message ? message : tide_status_meaning (status));
+    text = tide_utf8_cut (text, sizeof error_text - 1);
+    memcpy (error_text, text.data, text.size);
+    error_text[status == TIDE_OK ? 0 : text.size] = '\0';
+    return (tidemark_status_t) status;
+}
+
+const char *tidemark_error (void)
+{
+    return error_text;
 }
 
 /*  -- what the post tells --------------------------------------------------------------------- */
@@ -134,6 +160,7 @@ void tidemark_close (tidemark_t **self_p)
     for (size_t at = 0; at < self->middleware_count; at++)
         free (self->middlewares[at].nsp);
     free (self->message);
+    free (self->caller);
     free (self);
 }
 

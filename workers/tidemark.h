@@ -17,7 +17,7 @@
  *  tidemark_ack (call, json_pack ("[s]", "hello")). It is an array of all arguments, or anything
  *  else as the only one; NULL stands for no arguments.
  *
- *  Not there yet: named cursors and groups, calls to other workers, sessions' rooms and data,
+ *  Not there yet: named cursors and groups, sessions' rooms and data,
  *  attachments of what is sent, CURVE.
  *  SPDX-License-Identifier: MIT
  */
@@ -59,6 +59,11 @@ typedef enum {
 /*  The code's name, as "bad_topic", and a sentence on cause and remedy; both are constants. */
 const char *tidemark_status_name (tidemark_status_t status);
 const char *tidemark_status_meaning (tidemark_status_t status);
+
+/*  What was wrong, in words for people, or "": of the last function that the calling thread called
+ *  and that waits for an answer (tidemark_publish, tidemark_snapshot, tidemark_request). Valid
+ * until the next one. */
+const char *tidemark_error (void);
 
 /*  -- the connection -------------------------------------------------------------------------- */
 
@@ -189,6 +194,16 @@ tidemark_status_t tidemark_subscribe (tidemark_t *self, const char *topic,
  *  is this function that calls. */
 void tidemark_unsubscribe (tidemark_subscription_t **subscription);
 
+/*  What stands in a topic or a subtree: waits for it up to timeout_ms. *state, which the caller
+ *  gives back, is {key:event}, of a subtree {topic:{key:event}}; an event is
+ * {"topic","seq","event", "data" or "args","key","time","from"}, a binary value
+ * {"$binary":"<base64>"}. *seq (it may be NULL) is the sequence at which it stands. Otherwise
+ * *state is NULL: BAD_TOPIC, TIMEOUT, TOO_LARGE (above 256 MiB), TOO_MANY (the broker makes as many
+ * snapshots as it can: later). To read on behind it without a gap, subscribe from "snapshot"
+ * instead. */
+tidemark_status_t tidemark_snapshot (tidemark_t *self, const char *topic, uint32_t timeout_ms,
+                                     json_t **state, uint64_t *seq);
+
 /*  -- serving --------------------------------------------------------------------------------- */
 
 typedef struct tidemark_call tidemark_call_t;
@@ -249,6 +264,17 @@ void tidemark_stop (tidemark_t *self);
 
 /*  Why the last tidemark_run that failed did, or ""; valid until another one fails. */
 const char *tidemark_message (tidemark_t *self);
+
+/*  Calls another worker, whoever serves the event in the namespace, as a client does that emits it,
+ *  and waits up to timeout_ms for what it says. args are taken. *reply (it may be NULL), which the
+ *  caller gives back, is an array of the arguments that it acknowledges with; a binary value is
+ *  {"$binary":"<base64>"}. Where that is not OK *reply is NULL, and tidemark_error says why: the
+ *  worker's own code; NO_WORKER; WORKER_FAILED: it was tried as often as it may be; TIMEOUT: it may
+ *  be handled still; TRIMMED, EPOCH_CHANGED: the log has lost the place of the reply; BAD_REQUEST,
+ *  TOO_LARGE, LOG_FULL; TOO_MANY. Calls of one client to one service are handled in order, unless
+ *  the handler says otherwise. A volatile call's reply is volatile, too. */
+tidemark_status_t tidemark_request (tidemark_t *self, const char *nsp, const char *event,
+                                    json_t *args, uint32_t timeout_ms, json_t **reply);
 
 /*  -- in a handler: what the call is ---------------------------------------------------------- */
 

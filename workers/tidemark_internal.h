@@ -28,6 +28,8 @@ typedef struct {
 
 #define TIDE_MIDDLEWARES_MAX 64
 
+typedef struct tide_request tide_request_t;
+
 struct tidemark {
     tide_post_t *post;
     uint32_t linger_ms;
@@ -37,6 +39,11 @@ struct tidemark {
     tide_worker_side_t *side;
     tide_subscriptions_t *reading;
     tidemark_subscription_t *subscriptions;
+    tide_subscription_t *replies; /* NULL until something is requested */
+    bool hears_replies;
+    char *caller; /* the name under which it calls */
+    tide_request_t *requests;
+    uint64_t last_request;
     tide_handler_t handlers[TIDE_SERVE_HANDLERS_MAX];
     tide_middleware_t middlewares[TIDE_MIDDLEWARES_MAX];
     size_t middleware_count;
@@ -74,8 +81,13 @@ static inline tide_bytes_t tide_text (const char *text)
     return text ? tide_bytes (text) : (tide_bytes_t){0};
 }
 
-/*  For a wait on `changed`. */
-struct timespec tide_time_of (uint64_t time_ms);
+/*  Under the lock, which is let go of meanwhile: waits until *is_so, which whoever sets it says by
+ *  `changed`. False if it is not at end_ms. */
+bool tide_await (tidemark_t *self, const bool *is_so, uint64_t end_ms);
+
+/*  What a function that waits returns: tidemark_error tells the message from now on, or what the
+ *  status means where that is NULL. */
+tidemark_status_t tide_failed (tide_status_t status, const char *message);
 
 /*  -- tide_publish.c -------------------------------------------------------------------------- */
 
@@ -101,6 +113,19 @@ tide_status_t tide_event_make (tidemark_t *self, const char *topic, const char *
 
 /*  Says what this worker serves, and whether it takes calls. */
 void tide_serve_say (tidemark_t *self);
+
+/*  -- tide_event_json.c: the caller gives back what is returned ------------------------------- */
+
+/*  All arguments of a payload, with binary values as {"$binary":…}; NULL if they are not JSON. */
+json_t *tide_json_of_payload (tide_bytes_t payload);
+
+/*  The event as it is everywhere: {"topic",…,"seq","event","data"|"args",…}. */
+json_t *tide_json_of_event (const tide_event_t *event);
+
+/*  -- tide_request.c -------------------------------------------------------------------------- */
+
+/*  Under the lock, in the post's thread: replies find their requests. */
+void tide_request_settle (tidemark_t *self);
 
 /*  -- tide_subscribe.c ------------------------------------------------------------------------ */
 
