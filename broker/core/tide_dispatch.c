@@ -100,7 +100,10 @@ static tide_lent_call_t *add_call (tide_dispatch_t *self, uint64_t number, tide_
     call->number = number;
     call->handler = handler;
     call->came_ms = self->now_ms;
-    call->record = tide_core_copy (record);
+    call->list = tide_alloc (4 + record.size);
+    tide_store_u32 (call->list, (uint32_t) record.size);
+    memcpy (call->list + 4, record.data, record.size);
+    call->record = (tide_bytes_t){call->list + 4, record.size};
     call->handle = take_handle (self, call);
     self->size += record.size;
     handler->open_count++;
@@ -151,7 +154,7 @@ static void remove_call (tide_dispatch_t *self, tide_lent_call_t *call)
     self->counts[call->state]--;
     self->size -= call->record.size;
     call->handler->open_count--;
-    free ((void *) call->record.data);
+    free (call->list);
     free (call->message);
     free (call);
     if (next && next->state == TIDE_CALL_WAITING)
@@ -196,15 +199,12 @@ static void lend (tide_dispatch_t *self, tide_lent_call_t *call, tide_worker_t *
     worker->in_hand++;
     worker->given = ++self->given;
     tide_due_set (&self->due, call->handle, self->now_ms + lease_ms);
-    tide_buffer_t list = {0};
-    tide_list_append (&list, call->record);
     tide_message_t message = {.kind = TIDE_MESSAGE_LEND,
                               .lend = {.call = call->number,
                                        .attempt = call->attempt,
                                        .lease_ms = lease_ms,
-                                       .events = tide_list (&list, 1)}};
+                                       .events = {1, {call->list, 4 + call->record.size}}}};
     tide_outbox_send (&self->core->out, (tide_bytes_t){worker->peer, worker->peer_size}, &message);
-    tide_buffer_free (&list);
     self->core->counters.lent++;
     self->core->counters.lent_again += call->attempt > 1;
 }
@@ -415,11 +415,11 @@ bool tide_dispatch_handled (tide_dispatch_t *self, tide_bytes_t peer, tide_lent_
 
 bool tide_dispatch_can_answer (tide_bytes_t from)
 {
-    char topic[TIDE_NAME_SIZE_MAX + 2];
-    int size = snprintf (topic, sizeof topic, "@%.*s", TIDE_PRINT (from));
-    return from.size == 0
-           || ((size_t) size == from.size + 1
-               && tide_topic_valid ((tide_bytes_t){(const uint8_t *) topic, (size_t) size}));
+    uint8_t topic[TIDE_TOPIC_SIZE_MAX] = {'@'};
+    if (from.size == 0 || from.size >= sizeof topic)
+        return from.size == 0;
+    memcpy (topic + 1, from.data, from.size);
+    return tide_topic_valid ((tide_bytes_t){topic, from.size + 1});
 }
 
 static tide_lent_call_t *find_key (const tide_dispatch_t *self, uint32_t key)

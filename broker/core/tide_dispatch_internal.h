@@ -28,7 +28,8 @@ struct tide_lent_call {
     tide_handler_t *handler;
     tide_call_chain_t *chain;                  /* NULL: in no order */
     tide_worker_t *worker;                     /* while it is in its hands */
-    tide_bytes_t record;                       /* owned: the event */
+    tide_bytes_t record;                       /* the event; in `list` */
+    uint8_t *list;                             /* it alone, as LEND has it */
     tide_status_t code;                        /* ENDING by us: why */
     char *message;                             /* ENDING: NULL if a worker has ended it */
     tide_lent_call_t *prev, *next;             /* ready ones of the handler */

@@ -122,9 +122,11 @@ static tide_status_t check_call (const tide_dispatch_t *self, const tide_call_me
     uint32_t limit = self->core->payload_max;
     if (limit > TIDE_PAYLOAD_SIZE_MAX - TIDE_CALL_ABOUT_SIZE_MAX)
         limit = TIDE_PAYLOAD_SIZE_MAX - TIDE_CALL_ABOUT_SIZE_MAX;
+    if (call->payload.size <= limit)
+        return TIDE_OK;
     snprintf (text, sizeof text, "a payload of %zu bytes is above the limit of %u",
               call->payload.size, limit);
-    return call->payload.size > limit ? TIDE_TOO_LARGE : TIDE_OK;
+    return TIDE_TOO_LARGE;
 }
 
 static void call_volatile (tide_dispatch_t *self, tide_bytes_t peer, uint64_t request,
