@@ -76,26 +76,25 @@ void tide_calls_packet (tide_hub_t *hub, tide_session_t *session, tide_socketio_
                         tide_reply_t *reply)
 {
     json_t *first = json_array_get (packet->data, 0);
-    tide_buffer_t name = {0}, payload = {0};
+    tide_buffer_t *name = &hub->scratch, *payload = &hub->scratch2;
+    name->size = payload->size = 0;
     if (json_is_string (first))
-        tide_buffer_append (&name, json_string_value (first), json_string_length (first));
+        tide_buffer_append (name, json_string_value (first), json_string_length (first));
     else
-        tide_json_value (&name, first);
+        tide_json_value (name, first);
     json_array_remove (packet->data, 0);
     const char *why;
     tide_status_t status =
-        tide_json_payload_attached (&payload, packet->data, true, packet->attachment,
+        tide_json_payload_attached (payload, packet->data, true, packet->attachment,
                                     packet->attachments, hub->config.payload_max, &why);
     char wanted[24] = "";
     if (packet->has_ack)
         snprintf (wanted, sizeof wanted, "%llu", (unsigned long long) packet->ack);
     if (status == TIDE_OK)
-        emit (hub, session, tide_buffer_bytes (&name), tide_buffer_bytes (&payload),
+        emit (hub, session, tide_buffer_bytes (name), tide_buffer_bytes (payload),
               tide_bytes (wanted), reply);
     else
         refuse (hub, reply, status, why);
-    tide_buffer_free (&name);
-    tide_buffer_free (&payload);
 }
 
 static tide_status_t take_arguments (tide_hub_t *hub, const json_t *object, tide_buffer_t *payload,
@@ -168,47 +167,46 @@ static void append_error (tide_buffer_t *out, const tide_replied_t *replied)
     tide_put_u8 (out, '}');
 }
 
-static void encode_ack (const tide_form_t *form, const tide_args_t *args,
+static void encode_ack (tide_hub_t *hub, const tide_form_t *form, const tide_args_t *args,
                         const tide_replied_t *replied, tide_buffer_t *frames)
 {
     uint64_t ack;
-    tide_buffer_t packet = {0}, error = {0};
+    tide_buffer_t *packet = &hub->scratch, *error = &hub->scratch2;
+    packet->size = error->size = 0;
     if (!ack_of (replied->wanted, &ack))
         return;
     bool is_ok = replied->code == TIDE_OK;
     if (!is_ok) {
-        tide_buffer_append_text (&error, "{\"ok\":false,");
-        append_error (&error, replied);
+        tide_buffer_append_text (error, "{\"ok\":false,");
+        append_error (error, replied);
     }
-    tide_socketio_ack (&packet, tide_bytes (form->nsp), ack,
-                       is_ok ? tide_socketio_arguments (args) : tide_buffer_bytes (&error),
+    tide_socketio_ack (packet, tide_bytes (form->nsp), ack,
+                       is_ok ? tide_socketio_arguments (args) : tide_buffer_bytes (error),
                        is_ok ? args->attachments : 0);
-    tide_wsframe_append (frames, TIDE_WSFRAME_TEXT, tide_buffer_bytes (&packet));
+    tide_wsframe_append (frames, TIDE_WSFRAME_TEXT, tide_buffer_bytes (packet));
     for (unsigned at = 0; is_ok && at < args->attachments; at++)
         tide_wsframe_append (frames, TIDE_WSFRAME_BINARY, args->attachment[at]);
-    tide_buffer_free (&packet);
-    tide_buffer_free (&error);
 }
 
-static void encode_json (const tide_event_t *event, const tide_replied_t *replied,
+static void encode_json (tide_hub_t *hub, const tide_event_t *event, const tide_replied_t *replied,
                          tide_buffer_t *frames)
 {
-    tide_buffer_t text = {0};
+    tide_buffer_t *text = &hub->scratch;
     bool is_ok = replied->code == TIDE_OK;
-    tide_buffer_append_text (&text, is_ok ? "{\"op\":\"ok\"" : "{\"op\":\"error\"");
+    text->size = 0;
+    tide_buffer_append_text (text, is_ok ? "{\"op\":\"ok\"" : "{\"op\":\"error\"");
     if (!tide_bytes_is (replied->wanted, "null")) {
-        tide_buffer_append_text (&text, ",\"id\":");
-        tide_buffer_append_bytes (&text, replied->wanted);
+        tide_buffer_append_text (text, ",\"id\":");
+        tide_buffer_append_bytes (text, replied->wanted);
     }
-    tide_put_u8 (&text, ',');
+    tide_put_u8 (text, ',');
     if (is_ok) {
-        tide_json_data (&text, event->payload);
-        tide_put_u8 (&text, '}');
+        tide_json_data (text, event->payload);
+        tide_put_u8 (text, '}');
     }
     else
-        append_error (&text, replied);
-    tide_wsframe_append (frames, TIDE_WSFRAME_TEXT, tide_buffer_bytes (&text));
-    tide_buffer_free (&text);
+        append_error (text, replied);
+    tide_wsframe_append (frames, TIDE_WSFRAME_TEXT, tide_buffer_bytes (text));
 }
 
 void tide_calls_encode (tide_hub_t *hub, const tide_form_t *form, const tide_event_t *event,
@@ -221,7 +219,7 @@ void tide_calls_encode (tide_hub_t *hub, const tide_form_t *form, const tide_eve
         return;
     hub->counters.call_replies++;
     if (form->kind == TIDE_CLIENT_SOCKETIO)
-        encode_ack (form, &args, &replied, frames);
+        encode_ack (hub, form, &args, &replied, frames);
     else if (form->kind == TIDE_CLIENT_JSON && tide_json_valid (replied.wanted))
-        encode_json (event, &replied, frames);
+        encode_json (hub, event, &replied, frames);
 }
