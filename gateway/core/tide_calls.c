@@ -12,9 +12,55 @@
 #include "tide_session.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+/*  So many calls of a session that were given up are remembered. */
+#define GIVEN_UP_MAX TIDE_CONNECTION_OPS_MAX
+
+/*  A call that may still be answered, though its client was told that it is not. */
+struct tide_given_up {
+    tide_given_up_t *prev, *next;
+    size_t size;
+    uint8_t wanted[]; /* what the client calls the answer */
+};
+
 /*  -- there ----------------------------------------------------------------------------------- */
+
+static tide_given_up_t *find_given_up (const tide_session_t *session, tide_bytes_t wanted)
+{
+    tide_given_up_t *call;
+    DL_FOREACH (session->given_up, call)
+        if (tide_bytes_equal (wanted, (tide_bytes_t){call->wanted, call->size}))
+            return call;
+    return NULL;
+}
+
+static void forget_given_up (tide_session_t *session, tide_given_up_t *call)
+{
+    if (!call)
+        return;
+    DL_DELETE (session->given_up, call);
+    session->given_up_count--;
+    free (call);
+}
+
+void tide_calls_forget (tide_session_t *session)
+{
+    while (session->given_up)
+        forget_given_up (session, session->given_up);
+}
+
+static void give_up (tide_session_t *session, tide_bytes_t wanted)
+{
+    if (session->given_up_count == GIVEN_UP_MAX)
+        forget_given_up (session, session->given_up);
+    tide_given_up_t *call = tide_alloc (sizeof *call + wanted.size);
+    call->size = wanted.size;
+    memcpy (call->wanted, wanted.data, wanted.size);
+    DL_APPEND (session->given_up, call);
+    session->given_up_count++;
+}
 
 /*  It is durable, and its reply on its way; or it is not to be. */
 static void called (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
@@ -25,6 +71,8 @@ static void called (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer
         return;
     }
     hub->counters.call_failures++;
+    if (!answer && op->session && op->text.size > 0)
+        give_up (op->session, tide_buffer_bytes (&op->text));
     if (op->reply.kind != TIDE_REPLY_NONE)
         tide_reply_fail_answer (hub, &op->reply, answer);
     else if (answer && answer->kind == TIDE_MESSAGE_FAIL && answer->fail.code == TIDE_NO_WORKER)
@@ -70,6 +118,8 @@ static void emit (tide_hub_t *hub, tide_session_t *session, tide_bytes_t name, t
     op->survives = true;
     op->session = session;
     op->reply = tide_reply_take (reply);
+    tide_buffer_append_bytes (&op->text, wanted);
+    forget_given_up (session, find_given_up (session, wanted)); /* the name is in use again */
 }
 
 void tide_calls_packet (tide_hub_t *hub, tide_session_t *session, tide_socketio_packet_t *packet,
@@ -142,6 +192,21 @@ bool tide_calls_is_reply (const tide_event_t *event)
 {
     return event->topic.size > 0 && event->topic.data[0] == '@'
            && tide_bytes_is (event->name, TIDE_REPLY_NAME);
+}
+
+bool tide_calls_was_answered (const tide_session_t *session, const tide_event_t *event)
+{
+    tide_args_t args;
+    tide_replied_t replied;
+    if (!tide_calls_is_reply (event) || tide_args_decode (event->payload, &args) != TIDE_OK
+        || !tide_replied_decode (args.about, &replied))
+        return false;
+    tide_op_t *op;
+    DL_FOREACH2 (session->connection->ops, op, own_next)
+        if (op->done == called && op->session == session
+            && tide_bytes_equal (tide_buffer_bytes (&op->text), replied.wanted))
+            tide_reply_free (&op->reply);
+    return find_given_up (session, replied.wanted) != NULL;
 }
 
 /*  A Socket.IO client calls an answer by the number of its acknowledgement. */

@@ -8,6 +8,7 @@
  *  SPDX-License-Identifier: MIT
  */
 #include "tide_deliver.h"
+#include "tide_calls.h"
 #include "tide_channel.h"
 #include "tide_join.h"
 #include "tide_op.h"
@@ -118,9 +119,16 @@ static tide_bytes_t wire_form (tide_hub_t *hub, uint64_t number, const tide_memb
     return bytes;
 }
 
-/*  True if this entry is still to be given to the session, as this member. */
-static bool is_due (tide_hub_t *hub, tide_session_t *session, const tide_member_t *member,
-                    tide_item_t item)
+/*  A reply may come when its call was answered already: to such a session only, for whose sake each
+ *  event is looked at. */
+static bool may_be_too_late (const tide_session_t *session)
+{
+    return session->given_up || session->connection->ops;
+}
+
+/*  True if this entry is behind what the session, as this member, was given. */
+static bool is_behind (tide_hub_t *hub, tide_session_t *session, const tide_member_t *member,
+                       tide_item_t item)
 {
     if (item.number <= session->last_number)
         return false;
@@ -139,6 +147,18 @@ static bool is_due (tide_hub_t *hub, tide_session_t *session, const tide_member_
            && item.number > member->begun
            /*  Nor was it there for what waited in the feed since before it came back. */
            && tide_load_u64 (entry.record.data + TIDE_EVENT_TIME_AT) > session->taken_ms;
+}
+
+/*  True if this entry is still to be given to the session, as this member. */
+static bool is_due (tide_hub_t *hub, tide_session_t *session, const tide_member_t *member,
+                    tide_item_t item)
+{
+    tide_event_t event;
+    if (!is_behind (hub, session, member, item))
+        return false;
+    return !may_be_too_late (session)
+           || !tide_event_decode (tide_tape_entry (hub->tape, item.number).record, &event)
+           || !tide_calls_was_answered (session, &event);
 }
 
 /*  An order is nothing to be written: the session does as it says, and waits for it. */
@@ -367,7 +387,8 @@ static bool deliver_page (tide_hub_t *hub, tide_session_t *session, tide_buffer_
             tide_orders_take (hub, session, &event);
             limit = tide_session_limit (session);
         }
-        else if (member && !tide_session_is_excluded (session, &event)) {
+        else if (member && !tide_session_is_excluded (session, &event)
+                 && !(may_be_too_late (session) && tide_calls_was_answered (session, &event))) {
             tide_form_t form = tide_form_of (session, member->meta);
             tide_form_encode (hub, &form, &event, event.seq, out);
             hub->counters.deliveries++;

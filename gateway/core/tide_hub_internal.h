@@ -75,6 +75,7 @@ typedef struct tide_member tide_member_t;
 typedef struct tide_join tide_join_t;
 typedef struct tide_page tide_page_t;
 typedef struct tide_op tide_op_t;
+typedef struct tide_given_up tide_given_up_t;
 typedef struct tide_stream tide_stream_t;
 typedef struct tide_forward tide_forward_t;
 typedef struct tide_guest tide_guest_t;
@@ -316,7 +317,9 @@ struct tide_session {
     bool is_moved;      /* it goes to, or comes from, another lane: nobody is told */
     bool has_rooms;     /* it is in its own topic and in its namespace's */
     tide_call_t *calls; /* that the application has in hand */
-    uint64_t *asks;     /* questions that wait until all before them is out */
+    tide_given_up_t *given_up; /* calls whose client was told that no answer came in time */
+    unsigned given_up_count;
+    uint64_t *asks; /* questions that wait until all before them is out */
     unsigned ask_count;
     bool recovers;      /* has a record, or will */
     bool owns_record;   /* the record is ours to release */

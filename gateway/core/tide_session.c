@@ -10,6 +10,7 @@
 #include "tide_session.h"
 #include "tide_application_internal.h"
 #include "tide_ask.h"
+#include "tide_calls.h"
 #include "tide_channel.h"
 #include "tide_client.h"
 #include "tide_client_engineio.h"
@@ -640,6 +641,7 @@ void tide_session_end (tide_hub_t *hub, tide_session_t **session_p, bool for_goo
     tide_app_forget_admission (hub, session);
     tide_app_forget_calls (hub, session);
     tide_ask_forget (hub, session);
+    tide_calls_forget (session);
     tide_orders_forget (hub, session);
     for_good = for_good || session->is_kicked;
     tide_presence_end_joins (hub, session, for_good);

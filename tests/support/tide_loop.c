@@ -182,6 +182,11 @@ static void receive (tide_loop_t *self, unsigned hub, tide_bytes_t message)
     tide_buffer_free (&copy);
 }
 
+static bool is_lost_answer (const tide_loop_t *self, unsigned hub, tide_bytes_t bytes)
+{
+    return bytes.size > 3 && (self->lost_answers[hub] >> bytes.data[3] & 1) != 0;
+}
+
 /*  As with ZeroMQ, the broker is told that a peer is gone when it has something for it. */
 static void send_to_peer (tide_loop_t *self, const tide_broker_action_t *action)
 {
@@ -189,7 +194,7 @@ static void send_to_peer (tide_loop_t *self, const tide_broker_action_t *action)
     for (unsigned hub = 0; hub < LOOP_HUBS; hub++) {
         if (!tide_bytes_is (action->peer, self->peers[hub]))
             continue;
-        if (!self->is_cut[hub])
+        if (!self->is_cut[hub] && !is_lost_answer (self, hub, action->bytes))
             receive (self, hub, action->bytes);
         return; /* the action may be gone */
     }

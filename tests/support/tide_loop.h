@@ -55,12 +55,13 @@ struct tide_loop {
     tide_log_t *log;
     tide_broker_t *broker;
     tide_hub_t *hubs[LOOP_HUBS];
-    bool is_cut[LOOP_HUBS];         /* nothing passes between this lane and the broker */
-    bool is_prompt;                 /* a lane acts on each message before the next one comes */
-    tide_message_kind_t lost_kind;  /* messages of this kind never reach the broker; 0: none */
-    const char *lost_name;          /* … where the first event has this name, unless NULL */
-    uint64_t held_kinds[LOOP_HUBS]; /* bits: messages of these kinds wait on their way to the
-                                       broker */
+    bool is_cut[LOOP_HUBS];           /* nothing passes between this lane and the broker */
+    bool is_prompt;                   /* a lane acts on each message before the next one comes */
+    tide_message_kind_t lost_kind;    /* messages of this kind never reach the broker; 0: none */
+    const char *lost_name;            /* … where the first event has this name, unless NULL */
+    uint64_t held_kinds[LOOP_HUBS];   /* bits: messages of these kinds wait on their way to the
+                                         broker */
+    uint64_t lost_answers[LOOP_HUBS]; /* bits: messages of these kinds never come back from it */
     struct {
         unsigned hub;
         char peer[32];

@@ -185,6 +185,58 @@ static void a_call_of_the_json_dialect_is_answered_by_its_worker (void **state)
     assert_nothing_lent ();
 }
 
+/*  -- one answer ------------------------------------------------------------------------------ */
+
+/*  It is done all the same; but its caller has been told that nothing came in time. */
+static void a_call_that_was_given_up_is_not_answered_again (void **state)
+{
+    (void) state;
+    tide_loop_serve (loop, "chat", "/", "say", 0);
+    tide_loop_client_t *client = websocket ();
+    tide_loop_client_t *json = tide_loop_open (loop, HOLDER, TIDE_CLIENT_JSON);
+    loop->held_kinds[HOLDER] = 1ull << TIDE_MESSAGE_CALL;
+    tide_loop_say (client, "4217[\"say\",1]");
+    tide_loop_say (json, "{\"op\":\"call\",\"id\":17,\"event\":\"say\",\"data\":2}");
+    tide_loop_pass (loop, 10000);
+    assert_gets (client, "4317[{\"ok\":false,\"code\":\"timeout\"");
+    assert_gets (json, "{\"op\":\"error\",\"id\":17,\"code\":\"timeout\"");
+    tide_loop_let_all_go (loop);
+    for (int each = 0; each < 2; each++) {
+        assert_true (tide_loop_lent (loop, &lend, &event));
+        reply ("3");
+    }
+    tide_loop_say (client, "4218[\"say\",4]");
+    assert_lent ("say", "4");
+    reply ("5");
+    assert_gets (client, "4318[5]");
+    /*  The same name, but another call. */
+    tide_loop_say (json, "{\"op\":\"call\",\"id\":17,\"event\":\"say\",\"data\":6}");
+    assert_lent ("say", "6");
+    reply ("7");
+    assert_gets (json, "{\"op\":\"ok\",\"id\":17,\"data\":7}");
+}
+
+/*  The broker's word that it is durable was lost, and then the broker. */
+static void a_call_that_was_answered_is_not_given_up (void **state)
+{
+    (void) state;
+    tide_loop_serve (loop, "chat", "/", "say", 0);
+    tide_loop_client_t *client = websocket ();
+    loop->lost_answers[HOLDER] = 1ull << TIDE_MESSAGE_ACK;
+    tide_loop_say (client, "4217[\"say\",1]");
+    assert_lent ("say", "1");
+    reply ("2");
+    assert_gets (client, "4317[2]");
+    loop->is_cut[HOLDER] = true;
+    for (int seconds = 0; seconds < 12; seconds++) {
+        tide_loop_pass (loop, 1000);
+        const char *frame = tide_loop_hear (client);
+        assert_true (!frame || frame[0] == '2');
+        if (frame)
+            tide_loop_say (client, "3");
+    }
+}
+
 /*  -- wherever the session is ----------------------------------------------------------------- */
 
 static void remember (const char *frame, char pid[64])
@@ -291,6 +343,8 @@ int main (void)
         TEST (g7_the_reply_finds_the_session_where_it_was_taken_to),
         TEST (g7_the_call_outlives_the_broker),
         TEST (the_reply_comes_in_order_with_what_its_worker_emits),
+        TEST (a_call_that_was_given_up_is_not_answered_again),
+        TEST (a_call_that_was_answered_is_not_given_up),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
