@@ -49,11 +49,24 @@ tide_op_t *tide_op_new (tide_hub_t *hub, tide_message_t *message, tide_op_fn *do
     return op;
 }
 
+/*  What a client asks for is bounded by what it may get; what it gives, by its size. */
+static bool is_given (const tide_message_t *message)
+{
+    return message->kind == TIDE_MESSAGE_PUBLISH || message->kind == TIDE_MESSAGE_CALL;
+}
+
+static size_t size_of (const tide_message_t *message)
+{
+    if (message->kind == TIDE_MESSAGE_CALL)
+        return message->call.payload.size;
+    return message->kind == TIDE_MESSAGE_PUBLISH ? message->publish.events.bytes.size : 0;
+}
+
 tide_op_t *tide_op_send (tide_hub_t *hub, tide_message_t *message, tide_op_fn *done,
                          tide_connection_t *connection)
 {
     /*  A quarter of the link's places is kept for the feed, so that clients never starve it. */
-    size_t size = message->kind == TIDE_MESSAGE_PUBLISH ? message->publish.events.bytes.size : 0;
+    size_t size = size_of (message);
     if (tide_link_pending (hub->link) >= TIDE_LINK_REQUESTS_MAX / 4 * 3
         || hub->ops_size + size > TIDE_OPS_SIZE_MAX)
         return NULL;
@@ -67,7 +80,7 @@ tide_op_t *tide_op_send (tide_hub_t *hub, tide_message_t *message, tide_op_fn *d
     op->connection = connection;
     if (connection) {
         DL_APPEND2 (connection->ops, op, own_prev, own_next);
-        op->weight = message->kind == TIDE_MESSAGE_PUBLISH ? 1 : TIDE_LARGE_ANSWER_OPS;
+        op->weight = is_given (message) ? 1 : TIDE_LARGE_ANSWER_OPS;
         connection->op_count += op->weight;
         tide_hub_pace (hub, connection);
     }

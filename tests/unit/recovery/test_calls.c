@@ -237,6 +237,26 @@ static void a_call_that_was_answered_is_not_given_up (void **state)
     }
 }
 
+/*  -- many ------------------------------------------------------------------------------------ */
+
+/*  As many as may be published, for their answers are as small. */
+static void calls_of_a_client_need_not_wait_for_each_other (void **state)
+{
+    (void) state;
+    tide_loop_serve (loop, "chat", "/", "say", 0);
+    tide_loop_client_t *client = websocket ();
+    loop->held_kinds[HOLDER] = 1ull << TIDE_MESSAGE_CALL;
+    enum { AT_ONCE = 64 };
+    for (unsigned at = 0; at <= AT_ONCE; at++) {
+        assert_false (client->is_paused);
+        tide_loop_say (client, "42%u[\"say\",%u]", at, at);
+    }
+    assert_true (client->is_paused);
+    assert_int_equal (loop->held_count, AT_ONCE + 1);
+    tide_loop_let_all_go (loop);
+    assert_false (client->is_paused);
+}
+
 /*  -- wherever the session is ----------------------------------------------------------------- */
 
 static void remember (const char *frame, char pid[64])
@@ -344,6 +364,7 @@ int main (void)
         TEST (g7_the_call_outlives_the_broker),
         TEST (the_reply_comes_in_order_with_what_its_worker_emits),
         TEST (a_call_that_was_given_up_is_not_answered_again),
+        TEST (calls_of_a_client_need_not_wait_for_each_other),
         TEST (a_call_that_was_answered_is_not_given_up),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
