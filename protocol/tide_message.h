@@ -281,7 +281,8 @@ typedef struct {
     F (S, request, U64, 0, "echoed in the answer")                                                 \
     F (S, call, U64, 0, "the call's number")                                                       \
     F (S, attempt, U32, 0, "which time it was lent: what another attempt says is refused")         \
-    F (S, outcome, U8, 2, "0 handled; 1 to be tried again; 2 never to be tried again")             \
+    F (S, outcome, U8, 3,                                                                          \
+       "0 handled; 1 to be tried again; 2 never to be tried again; 3 not begun")                   \
     F (S, delay_ms, U32, 0, "tried again: how long to wait; 0: as told by SERVE")                  \
     F (S, code, U8, 0, "handled: the reply's tide_status_t")                                       \
     F (S, message, TEXT, 0, "what was wrong, for people")                                          \

@@ -41,6 +41,12 @@ tide_lent_call_t *tide_dispatch_find (const tide_dispatch_t *self, uint64_t numb
     return call;
 }
 
+/*  Those that count. */
+static uint32_t attempts_of (const tide_lent_call_t *call)
+{
+    return call->attempt - call->unused;
+}
+
 /*  -- calls ----------------------------------------------------------------------------------- */
 
 static void become (tide_dispatch_t *self, tide_lent_call_t *call, tide_call_state_t state)
@@ -280,7 +286,7 @@ static tide_call_end_t end_of (const tide_lent_call_t *call, tide_event_t *event
     event_of (call, event);
     return (tide_call_end_t){.event = event,
                              .number = call->number,
-                             .attempts = call->attempt,
+                             .attempts = attempts_of (call),
                              .service = call->handler->service->name,
                              .is_volatile = call->key == 0};
 }
@@ -352,9 +358,9 @@ void tide_dispatch_retry (tide_dispatch_t *self, tide_lent_call_t *call, uint64_
                           tide_status_t code, const char *why)
 {
     const tide_service_t *service = call->handler->service;
-    if (!call->key || call->attempt >= service->attempts) {
-        tide_dispatch_fail (self, call, code, "%s (attempt %u of %u)", why, call->attempt,
-                            call->key ? service->attempts : 1);
+    uint32_t made = attempts_of (call), most = call->key ? service->attempts : 1;
+    if (made >= most) {
+        tide_dispatch_fail (self, call, code, "%s (attempt %u of %u)", why, made, most);
         return;
     }
     let_go (call);
@@ -366,10 +372,21 @@ void tide_dispatch_retry (tide_dispatch_t *self, tide_lent_call_t *call, uint64_
     tide_due_set (&self->due, call->handle, self->now_ms + delay_ms);
 }
 
+void tide_dispatch_take_back (tide_dispatch_t *self, tide_lent_call_t *call)
+{
+    if (call->unused == TIDE_CALL_ATTEMPTS_MAX) {
+        tide_dispatch_retry (self, call, tide_dispatch_delay_ms (call), TIDE_WORKER_FAILED,
+                             "workers only give it back");
+        return;
+    }
+    call->unused++;
+    ready (self, call);
+}
+
 /*  Each attempt waits twice as long as the one before it. */
 uint64_t tide_dispatch_delay_ms (const tide_lent_call_t *call)
 {
-    unsigned doublings = call->attempt > 0 ? call->attempt - 1 : 0;
+    unsigned doublings = attempts_of (call) > 0 ? attempts_of (call) - 1 : 0;
     uint64_t delay_ms = call->handler->service->delay_ms;
     while (doublings-- > 0 && delay_ms < TIDE_CALL_DELAY_MS_MAX)
         delay_ms *= 2;

@@ -18,7 +18,9 @@
  *  are refused) falls due again. An attempt is what a worker's word is good for: whatever was lent
  *  anew is stale. After a start nobody knows what was lent, so the first attempt counts as made.
  *
- *  Volatile calls are never logged: they are lent once, and end with an error if that fails.
+ *  What a worker gives back before anybody began is READY again, and that attempt does not count.
+ *
+ *  Volatile calls are never logged: they are handled once, and end with an error if that fails.
  *  SPDX-License-Identifier: MIT
  */
 #ifndef TIDE_DISPATCH_H

@@ -24,6 +24,7 @@ struct tide_lent_call {
     uint32_t handle; /* in `calls` and `due` */
     tide_call_state_t state;
     uint32_t attempt; /* how often it was lent */
+    uint32_t unused;  /* … and given back before anybody had begun */
     uint64_t came_ms;
     tide_handler_t *handler;
     tide_call_chain_t *chain;                  /* NULL: in no order */
@@ -86,6 +87,9 @@ bool tide_dispatch_handled (tide_dispatch_t *self, tide_bytes_t peer, tide_lent_
 /*  It was not handled: again, a while later, unless it was tried too often. */
 void tide_dispatch_retry (tide_dispatch_t *self, tide_lent_call_t *call, uint64_t delay_ms,
                           tide_status_t code, const char *why);
+/*  Nobody has begun to handle it: to another one at once, and this attempt does not count, unless
+ * that goes on and on. */
+void tide_dispatch_take_back (tide_dispatch_t *self, tide_lent_call_t *call);
 /*  How long it rests unless somebody says otherwise. */
 uint64_t tide_dispatch_delay_ms (const tide_lent_call_t *call);
 /*  It ends with an error: of our own, so nobody is answered but the caller. */

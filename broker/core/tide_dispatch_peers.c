@@ -297,7 +297,7 @@ void tide_dispatch_done (tide_dispatch_t *self, uint64_t now_ms, tide_bytes_t pe
                          const tide_done_message_t *done)
 {
     self->now_ms = now_ms;
-    enum { HANDLED, AGAIN, NEVER };
+    enum { HANDLED, AGAIN, NEVER, NOT_BEGUN };
     tide_lent_call_t *call = tide_dispatch_find (self, done->call);
     const char *why = staleness (call, done->attempt);
     if (why) {
@@ -324,6 +324,8 @@ void tide_dispatch_done (tide_dispatch_t *self, uint64_t now_ms, tide_bytes_t pe
             tide_dispatch_retry (
                 self, call, done->delay_ms > 0 ? done->delay_ms : tide_dispatch_delay_ms (call),
                 TIDE_WORKER_FAILED, *message ? message : "the worker could not handle it");
+        else if (done->outcome == NOT_BEGUN)
+            tide_dispatch_take_back (self, call);
         else
             tide_dispatch_fail (self, call, TIDE_WORKER_FAILED, "%s",
                                 *message ? message : "the worker will not handle it");

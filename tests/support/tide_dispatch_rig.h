@@ -99,7 +99,7 @@ static inline uint64_t say (const char *from, const char *json)
     return call_in ("/", "say", from, "7", json);
 }
 
-enum { HANDLED, AGAIN, NEVER };
+enum { HANDLED, AGAIN, NEVER, NOT_BEGUN };
 
 static inline uint64_t done_with (const char *worker, const tide_lend_message_t *lend,
                                   uint8_t outcome, const char *json, tide_buffer_t *events,

@@ -327,8 +327,8 @@ bool tide_worker_give_back (tide_worker_side_t *self, tide_message_t *done)
     tide_hand_t *hand = self->waiting;
     if (!hand)
         return false;
-    say_again (hand->view.number, hand->view.attempt, 1, done);
-    done->done.message = tide_bytes ("the worker stops");
+    say_again (hand->view.number, hand->view.attempt, 0, done);
+    done->done.outcome = TIDE_OUTCOME_NOT_BEGUN;
     remove_hand (self, hand);
     return true;
 }

@@ -57,14 +57,19 @@ bool tide_worker_lent (tide_worker_side_t *self, uint64_t now_ms, const tide_len
 /*  The next call that waits, in the order of lending; NULL if there is none. */
 tide_hand_t *tide_worker_take (tide_worker_side_t *self, uint64_t now_ms);
 
-/*  Gives back what waits, one by one: done is DONE, to be tried again at once. False if there is
- *  none. */
+/*  Gives back what waits, one by one: done is DONE, which says that nobody has begun. False if
+ * there is none. */
 bool tide_worker_give_back (tide_worker_side_t *self, tide_message_t *done);
 
 /*  Lets go of a call that was taken, however it ended. */
 void tide_worker_let (tide_worker_side_t *self, tide_hand_t **hand_p);
 
-typedef enum { TIDE_OUTCOME_HANDLED, TIDE_OUTCOME_AGAIN, TIDE_OUTCOME_NEVER } tide_outcome_t;
+typedef enum {
+    TIDE_OUTCOME_HANDLED,
+    TIDE_OUTCOME_AGAIN,
+    TIDE_OUTCOME_NEVER,
+    TIDE_OUTCOME_NOT_BEGUN
+} tide_outcome_t;
 
 typedef struct {
     tide_outcome_t outcome;

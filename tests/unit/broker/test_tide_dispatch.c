@@ -227,6 +227,43 @@ static void what_is_not_handled_is_lent_again_each_time_later (void **state)
     assert_all_over ();
 }
 
+static void what_is_given_back_goes_on_at_once_and_costs_no_attempt (void **state)
+{
+    (void) state;
+    lent_t lent;
+    serve ("one", (offer_t){"chat", 1, .attempts = 1, .events = {"say"}});
+    say ("s1", "1");
+    take_one ("one", &lent);
+    serve ("two", (offer_t){"chat", 1, .attempts = 1, .events = {"say"}});
+    serve ("one", (offer_t){"chat", 0, .attempts = 1, .events = {"say"}}); /* it stops */
+    assert_acknowledged (done ("one", &lent.lend[0], NOT_BEGUN, NULL));
+    assert_refused (done ("one", &lent.lend[0], NOT_BEGUN, NULL), TIDE_CONFLICT, "anew");
+    take_one ("two", &lent);
+    assert_int_equal (lent.lend[0].attempt, 2); /* numbers are never used again */
+    rig_forget_said (rig);
+    assert_acknowledged (
+        done ("two", &(tide_lend_message_t){.call = lent.lend[0].call, .attempt = 2}, AGAIN, NULL));
+    assert_dead ("worker_failed", 1, ",1]");
+    assert_all_over ();
+}
+
+static void what_is_only_ever_given_back_is_dead_at_last (void **state)
+{
+    (void) state;
+    lent_t lent;
+    serve ("one", (offer_t){"chat", 1, .attempts = 1, .events = {"say"}});
+    say ("s1", "1");
+    take_one ("one", &lent);
+    tide_lend_message_t lend = {.call = lent.lend[0].call};
+    for (lend.attempt = 1; counts ().calls > 0; lend.attempt++) {
+        assert_true (lend.attempt <= TIDE_CALL_ATTEMPTS_MAX + 1);
+        rig_forget_said (rig);
+        assert_acknowledged (done ("one", &lend, NOT_BEGUN, NULL));
+    }
+    assert_int_equal (lend.attempt, TIDE_CALL_ATTEMPTS_MAX + 2);
+    assert_dead ("worker_failed", 1, ",1]");
+}
+
 static void what_is_never_to_be_handled_is_dead_at_once (void **state)
 {
     (void) state;
@@ -659,6 +696,8 @@ int main (void)
         TEST (a_worker_may_say_that_order_does_not_matter),
         TEST (a_handler_of_just_this_comes_before_one_of_all),
         TEST (what_is_not_handled_is_lent_again_each_time_later),
+        TEST (what_is_given_back_goes_on_at_once_and_costs_no_attempt),
+        TEST (what_is_only_ever_given_back_is_dead_at_last),
         TEST (what_is_never_to_be_handled_is_dead_at_once),
         TEST (a_lease_that_is_over_is_lent_again_and_its_word_is_stale),
         TEST (a_word_that_comes_before_it_is_lent_anew_counts),

@@ -281,7 +281,7 @@ static void what_waits_is_given_back (void **state)
     lend (0, 5, 3);
     tide_message_t done;
     assert_true (tide_worker_give_back (worker, &done));
-    assert_int_equal (done.done.outcome, TIDE_OUTCOME_AGAIN);
+    assert_int_equal (done.done.outcome, TIDE_OUTCOME_NOT_BEGUN);
     assert_int_equal (done.done.attempt, 3);
     assert_false (tide_worker_give_back (worker, &done));
 }
