@@ -346,7 +346,8 @@ static bool is_over (const tide_lane_t *self)
     DL_FOREACH2 (self->watched, client, watched_next)
         if (client->web && tide_web_is_busy (client))
             return false;
-    return self->counters.websockets == 0 && self->counters.streams == 0;
+    return self->counters.websockets == 0 && self->counters.streams == 0
+           && !tide_hub_owes (self->hub);
 }
 
 /*  Runs after everything that a round of the loop brought, and before it sleeps. */

@@ -98,6 +98,12 @@
 #define TIDE_PRESENT_SIZE_MAX 4096
 #define TIDE_PRESENT_DEPTH_MAX 32
 
+/*  The name of a cursor, in bytes; and how many of them one session reads by. */
+#define TIDE_CURSOR_NAME_SIZE_MAX 64
+#define TIDE_SESSION_CURSORS_MAX 100
+/*  How long acknowledgements of a named cursor are gathered before they are written. */
+#define TIDE_CURSOR_GATHER_MS 1000
+
 /*  History that a broker may be asked to keep: three classes of topics have that many, or an
  * eighth, and the log as many segments as it can (a test holds the two together). */
 #define TIDE_RETAIN_EVENTS_MAX 120000000u
@@ -127,6 +133,8 @@ _Static_assert(TIDE_LIVENESS_MS >= 3 * TIDE_HEARTBEAT_MS, "three heartbeats may 
 _Static_assert(TIDE_WORKER_SILENT_MS + TIDE_WORKER_LOOK_MS <= 3000,
                "a dead worker is noticed within three seconds");
 _Static_assert(TIDE_LEASE_MS > 2 * TIDE_LIVENESS_MS, "a lease outlives a reconnect");
+_Static_assert(sizeof "$cursor/" - 1 + 3 * TIDE_CURSOR_NAME_SIZE_MAX <= TIDE_TOPIC_SIZE_MAX,
+               "a cursor's name has a topic, whatever is encoded of it");
 _Static_assert(TIDE_ROUTER_HWM > TIDE_LINK_REQUESTS_MAX, "each request's answer has a place");
 
 #endif

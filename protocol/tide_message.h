@@ -126,6 +126,16 @@ typedef struct {
     F (S, event, STR, 255, "the event's name; * for all")                                          \
     F (S, flags, U8, 3, "the handler's")
 
+/*  What stands for a named cursor (tide_cursor.h). */
+#define TIDE_CURSOR_FIELDS(F, S)                                                                   \
+    F (S, name, STR, 255, "the cursor's name")                                                     \
+    F (S, user, STR, 255, "whose it is; empty: anonymous")                                         \
+    F (S, topics, TEXT, 0, "what is read by it: topics and subtrees, sorted, one a line")          \
+    F (S, owner, STR, 255, "who has taken it last: the sid of a session, or a worker's name")      \
+    F (S, epoch, U64, 0, "the log that the position belongs to")                                   \
+    F (S, seq, U64, 0, "all up to here was acknowledged")                                          \
+    F (S, flags, U8, 1, "1 it begins with a snapshot, and nothing has been acknowledged since")
+
 #define TIDE_RECORDS(R)                                                                            \
     R (event, EVENT, "one event")                                                                  \
     R (expect, EXPECT, "a condition on a key")                                                     \
@@ -137,7 +147,8 @@ typedef struct {
     R (called, CALLED, "beside the arguments of a call")                                           \
     R (replied, REPLIED, "beside the arguments of a reply")                                        \
     R (offer, OFFER, "what a worker handles")                                                      \
-    R (served, SERVED, "what is known of a handler")
+    R (served, SERVED, "what is known of a handler")                                               \
+    R (cursor, CURSOR, "what stands for a named cursor")
 
 #define TIDE_HELLO_FIELDS(F, S)                                                                    \
     F (S, name, STR, 255, "who is speaking, for logs")                                             \
@@ -383,6 +394,9 @@ enum { TIDE_EVENT_VOLATILE = 1, TIDE_EVENT_OWNS_TOPIC = 2 };
 
 /*  Flags of a handler. */
 enum { TIDE_HANDLER_VOLATILE = 1, TIDE_HANDLER_UNORDERED = 2 };
+
+/*  Flags of a named cursor. */
+enum { TIDE_CURSOR_BEGINS_WITH_SNAPSHOT = 1 };
 
 /*  Where seq and time_ms stand in an encoded event, for writing them in place. */
 enum { TIDE_EVENT_SEQ_AT = 0, TIDE_EVENT_TIME_AT = 8, TIDE_EVENT_FLAGS_AT = 16 };

@@ -37,6 +37,21 @@ static void append_encoded (tide_buffer_t *out, uint8_t byte)
     tide_buffer_printf (out, "%%%02X", byte);
 }
 
+static void append_level (tide_buffer_t *out, tide_bytes_t name, bool is_first_level)
+{
+    for (size_t at = 0; at < name.size; at++) {
+        if (is_plain (name.data[at], at == 0 && is_first_level))
+            tide_put_u8 (out, name.data[at]);
+        else
+            append_encoded (out, name.data[at]);
+    }
+}
+
+void tide_level_append (tide_buffer_t *out, tide_bytes_t name)
+{
+    append_level (out, name, false);
+}
+
 void tide_room_topic (tide_buffer_t *out, tide_bytes_t nsp, tide_bytes_t room)
 {
     if (room.size == 0) {
@@ -52,12 +67,7 @@ void tide_room_topic (tide_buffer_t *out, tide_bytes_t nsp, tide_bytes_t room)
         tide_buffer_append_bytes (out, name);
     if (name.size > 0)
         tide_put_u8 (out, '/');
-    for (size_t at = 0; at < room.size; at++) {
-        if (is_plain (room.data[at], at == 0 && name.size == 0))
-            tide_put_u8 (out, room.data[at]);
-        else
-            append_encoded (out, room.data[at]);
-    }
+    append_level (out, room, name.size == 0);
 }
 
 void tide_session_topic (tide_buffer_t *out, tide_bytes_t sid)

@@ -17,6 +17,9 @@ void tide_namespace_topic (tide_buffer_t *out, tide_bytes_t nsp);
 /*  The topic of a room of the namespace; of an empty room, that of the namespace. */
 void tide_room_topic (tide_buffer_t *out, tide_bytes_t nsp, tide_bytes_t room);
 
+/*  A name as one level of a topic, not its first: percent-encoded where a level cannot hold it. */
+void tide_level_append (tide_buffer_t *out, tide_bytes_t name);
+
 /*  The topic of one session. */
 void tide_session_topic (tide_buffer_t *out, tide_bytes_t sid);
 

@@ -4,6 +4,7 @@
 #include "tide_calls.h"
 #include "tide_channel.h"
 #include "tide_client.h"
+#include "tide_cursors.h"
 #include "tide_join.h"
 #include "tide_ops.h"
 #include "tide_presence.h"
@@ -87,15 +88,17 @@ static void do_hello (tide_hub_t *hub, tide_connection_t *connection, json_t *ob
 static void do_sub (tide_hub_t *hub, tide_session_t *session, json_t *object, tide_reply_t *reply)
 {
     tide_since_t since;
-    if (json_object_get (object, "cursor"))
-        tide_reply_fail (hub, reply, TIDE_BAD_REQUEST, "named cursors are not available yet");
-    else if (!tide_since_json (json_object_get (object, "since"), json_object_get (object, "epoch"),
-                               &since))
+    const json_t *cursor = json_object_get (object, "cursor");
+    json_t *present = json_object_get (object, "present");
+    tide_bytes_t topic = bytes_of (json_object_get (object, "topic"));
+    if (!tide_since_json (json_object_get (object, "since"), json_object_get (object, "epoch"),
+                          &since))
         tide_reply_fail (hub, reply, TIDE_BAD_REQUEST,
                          "since is \"live\", \"start\", \"snapshot\", a sequence or epoch:seq");
+    else if (cursor)
+        tide_cursors_subscribe (hub, session, topic, since, true, present, cursor, reply);
     else
-        tide_join_begin (hub, session, bytes_of (json_object_get (object, "topic")), since, true,
-                         json_object_get (object, "present"), reply);
+        tide_join_begin (hub, session, topic, since, true, present, reply);
 }
 
 static void do_ping (tide_hub_t *hub, tide_connection_t *connection)
@@ -135,7 +138,7 @@ static void perform (tide_hub_t *hub, tide_connection_t *connection, const char 
     else if (strcmp (op, "presence") == 0)
         tide_presence_list (hub, bytes_of (json_object_get (object, "topic")), reply);
     else if (strcmp (op, "ack") == 0)
-        tide_reply_fail (hub, reply, TIDE_BAD_REQUEST, "named cursors are not available yet");
+        tide_cursors_ack (hub, session, object, reply);
     else
         tide_reply_fail (hub, reply, TIDE_BAD_REQUEST, "unknown op");
 }

@@ -10,6 +10,7 @@
 #include "tide_calls.h"
 #include "tide_client.h"
 #include "tide_client_engineio.h"
+#include "tide_cursors.h"
 #include "tide_hooks.h"
 #include "tide_join.h"
 #include "tide_ops.h"
@@ -116,21 +117,23 @@ static void do_subscribe (tide_hub_t *hub, tide_session_t *session, json_t *obje
 {
     tide_since_t since;
     const json_t *meta = json_object_get (object, "meta");
-    if (json_object_get (object, "cursor"))
-        tide_reply_fail (hub, reply, TIDE_BAD_REQUEST, "named cursors are not available yet");
-    else if (!tide_since_json (json_object_get (object, "since"), json_object_get (object, "epoch"),
-                               &since))
+    const json_t *cursor = json_object_get (object, "cursor");
+    json_t *present = json_object_get (object, "present");
+    tide_bytes_t topic = topic_of (object);
+    /*  Who it is that came or went is said in meta. */
+    bool says_meta = meta ? json_is_true (meta) : tide_topic_is_presence (topic);
+    if (!tide_since_json (json_object_get (object, "since"), json_object_get (object, "epoch"),
+                          &since))
         tide_reply_fail (hub, reply, TIDE_BAD_REQUEST,
                          "since is \"live\", \"start\", \"snapshot\", a sequence or epoch:seq");
     else if (meta && !json_is_boolean (meta))
         tide_reply_fail (hub, reply, TIDE_BAD_REQUEST, "meta is true or false");
-    else if (is_binary && json_object_get (object, "present"))
+    else if (is_binary && present)
         tide_reply_fail (hub, reply, TIDE_BAD_REQUEST, "present holds no binary values");
+    else if (cursor)
+        tide_cursors_subscribe (hub, session, topic, since, says_meta, present, cursor, reply);
     else
-        /*  Who it is that came or went is said in meta. */
-        tide_join_begin (hub, session, topic_of (object), since,
-                         meta ? json_is_true (meta) : tide_topic_is_presence (topic_of (object)),
-                         json_object_get (object, "present"), reply);
+        tide_join_begin (hub, session, topic, since, says_meta, present, reply);
 }
 
 static void do_history (tide_hub_t *hub, json_t *object, tide_reply_t *reply)
@@ -156,6 +159,8 @@ static void own_event (tide_hub_t *hub, tide_session_t *session, const char *nam
         tide_reply_fail (hub, reply, TIDE_BAD_REQUEST, "tide:* events take one object");
     else if (strcmp (name, "tide:subscribe") == 0)
         do_subscribe (hub, session, object, packet->attachments > 0, reply);
+    else if (strcmp (name, "tide:ack") == 0)
+        tide_cursors_ack (hub, session, object, reply);
     else if (strcmp (name, "tide:unsubscribe") == 0)
         tide_leave (hub, session, topic_of (object), reply);
     else if (strcmp (name, "tide:publish") == 0)

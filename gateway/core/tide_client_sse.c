@@ -281,6 +281,10 @@ tide_connection_t *tide_hub_stream (tide_hub_t *self, uint64_t now_ms,
         status = TIDE_BAD_REQUEST;
         why = "the query has a malformed % escape";
     }
+    if (status == TIDE_OK && tide_query_count (request->query, "cursor") > 0) {
+        status = TIDE_BAD_REQUEST;
+        why = "a stream cannot acknowledge, so it has no named cursor";
+    }
     if (status == TIDE_OK)
         status = take_topics (self, request, stream, &why);
     if (status == TIDE_OK)

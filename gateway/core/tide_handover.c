@@ -7,6 +7,7 @@
  */
 #include "tide_handover.h"
 #include "tide_channel.h"
+#include "tide_cursors.h"
 #include "tide_join.h"
 #include "tide_presence.h"
 #include "tide_reply.h"
@@ -37,6 +38,13 @@ static void put_present (tide_buffer_t *out, const tide_present_t *present)
     tide_buffer_free (&text);
 }
 
+/*  The named cursor by which the topic is read; empty: by none. */
+static void put_cursor (tide_buffer_t *out, tide_session_t *session, tide_bytes_t topic)
+{
+    const char *name = tide_cursors_name (session, topic);
+    put_bytes (out, name ? tide_bytes (name) : (tide_bytes_t){0});
+}
+
 static void put_member (tide_buffer_t *out, const tide_member_t *member)
 {
     put_bytes (out, tide_channel_pattern (member->channel));
@@ -44,6 +52,7 @@ static void put_member (tide_buffer_t *out, const tide_member_t *member)
     tide_put_u8 (out, member->meta);
     tide_put_u8 (out, member->was_reset);
     put_present (out, &member->present);
+    put_cursor (out, member->session, tide_channel_pattern (member->channel));
 }
 
 static void put_join (tide_buffer_t *out, const tide_join_t *join)
@@ -59,6 +68,7 @@ static void put_join (tide_buffer_t *out, const tide_join_t *join)
     tide_put_u8 (out, join->reply.kind == TIDE_REPLY_ACK);
     tide_put_u64 (out, join->reply.ack);
     put_present (out, &join->present);
+    put_cursor (out, join->session, tide_channel_pattern (join->channel));
 }
 
 static void put_session (tide_buffer_t *out, const tide_session_t *session)
@@ -112,7 +122,7 @@ static bool session_is_quiet (const tide_session_t *session)
         if (join->step == TIDE_JOIN_RECORDING || join->reply.kind == TIDE_REPLY_DONE)
             return false;
     return session->state == TIDE_SESSION_OPEN && !session->is_remaking && !session->calls
-           && !session->is_kicked && session->order_pin == 0;
+           && !session->is_kicked && session->order_pin == 0 && tide_cursors_are_quiet (session);
 }
 
 bool tide_handover_is_ready (const tide_connection_t *connection)
@@ -181,6 +191,15 @@ static bool take_present (const tide_session_t *session, tide_bytes_t topic, tid
     return present->data || present->seq > 0;
 }
 
+static void go_on_acknowledging (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic,
+                                 tide_bytes_t cursor, uint64_t least)
+{
+    json_t *name = json_stringn ((const char *) cursor.data, cursor.size); /* NULL: no UTF-8 */
+    if (cursor.size > 0)
+        tide_cursors_go_on (hub, session, topic, name, least);
+    json_decref (name);
+}
+
 static bool take_members (tide_hub_t *hub, tide_session_t *session, tide_reader_t *reader)
 {
     uint32_t count = tide_take_u32 (reader);
@@ -198,6 +217,7 @@ static bool take_members (tide_hub_t *hub, tide_session_t *session, tide_reader_
             tide_member_add (hub, session, tide_channel_use (hub, topic), joined, meta);
         member->was_reset = was_reset;
         tide_presence_move (hub, member, &present);
+        go_on_acknowledging (hub, session, topic, take_bytes (reader), was_reset ? joined : 0);
     }
     return !reader->failed;
 }
@@ -234,6 +254,7 @@ static bool take_joins (tide_hub_t *hub, tide_session_t *session, tide_reader_t 
             return false;
         wanted.mode = mode;
         wanted.reason = (tide_status_t) reason;
+        go_on_acknowledging (hub, session, topic, take_bytes (reader), 0);
         go_on_joining (hub, session, &wanted, topic);
         tide_present_free (&wanted.present);
     }

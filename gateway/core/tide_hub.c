@@ -7,6 +7,7 @@
 #include "tide_client.h"
 #include "tide_client_engineio.h"
 #include "tide_client_sse.h"
+#include "tide_cursors.h"
 #include "tide_deliver.h"
 #include "tide_join.h"
 #include "tide_neighbours.h"
@@ -113,6 +114,7 @@ void tide_hub_destroy (tide_hub_t **self_p)
         tide_hub_closed (self, self->now_ms, &connection);
     }
     self->is_over = true;
+    tide_cursors_forget_left (self);
     forget_requests (self);
     tide_app_sweep (self);
     tide_neighbour_free (self);
@@ -454,6 +456,18 @@ static void say_bye (tide_hub_t *self)
     tide_link_send (self->link, &(tide_message_t){.kind = TIDE_MESSAGE_BYE});
 }
 
+bool tide_hub_owes (const tide_hub_t *self)
+{
+    return self->named_left && tide_link_is_up (self->link);
+}
+
+/*  Nobody is there any more, and what they acknowledged is written. */
+static void say_bye_if_over (tide_hub_t *self)
+{
+    if (self->is_stopping && !self->connections && !tide_hub_owes (self))
+        say_bye (self);
+}
+
 void tide_hub_leave (tide_hub_t *hub, tide_connection_t *connection)
 {
     while (connection->sessions) {
@@ -492,8 +506,6 @@ void tide_hub_closed (tide_hub_t *self, uint64_t now_ms, tide_connection_t **con
     free (connection);
     if (taken)
         tide_hub_closed (self, now_ms, &taken);
-    else if (self->is_stopping && !self->connections)
-        say_bye (self);
 }
 
 /*  Bytes of a stream may be written in any parts. */
@@ -629,6 +641,7 @@ bool tide_hub_next_action (tide_hub_t *self, tide_hub_action_t *action)
         tide_neighbour_sweep (self);
         tide_engine_sweep (self);
         tide_app_sweep (self);
+        say_bye_if_over (self);
         tide_link_action_t from_link;
         tide_feed_action_t from_feed;
         if (tide_link_next_action (self->link, &from_link)) {
@@ -673,6 +686,7 @@ void tide_hub_tick (tide_hub_t *self, uint64_t now_ms)
     tide_op_tick (self);
     tide_ask_tick (self);
     tide_deliver_tick (self);
+    tide_cursors_tick (self);
     tide_released_tick (self);
     tide_presence_tick (self);
 }
@@ -689,6 +703,7 @@ uint64_t tide_hub_deadline_ms (const tide_hub_t *self)
     deadline = sooner (deadline, tide_neighbour_deadline_ms (self));
     deadline = sooner (deadline, tide_ask_deadline_ms (self));
     deadline = sooner (deadline, tide_sse_deadline_ms (self));
+    deadline = sooner (deadline, tide_cursors_deadline_ms (self));
     if (self->ops_due)
         deadline = sooner (deadline, self->ops_due->due_ms);
     if (self->connecting)
@@ -700,8 +715,6 @@ void tide_hub_stop (tide_hub_t *self, uint64_t now_ms)
 {
     self->now_ms = now_ms;
     self->is_stopping = true;
-    if (!self->connections) /* else the last one to go says it */
-        say_bye (self);
     tide_engine_stop (self);
     tide_connection_t *connection;
     DL_FOREACH (self->connections, connection) {

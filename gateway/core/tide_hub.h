@@ -151,5 +151,8 @@ void tide_hub_stop (tide_hub_t *self, uint64_t now_ms);
 bool tide_hub_next_action (tide_hub_t *self, tide_hub_action_t *action);
 
 bool tide_hub_is_ready (const tide_hub_t *self);
+/*  Something is still on its way to the broker on behalf of clients that have gone: a clean stop
+ *  waits for it, for a while. */
+bool tide_hub_owes (const tide_hub_t *self);
 
 #endif

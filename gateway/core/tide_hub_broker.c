@@ -3,6 +3,7 @@
  */
 #include "tide_channel.h"
 #include "tide_client_sse.h"
+#include "tide_cursors.h"
 #include "tide_hooks.h"
 #include "tide_neighbours.h"
 #include "tide_op.h"
@@ -57,6 +58,7 @@ static void change_epoch (tide_hub_t *self)
         channel->begin = channel->end;
     }
     tide_hooks_epoch (self);
+    tide_cursors_forget_left (self);
     tide_session_t *session, *next;
     HASH_ITER (hh, self->sessions, session, next)
         tide_session_epoch (self, session);

@@ -79,6 +79,7 @@ typedef struct tide_given_up tide_given_up_t;
 typedef struct tide_stream tide_stream_t;
 typedef struct tide_forward tide_forward_t;
 typedef struct tide_guest tide_guest_t;
+typedef struct tide_named tide_named_t;
 
 /*  -- what clients see ------------------------------------------------------------------------ */
 
@@ -344,6 +345,8 @@ struct tide_session {
     unsigned pending_count, pending_capacity;
     tide_join_t *joins;
     unsigned join_count;
+    tide_named_t *named; /* topics that it reads by named cursors (tide_cursors.c) */
+    unsigned named_count;
     UT_hash_handle hh;                       /* in the hub, by sid */
     tide_session_t *prev, *next;             /* in the connection */
     tide_session_t *queue_prev, *queue_next; /* in the hub's queue for pages */
@@ -462,6 +465,7 @@ typedef struct {
     uint64_t deliveries, writes, write_bytes, pages, catch_ups, resets, joins;
     uint64_t publishes, publish_failures, requests, parse_errors, ping_timeouts, connect_timeouts;
     uint64_t calls, call_failures, call_replies;
+    uint64_t cursors, cursor_acks, cursor_writes, cursor_losses;
     uint64_t ignored_events, volatile_dropped, paused, timeouts, tape_events, forms_made,
         page_waits;
     uint64_t presence_entered, presence_mended;
@@ -525,6 +529,10 @@ struct tide_hub {
     size_t ops_size;
     tide_join_t *joins_queued, *joins_failed;
     unsigned gathering;
+    tide_named_t *named;      /* named cursors, by number */
+    tide_named_t *named_due;  /* by time */
+    tide_named_t *named_left; /* whose session has gone, and that are still to be written */
+    uint64_t named_number;
     tide_released_t *moved; /* to be released, by time */
     tide_released_t *released;
     unsigned released_count;

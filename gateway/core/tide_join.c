@@ -14,6 +14,7 @@
 #include "tide_channel.h"
 #include "tide_client_engineio.h"
 #include "tide_client_sse.h"
+#include "tide_cursors.h"
 #include "tide_deliver.h"
 #include "tide_op.h"
 #include "tide_ops.h"
@@ -201,6 +202,7 @@ static void join_failed (tide_hub_t *hub, tide_join_t *join, tide_status_t statu
         join->session->is_record_stale = true;
     join->step = TIDE_JOIN_FAILED;
     DL_APPEND (hub->joins_failed, join);
+    tide_cursors_leave (hub, join->session, pattern_of (join));
     /*  The client is told that it is not in the topic: the record must not say that it is. */
     bool is_right = !join->had_member || forget_topic (hub, join);
     if (join->is_reset || !is_right || join->session->connection->kind == TIDE_CLIENT_SSE)
@@ -315,7 +317,8 @@ void tide_join_begin (tide_hub_t *hub, tide_session_t *session, tide_bytes_t top
     tide_status_t status = tide_may_read (hub, topic, &why);
     if (status == TIDE_OK)
         status = tide_presence_check (session, topic, present, &why);
-    if (status == TIDE_OK && tide_join_find (session, topic)) {
+    if (status == TIDE_OK
+        && (tide_join_find (session, topic) || tide_cursors_are_asked (session, topic))) {
         status = TIDE_CONFLICT;
         why = "this topic is being joined already";
     }
@@ -335,6 +338,8 @@ void tide_join_begin (tide_hub_t *hub, tide_session_t *session, tide_bytes_t top
         join_again (hub, member, meta, present, reply);
         return;
     }
+    if (!since.by_cursor)
+        tide_cursors_leave (hub, session, topic);
     /*  In use before the member goes, so that the channel stays. */
     tide_join_t *join = join_new (session, tide_channel_use (hub, topic), meta);
     join->had_member = member != NULL;
@@ -424,6 +429,8 @@ static void answer_join (tide_hub_t *hub, tide_join_t *join)
     bool is_json = session->connection->kind != TIDE_CLIENT_SOCKETIO;
     tide_bytes_t topic = pattern_of (join);
     tide_buffer_t members = {0};
+    if (is_snapshot (join))
+        tide_cursors_snapshot (session, topic, join->at);
     if (join->mode == TIDE_JOIN_RESET)
         tide_reset_send (hub, session, topic, join->at, join->state, join->reason);
     else if (join->mode == TIDE_JOIN_SNAPSHOT && is_json)
@@ -736,6 +743,8 @@ void tide_leave (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic, t
         tide_join_abandon (hub, &join);
     }
     tide_member_t *member = tide_member_find (session, topic);
+    if (tide_cursors_leave (hub, session, topic))
+        was_joining = true;
     if (!member && !was_joining && !session->is_record_stale) {
         tide_reply_fail (hub, reply, TIDE_NOT_FOUND, "this topic is not joined");
         return;

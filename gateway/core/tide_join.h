@@ -15,6 +15,7 @@ typedef struct {
     } kind;
     uint64_t epoch; /* 0: the present one */
     uint64_t seq;
+    bool by_cursor; /* a named cursor says so */
 } tide_since_t;
 
 /*  `since` from a client: absent, "live", "start", "snapshot", a number or "epoch:seq". */

@@ -7,6 +7,7 @@
  *  SPDX-License-Identifier: MIT
  */
 #include "tide_record.h"
+#include "tide_cursors.h"
 #include "tide_join.h"
 #include "tide_op.h"
 #include "tide_presence.h"
@@ -70,7 +71,12 @@ void tide_record_topic (tide_hub_t *hub, tide_session_t *session, tide_bytes_t p
         tide_buffer_printf (&text, "{\"joined\":%llu,\"meta\":%s%s", (unsigned long long) joined,
                             meta ? "true" : "false", was_reset ? ",\"reset\":true" : "");
         tide_presence_record (present, &text);
-        tide_buffer_append (&text, "}", 1);
+        const char *cursor = tide_cursors_name (session, pattern);
+        if (cursor) {
+            tide_buffer_append_text (&text, ",\"cursor\":");
+            tide_json_string (&text, tide_bytes (cursor));
+        }
+        tide_put_u8 (&text, '}');
         tide_args_encode (&payload, &(tide_args_t){.json = tide_buffer_bytes (&text)});
     }
     char id[64];

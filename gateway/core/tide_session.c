@@ -14,6 +14,7 @@
 #include "tide_channel.h"
 #include "tide_client.h"
 #include "tide_client_engineio.h"
+#include "tide_cursors.h"
 #include "tide_deliver.h"
 #include "tide_join.h"
 #include "tide_op.h"
@@ -121,6 +122,7 @@ static void open_now (tide_hub_t *hub, tide_session_t *session)
 {
     register_session (hub, session);
     add_rooms (hub, session);
+    tide_cursors_prune (hub, session);
     session->state = TIDE_SESSION_OPEN;
     hub->counters.sessions++;
     bool is_moved = session->is_moved;
@@ -381,6 +383,8 @@ static bool take_record (tide_hub_t *hub, tide_session_t *session, const tide_ev
         tide_member_t *member = tide_member_add (hub, session, channel, joined, meta);
         member->was_reset = json_is_true (json_object_get (json, "reset"));
         tide_presence_take (hub, member, json, event->time_ms);
+        tide_cursors_go_on (hub, session, event->key, json_object_get (json, "cursor"),
+                            member->was_reset ? joined : 0);
     }
     json_decref (json);
     return good;
@@ -650,6 +654,7 @@ void tide_session_end (tide_hub_t *hub, tide_session_t **session_p, bool for_goo
         tide_join_abandon (hub, &join);
     }
     drop_session_ops (hub, session);
+    tide_cursors_end (hub, session);
     tide_deliver_forget_page (hub, session);
     tide_deliver_pump (hub);
     unregister_session (hub, session);
@@ -817,6 +822,7 @@ void tide_session_epoch (tide_hub_t *hub, tide_session_t *session)
         tide_reply_fail (hub, &join->reply, TIDE_EPOCH_CHANGED, NULL);
         tide_join_abandon (hub, &join);
     }
+    tide_cursors_epoch (hub, session);
     /*  Until its reset is said, nothing of another log is delivered as if it went on. */
     tide_member_t *member;
     DL_FOREACH2 (session->members, member, own_next) {
