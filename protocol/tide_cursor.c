@@ -200,11 +200,11 @@ static void set_place (tide_named_cursor_t *self, tide_cursor_place_t place)
 {
     self->place = place;
     self->has_place = true;
-    if (!has_counted (self, self->pending))
+    if (self->pending == 0 || !has_counted (self, 0))
         return;
-    if (self->pending > 0)
-        self->tells |= TELL_DURABLE;
-    self->pending = 0;
+    self->tells |= TELL_DURABLE;
+    if (has_counted (self, self->pending))
+        self->pending = 0;
 }
 
 /*  Nothing is under way any more: what comes next? */

@@ -420,6 +420,8 @@ static void who_is_in_a_hurry_has_one_write_under_way_at_a_time (void **state)
         tide_cursor_hurry (one.cursor);
         listen (&one);
     }
+    answer (&one);
+    assert_int_equal (one.durable, 110);
     settle (&one);
     assert_int_equal (one.durable, 150);
     assert_int_equal (broker.writes, before + 2);
