@@ -124,7 +124,7 @@ static void json_bad_input_is_named (void **state)
         {"{\"op\":\"sub\",\"topic\":\"@x\"}", "forbidden"},
         {"{\"op\":\"sub\",\"topic\":\"a\",\"since\":\"never\"}", "bad_request"},
         {"{\"op\":\"sub\",\"topic\":\"a\",\"since\":-1}", "bad_request"},
-        {"{\"op\":\"sub\",\"topic\":\"a\",\"cursor\":\"c\"}", "bad_request"},
+        {"{\"op\":\"sub\",\"topic\":\"a\",\"cursor\":7}", "bad_request"},
         {"{\"op\":\"unsub\",\"topic\":\"never\"}", "not_found"},
         {"{\"op\":\"pub\",\"topic\":\"a\"}", "bad_request"},
         {"{\"op\":\"pub\",\"topic\":\"a/#\",\"event\":\"e\",\"data\":1}", "bad_topic"},
@@ -134,7 +134,7 @@ static void json_bad_input_is_named (void **state)
         {"{\"op\":\"pub\",\"topic\":\"a\",\"event\":\"e\",\"data\":{\"$binary\":\"*\"}}",
          "bad_request"},
         {"{\"op\":\"call\",\"event\":\"e\",\"data\":1}", "no_worker"},
-        {"{\"op\":\"ack\",\"cursor\":\"c\",\"seq\":1}", "bad_request"},
+        {"{\"op\":\"ack\",\"cursor\":\"c\",\"seq\":1}", "not_found"},
         {"{\"op\":\"hello\"}", "bad_request"},
     };
     tide_loop_client_t *client = json_client (), *other = json_client ();
@@ -230,7 +230,7 @@ static void socketio_bad_input_is_named (void **state)
         {"[\"tide:history\",{\"topic\":\"a\",\"limit\":5000}]", "bad_request"},
         {"[\"tide:history\",{\"topic\":\"a\",\"since\":\"00000000000000aa:1\"}]", "epoch_changed"},
         {"[\"tide:history\",{\"topic\":\"a\",\"since\":99999}]", "epoch_changed"},
-        {"[\"tide:ack\",{\"cursor\":\"c\",\"seq\":1}]", "bad_request"},
+        {"[\"tide:ack\",{\"cursor\":\"c\",\"seq\":1}]", "not_found"},
         {"[\"tide:unsubscribe\",{\"topic\":\"a\"}]", "not_found"},
         {"[\"chat message\",\"hi\"]", "no_worker"},
     };
