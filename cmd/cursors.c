@@ -1,0 +1,356 @@
+/*  cursors.c - `tidemark cursors`: lists named cursors with their lag, or removes one.
+ *
+ *  What stands is read in one snapshot; then each cursor's lag is looked for, one page of history
+ *  each: a lag that is more than a page is said to be at least so much, which costs little however
+ *  far a reader is behind.
+ *  SPDX-License-Identifier: MIT
+ */
+#include "commands.h"
+#include "tide_alloc.h"
+#include "tide_client.h"
+#include "tide_cursor.h"
+#include "tide_dialect_json.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    tide_client_options_t common;
+    char *remove;
+    char *user;
+} options_t;
+
+static const tide_option_t table[] = {
+    TIDE_CLIENT_OPTION_BROKER,
+    {"remove", TIDE_OPTION_TEXT, 1, .is_flag_only = true, .offset = offsetof (options_t, remove),
+     .value = "NAME", .help = "remove the cursor of this name; its reader is told"},
+    {"user", TIDE_OPTION_TEXT, 1, .is_flag_only = true, .offset = offsetof (options_t, user),
+     .value = "USER", .help = "… that is this user's", .otherwise = "nobody's"},
+    TIDE_CLIENT_OPTION_TIMEOUT,
+    {NULL}};
+
+static const tide_program_t program = {
+    .program = "tidemark cursors",
+    .arguments = "",
+    .about =
+        "Lists the named cursors, one JSON object a line: what is read by each, up to where it "
+        "was\n"
+        "acknowledged (seq), and how many events are behind that (lag; with \"more\": at least so\n"
+        "many). \"trimmed\": some of them are gone, and the reader will be told.",
+    .table = table,
+    .bit = 1,
+    .arguments_min = 0,
+    .arguments_max = 0,
+};
+
+typedef struct {
+    tide_client_t *client;
+    const options_t *options;
+    enum {
+        LISTING,  /* what stands is asked for */
+        COUNTING, /* … and the lag of the first of `rest` */
+        FINDING,  /* the one that is to be removed is asked for */
+        REMOVING
+    } step;
+    tide_buffer_t topic; /* FINDING, REMOVING: its own */
+    uint64_t stands;
+    uint64_t token;
+    uint32_t part;
+    tide_buffer_t standing; /* events that stand, of the parts so far */
+    uint32_t count;
+    tide_list_t rest;    /* of them, those whose lag is not known yet */
+    tide_buffer_t lines; /* of the others: a broker that stops makes them void */
+    bool is_due;
+    bool is_done;
+    bool has_failed;
+} cursors_t;
+
+/*  -- listing --------------------------------------------------------------------------------- */
+
+static void append_member (tide_buffer_t *line, const char *name, tide_bytes_t text)
+{
+    tide_buffer_printf (line, ",\"%s\":", name);
+    tide_json_string (line, text);
+}
+
+/*  One a line, as a JSON array. */
+static void append_topics (tide_buffer_t *line, tide_bytes_t topics)
+{
+    tide_buffer_append_text (line, ",\"topics\":[");
+    while (topics.size > 0) {
+        const uint8_t *end = memchr (topics.data, '\n', topics.size);
+        size_t size = end ? (size_t) (end - topics.data) : topics.size;
+        tide_json_string (line, (tide_bytes_t){topics.data, size});
+        size += end != NULL;
+        topics = (tide_bytes_t){topics.data + size, topics.size - size};
+        tide_buffer_append_text (line, topics.size > 0 ? "," : "");
+    }
+    tide_buffer_append_text (line, "]");
+}
+
+static void append_lag (tide_buffer_t *line, const tide_page_message_t *page)
+{
+    tide_buffer_printf (line, ",\"lag\":%" PRIu32, page->events.count);
+    if (page->more)
+        tide_buffer_append_text (line, ",\"more\":true");
+    if (page->lost.count > 0)
+        tide_buffer_append_text (line, ",\"trimmed\":true");
+}
+
+/*  answer: the page behind its position, or why there is none, or NULL: none was asked for. */
+static void append_cursor (tide_buffer_t *line, const tide_event_t *event,
+                           const tide_cursor_t *cursor, const tide_message_t *answer)
+{
+    tide_buffer_append_text (line, "{\"cursor\":");
+    tide_json_string (line, cursor->name);
+    if (cursor->user.size > 0)
+        append_member (line, "user", cursor->user);
+    append_topics (line, cursor->topics);
+    tide_buffer_append_text (line, ",\"epoch\":");
+    tide_json_epoch (line, cursor->epoch);
+    if (cursor->flags & TIDE_CURSOR_BEGINS_WITH_SNAPSHOT)
+        tide_buffer_append_text (line, ",\"snapshot\":true");
+    else
+        tide_buffer_printf (line, ",\"seq\":%" PRIu64, cursor->seq);
+    if (answer && answer->kind == TIDE_MESSAGE_PAGE)
+        append_lag (line, &answer->page);
+    else if (answer)
+        append_member (line, "code",
+                       tide_bytes (tide_status_name ((tide_status_t) answer->fail.code)));
+    append_member (line, "owner", cursor->owner);
+    tide_buffer_printf (line, ",\"time\":%" PRIu64 "}\n", event->time_ms);
+}
+
+static void ask_standing (cursors_t *self, tide_bytes_t topic)
+{
+    tide_message_t message = {.kind = TIDE_MESSAGE_SNAPSHOT};
+    message.snapshot.request = self->part > 0 ? self->token : 0;
+    message.snapshot.topic = topic;
+    message.snapshot.part = self->part;
+    self->token = tide_client_request (self->client, &message);
+}
+
+static uint32_t append_wants (tide_buffer_t *wants, const tide_cursor_t *cursor)
+{
+    uint32_t count = 0;
+    tide_bytes_t rest = cursor->topics;
+    while (rest.size > 0 && count < TIDE_WANTS_MAX) {
+        const uint8_t *end = memchr (rest.data, '\n', rest.size);
+        size_t size = end ? (size_t) (end - rest.data) : rest.size;
+        if (size > 0 && size <= TIDE_TOPIC_SIZE_MAX) {
+            tide_want_append (wants, &(tide_want_t){{rest.data, size}, cursor->seq});
+            count++;
+        }
+        size += end != NULL;
+        rest = (tide_bytes_t){rest.data + size, rest.size - size};
+    }
+    return count;
+}
+
+static void print (const tide_buffer_t *lines)
+{
+    if (lines->size > 0)
+        fwrite (lines->data, 1, lines->size, stdout);
+}
+
+/*  Asks for the lag of the next one that has any. */
+static void count_next (cursors_t *self)
+{
+    self->step = COUNTING;
+    tide_event_t event;
+    tide_cursor_t cursor;
+    for (tide_list_t rest = self->rest; tide_event_next (&rest, &event); self->rest = rest) {
+        if (!tide_cursor_of (&event, &cursor))
+            continue;
+        tide_buffer_t wants = {0};
+        tide_message_t message = {.kind = TIDE_MESSAGE_READ};
+        uint32_t count = append_wants (&wants, &cursor);
+        bool has_lag = count > 0 && !(cursor.flags & TIDE_CURSOR_BEGINS_WITH_SNAPSHOT);
+        if (has_lag) {
+            message.read.epoch = cursor.epoch;
+            message.read.limit = TIDE_PAGE_EVENTS_MAX;
+            message.read.size_max = TIDE_PAGE_SIZE_MAX;
+            message.read.wants = tide_list (&wants, count);
+            self->token = tide_client_request (self->client, &message);
+        }
+        else
+            append_cursor (&self->lines, &event, &cursor, NULL);
+        tide_buffer_free (&wants);
+        if (has_lag)
+            return;
+    }
+    print (&self->lines);
+    self->is_done = true;
+}
+
+static void counted (cursors_t *self, const tide_message_t *answer)
+{
+    tide_event_t event;
+    tide_cursor_t cursor;
+    if (tide_event_next (&self->rest, &event) && tide_cursor_of (&event, &cursor))
+        append_cursor (&self->lines, &event, &cursor, answer);
+    count_next (self);
+}
+
+static void take_part (cursors_t *self, const tide_standing_message_t *standing)
+{
+    if (standing->part == 0)
+        self->standing.size = self->count = 0;
+    tide_buffer_append_bytes (&self->standing, standing->events.bytes);
+    self->count += standing->events.count;
+    if (standing->more) {
+        self->part = standing->part + 1;
+        ask_standing (self, tide_bytes ("$cursor/#"));
+        return;
+    }
+    self->rest = tide_list (&self->standing, self->count);
+    count_next (self);
+}
+
+/*  -- removing -------------------------------------------------------------------------------- */
+
+static void ask_removal (cursors_t *self)
+{
+    char id[64];
+    tide_buffer_t records = {0}, expects = {0};
+    tide_bytes_t topic = tide_buffer_bytes (&self->topic), key = tide_bytes (TIDE_CURSOR_KEY);
+    tide_client_make_id (self->client, id);
+    tide_event_append (&records, &(tide_event_t){.topic = topic,
+                                                 .name = tide_bytes ("removed"),
+                                                 .key = key,
+                                                 .id = tide_bytes (id)});
+    tide_expect_append (&expects, &(tide_expect_t){topic, key, self->stands});
+    tide_message_t message = {.kind = TIDE_MESSAGE_PUBLISH};
+    message.publish.events = tide_list (&records, 1);
+    message.publish.expects = tide_list (&expects, 1);
+    self->step = REMOVING;
+    self->token = tide_client_request (self->client, &message);
+    tide_buffer_free (&records);
+    tide_buffer_free (&expects);
+}
+
+static void found (cursors_t *self, const tide_standing_message_t *standing)
+{
+    tide_event_t event;
+    tide_list_t events = standing->events;
+    self->stands = 0;
+    while (self->stands == 0 && tide_event_next (&events, &event))
+        if (tide_bytes_is (event.key, TIDE_CURSOR_KEY))
+            self->stands = event.seq;
+    if (self->stands > 0) {
+        ask_removal (self);
+        return;
+    }
+    fprintf (stderr, "%s: not_found: there is no cursor \"%s\"%s%s\n", program.program,
+             self->options->remove, self->options->user ? " of " : "",
+             self->options->user ? self->options->user : "");
+    self->is_done = self->has_failed = true;
+}
+
+static void removed (cursors_t *self)
+{
+    tide_buffer_t line = {0};
+    tide_buffer_append_text (&line, "{\"cursor\":");
+    tide_json_string (&line, tide_bytes (self->options->remove));
+    if (self->options->user)
+        append_member (&line, "user", tide_bytes (self->options->user));
+    tide_buffer_append_text (&line, ",\"removed\":true}\n");
+    print (&line);
+    tide_buffer_free (&line);
+    self->is_done = true;
+}
+
+/*  -- the conversation ------------------------------------------------------------------------ */
+
+static void begin (cursors_t *self)
+{
+    self->part = 0;
+    self->lines.size = 0;
+    self->step = self->options->remove ? FINDING : LISTING;
+    ask_standing (self, self->options->remove ? tide_buffer_bytes (&self->topic)
+                                              : tide_bytes ("$cursor/#"));
+}
+
+static void answered (void *argument, uint64_t token, const tide_message_t *answer)
+{
+    cursors_t *self = argument;
+    if (token != self->token)
+        return;
+    bool is_fail = answer->kind == TIDE_MESSAGE_FAIL;
+    if (is_fail && answer->fail.code == TIDE_SHUTTING_DOWN)
+        self->is_due = true;
+    else if (self->step == LISTING && !is_fail)
+        take_part (self, &answer->standing);
+    else if (self->step == FINDING && !is_fail)
+        found (self, &answer->standing);
+    else if (self->step == REMOVING && !is_fail)
+        removed (self);
+    else if (self->step == COUNTING)
+        counted (self, answer);
+    else {
+        tide_client_say_fail (program.program, &answer->fail);
+        self->is_done = self->has_failed = true;
+    }
+}
+
+static void welcomed (void *argument)
+{
+    cursors_t *self = argument;
+    if (!self->is_due)
+        return;
+    self->is_due = false;
+    begin (self);
+}
+
+/*  The topic of the cursor that is to be removed; false if it has none, which has been said. */
+static bool find_topic (cursors_t *self)
+{
+    const options_t *options = self->options;
+    const char *why;
+    tide_bytes_t name = tide_bytes (options->remove);
+    tide_bytes_t user = options->user ? tide_bytes (options->user) : (tide_bytes_t){0};
+    if (tide_cursor_check (name, user, &why) == TIDE_OK) {
+        tide_cursor_topic (&self->topic, name, user);
+        return true;
+    }
+    fprintf (stderr, "%s: %s\n", program.program, why);
+    return false;
+}
+
+static int run (const options_t *options)
+{
+    cursors_t self = {.options = options, .is_due = true};
+    if (options->user && !options->remove) {
+        fprintf (stderr, "%s: --user goes with --remove\n", program.program);
+        return 2;
+    }
+    if (options->remove && !find_topic (&self))
+        return 2;
+    tide_client_config_t config = {.program = program.program,
+                                   .endpoint = options->common.broker,
+                                   .argument = &self,
+                                   .answered = answered,
+                                   .welcomed = welcomed};
+    self.client = tide_client_new (&config);
+    int exit_status = tide_client_run (self.client, &self.is_done, options->common.timeout_s);
+    tide_client_destroy (&self.client);
+    tide_buffer_free (&self.topic);
+    tide_buffer_free (&self.standing);
+    tide_buffer_free (&self.lines);
+    fflush (stdout);
+    return self.has_failed ? 1 : exit_status;
+}
+
+int tide_command_cursors (int argc, char *argv[])
+{
+    options_t options = {0};
+    char **arguments;
+    int exit_status;
+    if (tide_client_options (&program, argc, argv, &options, &arguments, &exit_status))
+        exit_status = run (&options);
+    tide_options_free (table, &options);
+    free (arguments);
+    return exit_status;
+}
