@@ -14,7 +14,7 @@
 enum { ATTEMPTS_MAX = 4 };
 
 /*  What is to be told, apart from what is to be asked. */
-enum { TELL_DURABLE = 1, TELL_TAKEN = 2, TELL_DELAYED = 4, TELL_OVER = 8 };
+enum { TELL_DURABLE = 1, TELL_TAKEN = 2, TELL_REFUSED = 4, TELL_DELAYED = 8, TELL_OVER = 16 };
 
 struct tide_named_cursor {
     enum {
@@ -26,6 +26,7 @@ struct tide_named_cursor {
     } state;
     char *name, *user, *topics, *owner, *topic;
     bool is_beginning; /* it is to be taken over, and whoever reads is to be told where to begin */
+    bool is_held;      /* it was taken before, here or elsewhere */
     bool is_renewing;  /* the log is another one: that nothing stands there is no wonder */
     tide_cursor_place_t otherwise;
 
@@ -172,15 +173,20 @@ static void ask_write_pending (tide_named_cursor_t *self)
     ask_write (self, (tide_cursor_place_t){TIDE_CURSOR_FROM_SEQ, self->epoch, self->pending});
 }
 
+static void set_why (tide_named_cursor_t *self, tide_status_t status, tide_bytes_t why)
+{
+    why = tide_utf8_cut (why, sizeof self->why - 1);
+    snprintf (self->why, sizeof self->why, "%.*s", TIDE_PRINT (why));
+    self->status = status;
+}
+
 static void over (tide_named_cursor_t *self, tide_status_t status, tide_bytes_t why)
 {
     self->state = OVER;
     self->wants = NOTHING;
     self->is_asked = self->is_beginning = self->is_hurried = false;
     self->pending = self->due_ms = 0;
-    self->status = status;
-    why = tide_utf8_cut (why, sizeof self->why - 1);
-    snprintf (self->why, sizeof self->why, "%.*s", TIDE_PRINT (why));
+    set_why (self, status, why);
     self->tells = TELL_OVER;
 }
 
@@ -308,6 +314,7 @@ static void written (tide_named_cursor_t *self, uint64_t now_ms, uint64_t seq)
         bool is_bridged =
             self->place.kind == TIDE_CURSOR_FROM_SNAPSHOT || self->place.epoch != self->epoch;
         self->is_beginning = false;
+        self->is_held = true;
         self->least = is_bridged ? UINT64_MAX : 0;
         self->tells |= TELL_TAKEN;
     }
@@ -323,15 +330,31 @@ static void lost_race (tide_named_cursor_t *self)
         over_because (self, TIDE_CONFLICT, "others take the cursor over as well");
 }
 
+/*  What was to begin can't. Whether a cursor that was ours before still is, is looked at when
+ *  something is acknowledged. */
+static void refuse (tide_named_cursor_t *self, uint64_t now_ms, tide_status_t status,
+                    tide_bytes_t why)
+{
+    if (!self->is_held) {
+        over (self, status, why);
+        return;
+    }
+    self->is_beginning = false;
+    self->state = self->pending > 0 ? READING : UNREAD;
+    self->due_ms = self->pending > 0 ? now_ms + TIDE_CURSOR_GATHER_MS : 0;
+    set_why (self, status, why);
+    self->tells |= TELL_REFUSED;
+}
+
 static void failed (tide_named_cursor_t *self, uint64_t now_ms, tide_status_t status,
                     tide_bytes_t why)
 {
     if (self->is_beginning && self->state != OURS) {
-        over (self, status, why);
+        refuse (self, now_ms, status, why);
         return;
     }
     self->tells |= TELL_DELAYED;
-    self->status = status;
+    set_why (self, status, why);
     if (self->is_beginning)
         ask_read (self);
     else
@@ -379,6 +402,7 @@ void tide_cursor_begin (tide_named_cursor_t *self, tide_cursor_place_t otherwise
 void tide_cursor_go_on (tide_named_cursor_t *self, uint64_t least)
 {
     self->least = least;
+    self->is_held = true;
 }
 
 tide_status_t tide_cursor_ack (tide_named_cursor_t *self, uint64_t now_ms, uint64_t seq,
@@ -478,6 +502,7 @@ static bool tell (tide_named_cursor_t *self, tide_cursor_action_t *action)
     *action = (tide_cursor_action_t){.status = self->status, .why = self->why};
     action->kind = first == TELL_DURABLE   ? TIDE_CURSOR_DURABLE
                    : first == TELL_TAKEN   ? TIDE_CURSOR_TAKEN
+                   : first == TELL_REFUSED ? TIDE_CURSOR_REFUSED
                    : first == TELL_DELAYED ? TIDE_CURSOR_DELAYED
                                            : TIDE_CURSOR_OVER;
     action->place = self->place;

@@ -48,6 +48,7 @@ typedef enum {
     TIDE_CURSOR_TAKEN,   /* what was begun: it is ours, and place (never FROM_HEAD) is where to read
                             on; one of another log is to be bridged by a snapshot */
     TIDE_CURSOR_DURABLE, /* what was acknowledged up to seq is */
+    TIDE_CURSOR_REFUSED, /* what was begun again can't be (status and why); it stays what it was */
     TIDE_CURSOR_DELAYED, /* it could not be written (status), and is tried again a second later */
     TIDE_CURSOR_OVER     /* status and why: it can't be had, or is another's by now, or removed.
                             Nothing more comes of it. */

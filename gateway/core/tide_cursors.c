@@ -36,6 +36,7 @@ struct tide_named {
     bool is_asked; /* a subscription waits for it */
     bool meta;
     json_t *present;    /* what the subscription says of the session, or NULL */
+    uint64_t given;     /* up to here the client was given the topic before it began again */
     tide_reply_t reply; /* of the subscription */
     waiting_t *waiting;
     uint64_t due_ms; /* 0: it is not among the due */
@@ -341,6 +342,23 @@ static void ask_write (tide_hub_t *hub, tide_named_t *named, const tide_cursor_a
     tide_buffer_free (&expects);
 }
 
+static uint64_t later (uint64_t one, uint64_t other)
+{
+    return one > other ? one : other;
+}
+
+/*  Up to where the client was given anything of the topic. */
+static uint64_t delivered (const tide_named_t *named)
+{
+    tide_session_t *session = named->session;
+    tide_bytes_t topic = tide_bytes (named->topic);
+    const tide_join_t *join = tide_join_find (session, topic);
+    const tide_member_t *member = tide_member_find (session, topic);
+    if (member)
+        return later (named->given, later (member->joined, session->cursor));
+    return later (named->given, join && join->mode == TIDE_JOIN_SINCE ? join->at : 0);
+}
+
 /*  It is ours: from here on the topic is joined like any other. */
 static void taken (tide_hub_t *hub, tide_named_t *named, const tide_cursor_place_t *place)
 {
@@ -361,6 +379,7 @@ static void taken (tide_hub_t *hub, tide_named_t *named, const tide_cursor_place
     if (before && before != named)
         release (hub, before);
     tide_reply_t reply = tide_reply_take (&named->reply);
+    named->given = delivered (named);
     named->is_asked = false;
     named->is_read = true;
     json_t *present = json_incref (named->present);
@@ -418,6 +437,9 @@ static void act (tide_hub_t *hub, tide_named_t *named, const tide_cursor_action_
         break;
     case TIDE_CURSOR_DURABLE:
         tell_durable (hub, named, action->seq);
+        break;
+    case TIDE_CURSOR_REFUSED:
+        refuse (hub, named, action->status, action->why);
         break;
     case TIDE_CURSOR_DELAYED:
         fail_waiting (hub, named, action->status, action->why);
@@ -527,16 +549,6 @@ void tide_cursors_subscribe (tide_hub_t *hub, tide_session_t *session, tide_byte
     pump (hub, named);
 }
 
-/*  Up to where the client was given anything of the topic. */
-static uint64_t delivered (tide_session_t *session, tide_bytes_t topic)
-{
-    const tide_join_t *join = tide_join_find (session, topic);
-    const tide_member_t *member = tide_member_find (session, topic);
-    if (member)
-        return member->joined > session->cursor ? member->joined : session->cursor;
-    return join && join->mode == TIDE_JOIN_SINCE ? join->at : 0;
-}
-
 static tide_status_t read_ack (tide_hub_t *hub, tide_session_t *session, const json_t *object,
                                tide_named_t **named, uint64_t *seq, const char **why)
 {
@@ -570,8 +582,7 @@ void tide_cursors_ack (tide_hub_t *hub, tide_session_t *session, const json_t *o
     const char *why;
     tide_status_t status = read_ack (hub, session, object, &named, &seq, &why);
     if (status == TIDE_OK) {
-        uint64_t given = delivered (session, tide_bytes (named->topic));
-        status = tide_cursor_ack (named->cursor, hub->now_ms, seq, given);
+        status = tide_cursor_ack (named->cursor, hub->now_ms, seq, delivered (named));
         if (status == TIDE_BAD_REQUEST)
             why = "seq is beyond what was delivered";
     }
@@ -643,7 +654,7 @@ void tide_cursors_epoch (tide_hub_t *hub, tide_session_t *session)
             refuse (hub, named, TIDE_EPOCH_CHANGED, NULL);
         if (!is_read)
             continue;
-        named->request = 0;
+        named->request = named->given = 0;
         tide_cursor_epoch (named->cursor, tide_feed_epoch (hub->feed));
         pump (hub, named);
     }

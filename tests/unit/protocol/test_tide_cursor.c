@@ -29,7 +29,7 @@ typedef struct {
     tide_buffer_t event;
     uint64_t expected;
     tide_cursor_place_t taken;
-    unsigned takes, delays;
+    unsigned takes, delays, refusals;
     uint64_t durable;
     tide_status_t over;
     char why[200];
@@ -109,6 +109,9 @@ static void listen (reader_t *self)
             break;
         case TIDE_CURSOR_DURABLE:
             self->durable = action.seq;
+            break;
+        case TIDE_CURSOR_REFUSED:
+            self->refusals++;
             break;
         case TIDE_CURSOR_DELAYED:
             self->delays++;
@@ -606,6 +609,31 @@ static void who_begins_again_goes_on_behind_what_it_has_acknowledged (void **sta
     }
 }
 
+/*  What was ours before is not lost because the disk is full. */
+static void who_cannot_begin_again_goes_on_as_before (void **state)
+{
+    (void) state;
+    for (int is_written = 0; is_written < 2; is_written++) {
+        begin_anew (NULL);
+        reader_t one = reader ("one");
+        begin_at_head (&one);
+        ack (&one, 105);
+        tide_cursor_begin (one.cursor, (tide_cursor_place_t){.kind = TIDE_CURSOR_FROM_HEAD});
+        listen (&one);
+        if (is_written)
+            answer (&one);
+        answer_fail (&one, TIDE_LOG_FULL);
+        assert_int_equal (one.over, TIDE_OK);
+        assert_int_equal (one.refusals, 1);
+        assert_int_equal (one.takes, 1);
+        ack (&one, 110);
+        pass (&one, TIDE_CURSOR_GATHER_MS);
+        assert_int_equal (one.durable, 110);
+        assert_int_equal (standing ().seq, 110);
+        end (&one);
+    }
+}
+
 /*  -- another log ----------------------------------------------------------------------------- */
 
 static void in_another_log_the_position_says_that_it_is_of_the_one_before (void **state)
@@ -749,6 +777,7 @@ int main (void)
         TEST (whoever_goes_on_takes_nothing_from_another),
         TEST (whoever_goes_on_waits_for_a_broker_that_is_away),
         TEST (who_begins_again_goes_on_behind_what_it_has_acknowledged),
+        TEST (who_cannot_begin_again_goes_on_as_before),
         TEST (in_another_log_the_position_says_that_it_is_of_the_one_before),
         TEST (answers_of_the_log_before_are_void),
         TEST (a_position_beyond_the_head_holds_nothing_back),

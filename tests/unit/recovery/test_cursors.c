@@ -282,6 +282,25 @@ static void who_subscribes_again_begins_behind_what_it_has_acknowledged (void **
     assert_int_equal (standing ("inbox").seq, one.seqs[3]);
 }
 
+/*  While it is brought up again, what it was given before can still be acknowledged. */
+static void what_was_given_before_it_subscribed_again_can_be_acknowledged (void **state)
+{
+    (void) state;
+    plain_t one = json_reader (HOLDER, "inbox", "");
+    publish_numbers (1, 6);
+    assert_run (&one, 1, 6);
+    tide_loop_say (one.wire, "{\"op\":\"sub\",\"topic\":\"lobby\",\"cursor\":\"inbox\"}");
+    hold (TIDE_MESSAGE_READ);
+    tide_loop_say (one.wire, "{\"op\":\"sub\",\"topic\":\"lobby\",\"cursor\":\"inbox\"}");
+    assert_int_equal (loop->held_count, 1);
+    uint64_t last = one.seqs[5];
+    json_ack (&one, "inbox", last);
+    assert_string_equal (one.code, "");
+    tide_loop_let_all_go (loop);
+    tide_loop_pass (loop, 1250);
+    assert_int_equal (standing ("inbox").seq, last);
+}
+
 /*  Without the name it stays as it is, live: its cursor is its still. */
 static void who_subscribes_again_without_it_keeps_it_unless_it_reads_from_elsewhere (void **state)
 {
@@ -791,6 +810,7 @@ int main (void)
         TEST (what_was_gathered_is_written_before_the_lane_stops),
         TEST (what_was_not_written_comes_again),
         TEST (who_subscribes_again_begins_behind_what_it_has_acknowledged),
+        TEST (what_was_given_before_it_subscribed_again_can_be_acknowledged),
         TEST (who_subscribes_again_without_it_keeps_it_unless_it_reads_from_elsewhere),
         TEST (the_later_reader_has_it_and_the_earlier_one_is_told),
         TEST (what_was_removed_is_told),
