@@ -28,6 +28,7 @@ enum {
     SIM_CLIENTS_MAX = 24, /* ghosts included */
     SIM_ACTIONS_MAX = 48, /* remembered for the report of a failure */
     SIM_ACTION_SIZE = 200,
+    SIM_CURSORS = 2,
     SIM_PATTERNS = 10,
     SIM_TOPICS = 7,
     SIM_KEYS = 4,
@@ -280,6 +281,26 @@ typedef struct {
     uint64_t at_ms;
 } sim_ask_t;
 
+/*  A client that reads by a named cursor, and does nothing else; it speaks JSON. */
+typedef struct {
+    bool is_on;
+    unsigned cursor;
+    bool is_in, was_in; /* the topic is joined; it was, when the connection went */
+    bool has_begun;     /* everything up to `last`, from where it began, was got */
+    bool owes_reset, is_lost;
+    uint64_t last;
+    uint64_t low, low_epoch; /* what was durably acknowledged when it subscribed */
+    uint64_t asked_id;       /* of the subscription; 0: none is under way */
+    uint64_t try_at_ms;
+} sim_reader_t;
+
+/*  What is known of a named cursor. */
+typedef struct {
+    uint64_t said_epoch, said; /* the highest that anybody has acknowledged, durably or not */
+    uint64_t log_epoch, seq;   /* where it stands in that log */
+    bool is_bridged;           /* it says a position of another one */
+} sim_cursor_t;
+
 struct sim_client {
     unsigned number;
     bool is_json, is_anonymous, is_ghost, is_dead;
@@ -304,6 +325,7 @@ struct sim_client {
     uint8_t opcode;
     uint64_t unacked[8]; /* publishes with an id that had no answer: published again */
     unsigned unacked_count;
+    sim_reader_t reader;
     sim_client_t *original; /* a ghost's */
     sim_client_t *ghost;
 };
@@ -331,6 +353,23 @@ void sim_client_remember (sim_t *sim, sim_client_t *client, const sim_ask_t *ask
 void sim_topic_forget_parts (sim_topic_t *topic);
 /*  Ends the connection, with or without a word. */
 void sim_client_cut (sim_t *sim, sim_client_t *client);
+
+/*  sim_reader.c: clients that read by named cursors. */
+void sim_reader_init (sim_t *sim, sim_client_t *client);
+void sim_reader_act (sim_t *sim, sim_client_t *client);
+/*  It is to subscribe, at try_at_ms. */
+bool sim_reader_is_due (const sim_client_t *client);
+void sim_reader_tick (sim_t *sim, sim_client_t *client);
+void sim_reader_dropped (sim_client_t *client);
+void sim_reader_opened (sim_t *sim, sim_client_t *client, const char *sid, const char *pid,
+                        bool is_resumed, uint64_t epoch);
+void sim_reader_event (sim_t *sim, sim_client_t *client, uint64_t n, uint64_t seq);
+void sim_reader_reset (sim_t *sim, sim_client_t *client, const json_t *object, uint64_t epoch,
+                       uint64_t seq);
+void sim_reader_answer (sim_t *sim, sim_client_t *client, uint64_t id, bool ok,
+                        const json_t *answer, uint64_t epoch, uint64_t seq);
+void sim_reader_durable (sim_t *sim, const sim_disk_t *disk, const tide_event_t *event);
+bool sim_reader_is_settled (const sim_t *sim, const sim_client_t *client, char why[200]);
 
 /*  sim_hear.c: what was heard, in any dialect. */
 void sim_heard_open (sim_t *sim, sim_client_t *client, const char *sid, const char *pid,
@@ -399,6 +438,7 @@ typedef struct {
     uint64_t events, live, brought_up, volatiles, resets, joins, leaves, snapshots, histories;
     uint64_t acks, fails, repeats, conflicts, resumes, refused, opened, kills, lane_kills, wipes;
     uint64_t cuts, drops, commits, fulls, ghosts, damaged, segments_dropped, pauses;
+    uint64_t cursor_events, cursor_acks, cursor_writes, cursor_losses;
     uint64_t calls, call_acks, call_ends, call_deads, lent, lent_again, handled, worker_faults;
 } sim_stats_t;
 
@@ -427,6 +467,7 @@ struct sim {
     sim_lane_t lanes[SIM_LANES_MAX];
     sim_publisher_t publisher;
     sim_calls_t calls;
+    sim_cursor_t cursors[SIM_CURSORS];
     sim_client_t clients[SIM_CLIENTS_MAX];
     sim_socket_t *sockets;
     sim_publish_t *publishes; /* by number; 0 is none */

@@ -111,6 +111,7 @@ void sim_check_durable (sim_t *sim, sim_disk_t *disk, sim_record_t *record, uint
         return;
     }
     if (record->is_system) {
+        sim_reader_durable (sim, disk, event);
         if (sim->calls.is_on)
             sim_call_durable (sim, disk, event, seq);
         return;
@@ -428,6 +429,8 @@ void sim_check_bounds (sim_t *sim)
 static bool is_settled (const sim_t *sim, const sim_client_t *client, char why[200])
 {
     const sim_disk_t *disk = sim_disk_find (sim, client->epoch);
+    if (client->reader.is_on)
+        return sim_reader_is_settled (sim, client, why);
     if (client->state != SIM_OPEN) {
         snprintf (why, 200, "is not connected (state %d)", client->state);
         return false;

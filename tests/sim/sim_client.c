@@ -20,6 +20,7 @@ void sim_client_init (sim_t *sim, sim_client_t *client, unsigned number)
     client->is_json = sim_chance (sim, 45);
     client->is_anonymous = client->is_json && sim_chance (sim, 15);
     client->connect_at_ms = sim->now_ms + sim_random (sim, 500);
+    sim_reader_init (sim, client);
 }
 
 void sim_topic_forget_parts (sim_topic_t *topic)
@@ -181,6 +182,7 @@ void sim_client_drop (sim_t *sim, sim_client_t *client)
             topic->state = SIM_MAYBE;
         topic->is_joining = topic->is_left = false;
     }
+    sim_reader_dropped (client);
     client->stream.size = client->message.size = 0;
     client->opcode = 0;
     if (client->state == SIM_OPEN)
@@ -228,7 +230,7 @@ void sim_client_cut (sim_t *sim, sim_client_t *client)
 void sim_client_haunt (sim_t *sim, sim_client_t *client)
 {
     if (client->state != SIM_OPEN || client->ghost || client->is_ghost || client->pid[0] == 0
-        || client->ask_count > 0)
+        || client->ask_count > 0 || client->reader.is_on)
         return;
     unsigned at = sim->client_count;
     while (at < SIM_CLIENTS_MAX && sim->clients[at].is_ghost && !sim->clients[at].is_dead)
@@ -279,6 +281,8 @@ static void leave (sim_t *sim, sim_client_t *client)
 
 void sim_client_tick (sim_t *sim, sim_client_t *client)
 {
+    if (client->reader.is_on)
+        sim_reader_tick (sim, client);
     if (client->is_dead || client->state != SIM_AWAY || client->connect_at_ms > sim->now_ms)
         return;
     sim_client_connect (sim, client);
@@ -452,6 +456,10 @@ void sim_client_act (sim_t *sim, sim_client_t *client)
     unsigned dice = (unsigned) sim_random (sim, 1000);
     if (client->is_dead || client->state != SIM_OPEN)
         return;
+    if (client->reader.is_on) {
+        sim_reader_act (sim, client);
+        return;
+    }
     if (client->is_ghost) {
         if (dice < 60)
             sim_client_cut (sim, client);

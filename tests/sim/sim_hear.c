@@ -100,6 +100,10 @@ void sim_heard_open (sim_t *sim, sim_client_t *client, const char *sid, const ch
         return;
     }
     client->state = SIM_OPEN;
+    if (client->reader.is_on) {
+        sim_reader_opened (sim, client, sid, pid, is_resumed, epoch);
+        return;
+    }
     if (!is_resumed && client->is_ghost) {
         sim_client_cut (sim, client);
         return;
@@ -275,6 +279,12 @@ void sim_heard_event (sim_t *sim, sim_client_t *client, const char *name, const 
         sim_fail (sim, "G1", "client %u gets %s before it is connected", client->number, name);
         return;
     }
+    if (client->reader.is_on) {
+        if (!sim->publishes[n].is_volatile)
+            sim_reader_event (sim, client, n,
+                              (uint64_t) json_integer_value (json_object_get (meta, "seq")));
+        return;
+    }
     if (offset) {
         char *colon;
         uint64_t epoch = strtoull (offset, &colon, 16);
@@ -379,6 +389,10 @@ static void was_reset (sim_t *sim, sim_client_t *client, unsigned pattern, const
 void sim_heard_snapshot (sim_t *sim, sim_client_t *client, const json_t *object, bool is_reset)
 {
     int pattern = find_pattern (object);
+    if (client->reader.is_on && !is_room (object)) {
+        sim_reader_reset (sim, client, object, epoch_of (object), seq_of (object));
+        return;
+    }
     /*  Of its namespace, or of itself, a client can be told that something may be lost: where a
      *  record was damaged nobody knows whose it was. */
     if (is_reset && pattern < 0 && is_room (object))
@@ -471,6 +485,10 @@ static void failed (sim_t *sim, sim_client_t *client, const sim_ask_t *ask, cons
 void sim_heard_answer (sim_t *sim, sim_client_t *client, uint64_t id, bool ok, json_t *answer)
 {
     size_t at = 0;
+    if (client->reader.is_on) {
+        sim_reader_answer (sim, client, id, ok, answer, epoch_of (answer), seq_of (answer));
+        return;
+    }
     while (at < client->ask_count && client->asks[at].id != id)
         at++;
     if (at == client->ask_count) {

@@ -3,6 +3,8 @@
  */
 #include "sim.h"
 
+#include "tide_cursor.h"
+
 #include <string.h>
 
 static const struct {
@@ -35,6 +37,44 @@ static bool decode (tide_bytes_t bytes, tide_message_t *message)
     return tide_message_decode (bytes, message, &why) == TIDE_OK;
 }
 
+/*  -- named cursors -------------------------------------------------------------------------- */
+
+static void append_moved (tide_buffer_t *events, tide_event_t event, tide_cursor_t cursor,
+                          uint64_t seq)
+{
+    tide_buffer_t about = {0}, payload = {0};
+    tide_args_t args;
+    tide_assert (tide_args_decode (event.payload, &args) == TIDE_OK);
+    cursor.seq = seq;
+    tide_cursor_append (&about, &cursor);
+    args.about = (tide_bytes_t){about.data + 4, about.size - 4};
+    tide_args_encode (&payload, &args);
+    event.payload = tide_buffer_bytes (&payload);
+    tide_event_append (events, &event);
+    tide_buffer_free (&about);
+    tide_buffer_free (&payload);
+}
+
+/*  The cursors among the events stand elsewhere; false if there is none. */
+static bool move_cursors (const sim_t *sim, tide_list_t *list, tide_buffer_t *events)
+{
+    tide_list_t rest = *list;
+    tide_event_t event;
+    tide_cursor_t cursor;
+    bool is_moved = false;
+    while (tide_event_next (&rest, &event)) {
+        if (!tide_cursor_of (&event, &cursor) || cursor.seq < 2) {
+            tide_event_append (events, &event);
+            continue;
+        }
+        bool is_hasty = sim->mutation == SIM_MUTATION_HASTY_CURSOR;
+        append_moved (events, event, cursor, is_hasty ? cursor.seq + 7 : cursor.seq / 2);
+        is_moved = true;
+    }
+    *list = tide_list (events, list->count);
+    return is_moved;
+}
+
 /*  -- to the broker --------------------------------------------------------------------------- */
 
 static void copy_events (sim_t *sim, tide_list_t list, tide_buffer_t *events)
@@ -57,6 +97,8 @@ static void copy_events (sim_t *sim, tide_list_t list, tide_buffer_t *events)
 
 static bool mutate_publish (sim_t *sim, tide_message_t *message, tide_buffer_t *list)
 {
+    if (sim->mutation == SIM_MUTATION_HASTY_CURSOR)
+        return move_cursors (sim, &message->publish.events, list);
     if (sim->mutation != SIM_MUTATION_LOGGED_VOLATILE && sim->mutation != SIM_MUTATION_FORGOTTEN_ID)
         return false;
     copy_events (sim, message->publish.events, list);
@@ -196,6 +238,9 @@ static bool mutate_answer (sim_t *sim, tide_message_t *message, tide_buffer_t *e
     case SIM_MUTATION_THIN_SNAPSHOT:
         return message->kind == TIDE_MESSAGE_STANDING
                && thin_out (sim, message, events, sim->mutation == SIM_MUTATION_LOST_MEMBERSHIP);
+    case SIM_MUTATION_OLD_CURSOR:
+        return message->kind == TIDE_MESSAGE_STANDING
+               && move_cursors (sim, &message->standing.events, events);
     case SIM_MUTATION_FALSE_ACK:
         if (message->kind != TIDE_MESSAGE_FAIL || message->fail.code != TIDE_LOG_FULL)
             return false;

@@ -272,6 +272,9 @@ static void find_choices (sim_t *sim, choices_t *choices)
         if (exists && client->state == SIM_AWAY)
             offer (sim, choices, client->connect_at_ms,
                    (choice_t){CLIENT_TICK, client, NULL, NULL});
+        else if (exists && sim_reader_is_due (client))
+            offer (sim, choices, client->reader.try_at_ms,
+                   (choice_t){CLIENT_TICK, client, NULL, NULL});
     }
 }
 
