@@ -678,6 +678,36 @@ static void a_session_that_is_handed_over_goes_on_acknowledging (void **state)
     assert_int_equal (standing ("inbox").seq, seqs[2]);
 }
 
+/*  … and one that is still being brought up, which goes on there. */
+static void a_topic_that_is_brought_up_is_read_by_its_cursor_at_the_other_lane (void **state)
+{
+    (void) state;
+    enum { EVENTS = 30 };
+    tide_loop_client_t *client = subscribed ();
+    stall (client);
+    for (int at = 0; at < EVENTS; at++)
+        publish_much ("many", "", 10000);
+    tide_loop_say (client, "423[\"tide:subscribe\",{\"topic\":\"many\",\"since\":\"start\","
+                           "\"cursor\":\"inbox\"}]");
+    tide_loop_client_t *probe = probed_at (client, OTHER);
+    tide_loop_say (probe, "5");
+    tide_loop_pass (loop, 3000);
+    size_t events = count_heard (client, "42[\"n\",\"x");
+    uint64_t seq = 0;
+    const char *frame;
+    while ((frame = tide_loop_hear (probe))) {
+        events += strncmp (frame, "42[\"n\",\"x", 9) == 0;
+        if (strncmp (frame, "433[{\"ok\":true", 14) == 0)
+            seq = strtoull (strstr (frame, "\"seq\":") + 6, NULL, 10);
+    }
+    assert_int_equal (events, EVENTS);
+    assert_true (seq > EVENTS);
+    tide_loop_say (probe, "424[\"tide:ack\",{\"cursor\":\"inbox\",\"seq\":%llu}]",
+                   (unsigned long long) seq);
+    assert_hears (probe, "434[{\"ok\":true");
+    assert_int_equal (standing ("inbox").seq, seq);
+}
+
 /*  -- what cannot be -------------------------------------------------------------------------- */
 
 static void bad_input_is_refused_by_name (void **state)
@@ -826,6 +856,7 @@ int main (void)
         TEST (a_resumed_session_takes_nothing_from_who_came_meanwhile),
         TEST (a_resumed_session_that_had_left_it_has_none),
         TEST (a_session_that_is_handed_over_goes_on_acknowledging),
+        TEST (a_topic_that_is_brought_up_is_read_by_its_cursor_at_the_other_lane),
         TEST (bad_input_is_refused_by_name),
         TEST (a_session_has_so_many_and_no_more),
         TEST (two_subscriptions_of_a_topic_at_once_are_a_conflict),
