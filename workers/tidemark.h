@@ -3,6 +3,7 @@
  *  A worker is a process that handles what clients emit. It names its handlers, says what service
  *  it is one of, and runs: calls come one by one to each thread that runs. A call that is not
  *  answered goes to another worker, so a handler may see one twice: tidemark_call_id is the same.
+ *  It may read topics as well, or nothing but that: tidemark_subscribe.
  *
  *  Threads. A client has one thread of its own, which talks to the broker, connects again when it
  *  was away, and lives on while handlers are busy. Any function here may be called from any thread,
@@ -10,15 +11,15 @@
  *  tidemark_close when no other thread is in a function of the client and every kept call is
  *  destroyed. Handlers, and functions of type tidemark_event_fn, run in the threads that call
  *  tidemark_run. Functions of type tidemark_done_fn run in the client's own thread: they must not
- *  block, nor call anything that waits (tidemark_publish, tidemark_unsubscribe, tidemark_close). No
- * function is for signal handlers. No signal is caught, and no thread of the client gets one.
+ *  block, nor call anything that waits (tidemark_publish, tidemark_unsubscribe, tidemark_snapshot,
+ *  tidemark_request, tidemark_close). No function is for signal handlers. No signal is caught, and
+ * no thread of the client gets one.
  *
  *  Text is UTF-8 and NUL-terminated. A json_t * that is given is taken, whatever comes of it:
  *  tidemark_ack (call, json_pack ("[s]", "hello")). It is an array of all arguments, or anything
  *  else as the only one; NULL stands for no arguments.
  *
- *  Not there yet: named cursors and groups, sessions' rooms and data,
- *  attachments of what is sent, CURVE.
+ *  Not there yet: named cursors and groups, a session's data, attachments of what is sent, CURVE.
  *  SPDX-License-Identifier: MIT
  */
 #ifndef TIDEMARK_H
@@ -204,6 +205,20 @@ void tidemark_unsubscribe (tidemark_subscription_t **subscription);
 tidemark_status_t tidemark_snapshot (tidemark_t *self, const char *topic, uint32_t timeout_ms,
                                      json_t **state, uint64_t *seq);
 
+/*  -- calling other workers ------------------------------------------------------------------ */
+
+/*  Calls another worker, whoever serves the event in the namespace, as a client does that emits it,
+ *  and waits up to timeout_ms for what it says. args are taken. *reply (it may be NULL), which the
+ *  caller gives back, is an array of the arguments that it acknowledges with; a binary value is
+ *  {"$binary":"<base64>"}. Where that is not OK *reply is NULL, and tidemark_error says why: the
+ *  worker's own code; NO_WORKER; WORKER_FAILED: it was tried as often as it may be; TIMEOUT: it may
+ *  be handled still; TRIMMED, EPOCH_CHANGED: the log has lost the place of the reply; BAD_REQUEST,
+ *  TOO_LARGE, LOG_FULL; TOO_MANY. Calls of one client to one service are handled in order, unless
+ *  the handler says otherwise; it sees a name that begins with "worker-" as the session that calls.
+ *  A volatile call's reply is volatile, too. */
+tidemark_status_t tidemark_request (tidemark_t *self, const char *nsp, const char *event,
+                                    json_t *args, uint32_t timeout_ms, json_t **reply);
+
 /*  -- serving --------------------------------------------------------------------------------- */
 
 typedef struct tidemark_call tidemark_call_t;
@@ -264,17 +279,6 @@ void tidemark_stop (tidemark_t *self);
 
 /*  Why the last tidemark_run that failed did, or ""; valid until another one fails. */
 const char *tidemark_message (tidemark_t *self);
-
-/*  Calls another worker, whoever serves the event in the namespace, as a client does that emits it,
- *  and waits up to timeout_ms for what it says. args are taken. *reply (it may be NULL), which the
- *  caller gives back, is an array of the arguments that it acknowledges with; a binary value is
- *  {"$binary":"<base64>"}. Where that is not OK *reply is NULL, and tidemark_error says why: the
- *  worker's own code; NO_WORKER; WORKER_FAILED: it was tried as often as it may be; TIMEOUT: it may
- *  be handled still; TRIMMED, EPOCH_CHANGED: the log has lost the place of the reply; BAD_REQUEST,
- *  TOO_LARGE, LOG_FULL; TOO_MANY. Calls of one client to one service are handled in order, unless
- *  the handler says otherwise. A volatile call's reply is volatile, too. */
-tidemark_status_t tidemark_request (tidemark_t *self, const char *nsp, const char *event,
-                                    json_t *args, uint32_t timeout_ms, json_t **reply);
 
 /*  -- in a handler: what the call is ---------------------------------------------------------- */
 
