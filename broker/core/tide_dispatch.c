@@ -187,6 +187,7 @@ void tide_dispatch_destroy (tide_dispatch_t **self_p)
         remove_call (self, self->by_number);
     tide_services_free (&self->services);
     tide_due_free (&self->due);
+    tide_ids_destroy (&self->volatile_ids);
     free (self->calls);
     free (self->free);
     free (self);
@@ -277,6 +278,21 @@ void tide_dispatch_enter_volatile (tide_dispatch_t *self, tide_handler_t *handle
                                    tide_bytes_t record)
 {
     enter (self, add_call (self, ++self->volatile_number, handler, record));
+}
+
+bool tide_dispatch_is_new (tide_dispatch_t *self, const tide_call_message_t *call)
+{
+    tide_event_t event = {.topic = call->from, .user = call->user, .id = call->id};
+    tide_id_t id = tide_id (self->core->hash_seed, &event);
+    uint64_t content;
+    if (!self->volatile_ids) {
+        self->volatile_ids = tide_ids_new (TIDE_DISPATCH_CALLS_MAX);
+        tide_ids_settle (self->volatile_ids);
+    }
+    if (tide_ids_find (self->volatile_ids, &id, &content) > 0)
+        return false;
+    tide_ids_add (self->volatile_ids, &id, self->volatile_number + 1);
+    return true;
 }
 
 /*  -- ends ------------------------------------------------------------------------------------ */

@@ -7,6 +7,7 @@
 
 #include "tide_dispatch.h"
 #include "tide_due.h"
+#include "tide_ids.h"
 #include "tide_services.h"
 
 typedef enum {
@@ -64,6 +65,7 @@ struct tide_dispatch {
     uint64_t counts[TIDE_CALL_STATES];
     uint64_t size; /* bytes of records */
     uint64_t volatile_number, given;
+    tide_ids_t *volatile_ids; /* of calls that came lately; NULL: none did */
 };
 
 /*  NULL: there is no such call, or not any more. */
@@ -72,9 +74,12 @@ tide_lent_call_t *tide_dispatch_find (const tide_dispatch_t *self, uint64_t numb
 bool tide_dispatch_can_answer (tide_bytes_t from);
 void tide_dispatch_acknowledge (tide_dispatch_t *self, tide_bytes_t peer, uint64_t request);
 
-/*  A call that is in no log. */
+/*  A call that is in no log enters. */
 void tide_dispatch_enter_volatile (tide_dispatch_t *self, tide_handler_t *handler,
                                    tide_bytes_t record);
+/*  False if it has come before, under its id, since the start and not too long ago: then it is open
+ *  or over, and whoever says it again has not heard that it was taken. */
+bool tide_dispatch_is_new (tide_dispatch_t *self, const tide_call_message_t *call);
 /*  The worker can take more: of what is ready for it, each handler has its turn. */
 void tide_dispatch_feed (tide_dispatch_t *self, tide_worker_t *worker);
 /*  Workers of the handler came or went: from now on its calls wait for ever, or not. */

@@ -129,17 +129,19 @@ static tide_status_t check_call (const tide_dispatch_t *self, const tide_call_me
     return TIDE_TOO_LARGE;
 }
 
-static void call_volatile (tide_dispatch_t *self, tide_bytes_t peer, uint64_t request,
-                           tide_handler_t *handler, const tide_buffer_t *list)
+static void call_volatile (tide_dispatch_t *self, tide_bytes_t peer,
+                           const tide_call_message_t *call, tide_handler_t *handler,
+                           const tide_buffer_t *list)
 {
     if (handler->worker_count == 0) {
-        tide_core_fail (self->core, peer, request, TIDE_NO_WORKER, 0, "no worker is there for %.*s",
-                        TIDE_PRINT (tide_handler_event (handler)));
+        tide_core_fail (self->core, peer, call->request, TIDE_NO_WORKER, 0,
+                        "no worker is there for %.*s", TIDE_PRINT (tide_handler_event (handler)));
         return;
     }
-    tide_dispatch_acknowledge (self, peer, request);
-    tide_bytes_t record = {list->data + 4, list->size - 4};
-    tide_dispatch_enter_volatile (self, handler, record);
+    tide_dispatch_acknowledge (self, peer, call->request);
+    if (tide_dispatch_is_new (self, call))
+        tide_dispatch_enter_volatile (self, handler,
+                                      (tide_bytes_t){list->data + 4, list->size - 4});
 }
 
 static void call_logged (tide_dispatch_t *self, tide_bytes_t peer, uint64_t request,
@@ -223,7 +225,7 @@ void tide_dispatch_call (tide_dispatch_t *self, uint64_t now_ms, tide_bytes_t pe
                         "too long");
     else if (is_sound (self, peer, call->request, &list)) {
         if (handler->flags & TIDE_HANDLER_VOLATILE)
-            call_volatile (self, peer, call->request, handler, &list);
+            call_volatile (self, peer, call, handler, &list);
         else
             call_logged (self, peer, call->request, &list);
     }

@@ -30,6 +30,7 @@ typedef struct {
     uint64_t token;                                  /* of the request; 0: it has its answer */
     uint64_t epoch, seq, end;                        /* where it is durable, and its removal */
     uint32_t attempt;                                /* as the broker counts */
+    uint32_t given_back; /* so often a worker said that it had not begun */
 } sim_call_t;
 
 /*  One word of a worker that a call was handled. */

@@ -98,6 +98,14 @@ static void handle (sim_t *sim, sim_worker_t *self, const sim_hand_t *hand, tide
     tide_buffer_free (&events);
 }
 
+static void give_back (sim_t *sim, sim_worker_t *self, const sim_hand_t *hand)
+{
+    sim->calls.calls[hand->n].given_back++;
+    tide_message_t message = {.kind = TIDE_MESSAGE_DONE,
+                              .done = {.call = hand->call, .attempt = hand->attempt, .outcome = 3}};
+    tide_link_request (self->link, sim->now_ms, &message);
+}
+
 static void refuse (sim_t *sim, sim_worker_t *self, const sim_hand_t *hand, bool for_good)
 {
     tide_message_t message = {.kind = TIDE_MESSAGE_DONE,
@@ -134,6 +142,8 @@ static void work (sim_t *sim, sim_worker_t *self, sim_hand_t *hand)
         handle (sim, self, hand, TIDE_OK);
     else if (dice < 70)
         handle (sim, self, hand, TIDE_WORKER_FAILED);
+    else if (dice < 74)
+        give_back (sim, self, hand);
     else
         refuse (sim, self, hand, dice >= 86);
     *hand = (sim_hand_t){0};

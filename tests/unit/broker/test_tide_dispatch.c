@@ -481,6 +481,34 @@ static void g9_a_volatile_call_is_never_logged_and_lent_once (void **state)
     assert_all_over ();
 }
 
+/*  The gateway did not hear that it was taken: it may be in hand, and it may be over. */
+static void g9_a_volatile_call_that_is_said_again_is_one_call (void **state)
+{
+    (void) state;
+    lent_t lent;
+    serve ("one", (offer_t){"chat", 10, .flags = TIDE_HANDLER_VOLATILE, .events = {"say"}});
+    for (int at = 0; at < 3; at++) {
+        rig_send (rig, "gateway",
+                  &(tide_message_t){.kind = TIDE_MESSAGE_CALL,
+                                    .call = {.request = ++rig->request,
+                                             .nsp = tide_bytes ("/"),
+                                             .event = tide_bytes ("say"),
+                                             .id = tide_bytes ("same"),
+                                             .from = tide_bytes ("s1"),
+                                             .payload = rig_payload ("1")}});
+        rig_settle (rig);
+        assert_acknowledged (rig->request);
+        if (at == 0)
+            take_one ("one", &lent);
+        if (at == 1)
+            done ("one", &lent.lend[0], HANDLED, "2");
+    }
+    assert_nothing_lent ("one");
+    assert_all_over ();
+    assert_acknowledged (say ("s1", "1")); /* under another id */
+    take_one ("one", &lent);
+}
+
 static void g9_a_word_from_before_a_start_is_about_no_volatile_call_of_now (void **state)
 {
     (void) state;
@@ -709,6 +737,7 @@ int main (void)
         TEST (a_call_waits_for_a_worker_but_not_for_ever),
         TEST (a_busy_worker_is_waited_for),
         TEST (g9_a_volatile_call_is_never_logged_and_lent_once),
+        TEST (g9_a_volatile_call_that_is_said_again_is_one_call),
         TEST (g9_a_word_from_before_a_start_is_about_no_volatile_call_of_now),
         TEST (a_worker_that_asks_for_what_cannot_be_is_told),
         TEST (workers_of_a_service_agree),
