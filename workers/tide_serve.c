@@ -91,6 +91,18 @@ const char *tidemark_message (tidemark_t *self)
     return self->message;
 }
 
+void tidemark_counts (tidemark_t *self, tidemark_counts_t *counts)
+{
+    pthread_mutex_lock (&self->lock);
+    tide_worker_counters_t counters = tide_worker_counters (self->side);
+    pthread_mutex_unlock (&self->lock);
+    *counts = (tidemark_counts_t){.lent = counters.lent,
+                                  .waiting = counters.waiting,
+                                  .returned = counters.returned,
+                                  .refused = counters.refused,
+                                  .unknown = counters.unknown};
+}
+
 /*  What a thread does next. */
 typedef struct {
     tide_hand_t *hand;

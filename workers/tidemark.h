@@ -280,6 +280,17 @@ void tidemark_stop (tidemark_t *self);
 /*  Why the last tidemark_run that failed did, or ""; valid until another one fails. */
 const char *tidemark_message (tidemark_t *self);
 
+/*  Calls, since tidemark_connect. */
+typedef struct {
+    uint64_t lent;     /* that came */
+    uint64_t waiting;  /* that no handler has begun */
+    uint64_t returned; /* that waited, and went to others: at a stop, or when the broker was away */
+    uint64_t refused;  /* ends that the broker did not take: the call was another's, or over; or one
+                          of  the events could not be appended */
+    uint64_t unknown;  /* that are malformed, or that no handler here is for */
+} tidemark_counts_t;
+void tidemark_counts (tidemark_t *self, tidemark_counts_t *counts);
+
 /*  -- in a handler: what the call is ---------------------------------------------------------- */
 
 /*  All that is returned is the call's. */

@@ -211,6 +211,15 @@ static int reject (tidemark_call_t *each, void *argument)
     return (int) tidemark_reject (each, "never");
 }
 
+/*  What it appends has an id that another event may have. */
+static int clash (tidemark_call_t *each, void *argument)
+{
+    (void) argument;
+    tidemark_event_options_t options = {.id = "same"};
+    tidemark_emit (each, "lobby", "said", json_deep_copy (tidemark_call_args (each)), &options);
+    return (int) tidemark_ack (each, NULL);
+}
+
 /*  Fails without a word the first time, and says so the second time; then it is done. */
 static int third_time (tidemark_call_t *each, void *argument)
 {
@@ -265,7 +274,7 @@ static tidemark_t *connect_worker (void)
         const char *event;
         tidemark_handler_fn *handler;
     } handlers[] = {{"echo", echo}, {"fail", refuse}, {"reject", reject}, {"third", third_time},
-                    {"hold", hold}, {"keep", keep},   {"slow", slow}};
+                    {"hold", hold}, {"keep", keep},   {"slow", slow},     {"clash", clash}};
     for (size_t at = 0; at < sizeof handlers / sizeof handlers[0]; at++)
         assert_int_equal (tidemark_handle (made, "/", handlers[at].event, handlers[at].handler,
                                            NULL, TIDEMARK_UNORDERED),
@@ -361,6 +370,23 @@ static void a_kept_call_is_answered_later (void **state)
     tidemark_call_destroy (&scene.kept);
     await_events ("@sid", 1);
     assert_string_equal (caller.json, "5");
+}
+
+static void ends_that_are_refused_are_counted (void **state)
+{
+    (void) state;
+    tidemark_counts_t counts;
+    call_served ("clash", "one", "[1]");
+    await_events ("@one", 1);
+    tidemark_counts (client, &counts);
+    assert_int_equal (counts.lent, 1);
+    assert_int_equal (counts.refused + counts.unknown + counts.returned + counts.waiting, 0);
+    assert_int_equal (call ("clash", "two", "[2]"), TIDE_OK);
+    for (uint64_t end_ms = clock_ms () + PATIENCE_MS; counts.refused == 0;) {
+        tidemark_counts (client, &counts);
+        assert_true (clock_ms () < end_ms);
+        sched_yield ();
+    }
 }
 
 static void calls_survive_the_broker (void **state)
@@ -483,7 +509,7 @@ int main (void)
         TEST (what_is_retried_comes_again),   TEST (a_kept_call_is_answered_later),
         TEST (calls_survive_the_broker),      TEST (a_slow_handler_is_not_dead),
         TEST (another_worker_gets_the_calls), TEST (events_wait_for_the_broker),
-        TEST (a_refusal_ends_the_run),
+        TEST (a_refusal_ends_the_run),        TEST (ends_that_are_refused_are_counted),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

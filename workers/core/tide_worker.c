@@ -90,7 +90,7 @@ static void remove_hand (tide_worker_side_t *self, tide_hand_t *hand)
 /*  It waited, and is another's by now. */
 static void drop (tide_worker_side_t *self, tide_hand_t *hand)
 {
-    self->counters.forgotten++;
+    self->counters.returned++;
     remove_hand (self, hand);
 }
 
@@ -261,7 +261,7 @@ bool tide_worker_lent (tide_worker_side_t *self, uint64_t now_ms, const tide_len
         hand->view.handler = find_handler (self, hand->view.called.nsp, hand->view.event.name);
     if (!hand || hand->view.handler == self->handler_count
         || (current && current->view.attempt >= lend->attempt)) {
-        self->counters.refused++;
+        self->counters.unknown++;
         free (hand);
         return false;
     }
@@ -329,6 +329,7 @@ bool tide_worker_give_back (tide_worker_side_t *self, tide_message_t *done)
         return false;
     say_again (hand->view.number, hand->view.attempt, 0, done);
     done->done.outcome = TIDE_OUTCOME_NOT_BEGUN;
+    self->counters.returned++;
     remove_hand (self, hand);
     return true;
 }

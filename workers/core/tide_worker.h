@@ -131,7 +131,11 @@ typedef struct {
 const tide_hand_view_t *tide_hand_view (const tide_hand_t *hand);
 
 typedef struct {
-    uint64_t lent, refused, replaced, forgotten, waiting;
+    uint64_t lent, waiting;
+    uint64_t unknown;  /* LENDs that are for no handler, malformed, or older than what is in hand */
+    uint64_t replaced; /* lent anew to this worker */
+    uint64_t returned; /* what waited, and was given back or is another's by now */
+    uint64_t refused;  /* ends that the broker did not take */
 } tide_worker_counters_t;
 tide_worker_counters_t tide_worker_counters (const tide_worker_side_t *self);
 

@@ -327,8 +327,11 @@ static void a_refused_reply_is_not_tried_in_vain (void **state)
     assert_int_equal (next.done.outcome, TIDE_OUTCOME_NEVER);
     assert_true (tide_worker_refused (worker, &said, TIDE_LOG_FULL, why, &next));
     assert_int_equal (next.done.outcome, TIDE_OUTCOME_AGAIN);
+    uint64_t refused = tide_worker_counters (worker).refused;
+    assert_true (refused > 0);
     said.outcome = TIDE_OUTCOME_NEVER;
     assert_false (tide_worker_refused (worker, &said, TIDE_TOO_LARGE, why, &next));
+    assert_int_equal (tide_worker_counters (worker).refused, refused + 1);
 }
 
 static void what_is_malformed_or_unknown_is_counted (void **state)
@@ -338,7 +341,8 @@ static void what_is_malformed_or_unknown_is_counted (void **state)
     assert_false (lend_of (0, 5, 1, "/", "other"));
     tide_lend_message_t empty = {.call = 6, .attempt = 1};
     assert_false (tide_worker_lent (worker, 0, &empty));
-    assert_int_equal (tide_worker_counters (worker).refused, 2);
+    assert_int_equal (tide_worker_counters (worker).unknown, 2);
+    assert_int_equal (tide_worker_counters (worker).refused, 0);
 }
 
 int main (void)
