@@ -94,6 +94,12 @@ typedef struct {
 #define TIDE_ORDER_DISCONNECT "$disconnect"
 #define TIDE_ORDER_ASK "$ask"
 
+/*  Keys of a session's topic: its record, and what workers keep of it, as {"data":…}. */
+#define TIDE_SESSION_KEY "#session"
+#define TIDE_SESSION_DATA_KEY "#data"
+/*  The limit of the latter. */
+#define TIDE_SESSION_DATA_SIZE_MAX (64u << 10)
+
 /*  What a gateway calls on its clients' behalf: one comes in, has lost its connection, is gone. */
 #define TIDE_HOOK_CONNECT "tide:connect"
 #define TIDE_HOOK_DISCONNECT "tide:disconnect"

@@ -24,6 +24,7 @@ static tidemark_call_t *call_new (tidemark_t *client, tide_hand_t *hand)
     call->id = text_of (view->event.key);
     call->from = text_of (view->event.from);
     call->user = text_of (view->event.user);
+    call->session = text_of (view->called.session);
     call->args = tide_json_of_args (&view->args);
     return call;
 }
@@ -95,6 +96,7 @@ static void call_free (tidemark_call_t *call)
     free (call->id);
     free (call->from);
     free (call->user);
+    free (call->session);
     free (call);
 }
 

@@ -11,48 +11,6 @@
 
 /*  -- what is sent ---------------------------------------------------------------------------- */
 
-/*  Attachments cannot be sent yet: what stands for one would be read as damage. */
-static bool has_placeholder (json_t *value)
-{
-    size_t at;
-    const char *key;
-    json_t *each;
-    json_array_foreach (value, at, each)
-        if (has_placeholder (each))
-            return true;
-    json_object_foreach (value, key, each)
-        if (strcmp (key, "_placeholder") == 0 || has_placeholder (each))
-            return true;
-    return false;
-}
-
-/*  Appends the payload of the arguments, which are taken. */
-tide_status_t tide_payload_of_json (json_t *args, tide_buffer_t *payload)
-{
-    char *text = NULL;
-    bool is_one = !json_is_array (args) || json_array_size (args) == 1;
-    const json_t *said = json_is_array (args) && is_one ? json_array_get (args, 0) : args;
-    if (!args || !has_placeholder (args))
-        text = args ? json_dumps (said, JSON_COMPACT | JSON_ENCODE_ANY) : strdup ("[]");
-    bool is_many = !args || !is_one;
-    json_decref (args);
-    if (!text)
-        return TIDE_BAD_REQUEST;
-    tide_args_t encoded = {.many = is_many, .json = tide_bytes (text)};
-    tide_args_encode (payload, &encoded);
-    free (text);
-    return TIDE_OK;
-}
-
-json_t *tide_json_of_args (const tide_args_t *args)
-{
-    json_t *value = json_loadb ((const char *) args->json.data, args->json.size,
-                                JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
-    if (!value || args->many)
-        return value;
-    return json_pack ("[o]", value);
-}
-
 /*  Makes an event of its parts; args are taken. The caller frees the payload. */
 tide_status_t tide_event_make (tidemark_t *self, const char *topic, const char *name, json_t *args,
                                const tidemark_event_options_t *options, tide_made_event_t *made)
@@ -95,24 +53,13 @@ tide_status_t tide_event_make (tidemark_t *self, const char *topic, const char *
 
 /*  -- publishing ------------------------------------------------------------------------------ */
 
-static tide_status_t publish (tidemark_t *self, const char *topic, const char *name, json_t *args,
-                              const tidemark_event_options_t *options, tide_answered_fn *answered,
-                              void *argument, uint64_t *serial)
+/*  The message that publishes the event; list is the caller's to free. */
+static tide_message_t publish_of (const tide_made_event_t *made, tide_buffer_t *list)
 {
-    tide_made_event_t made;
-    tide_status_t status = tide_event_make (self, topic, name, args, options, &made);
-    if (status == TIDE_OK) {
-        tide_buffer_t list = {0};
-        tide_event_append (&list, &made.event);
-        tide_message_t message = {.kind = TIDE_MESSAGE_PUBLISH};
-        message.publish.events = tide_list (&list, 1);
-        *serial = tide_post_send (self->post, &message, answered, argument);
-        if (*serial == 0)
-            status = TIDE_TOO_MANY;
-        tide_buffer_free (&list);
-    }
-    tide_buffer_free (&made.payload);
-    return status;
+    tide_event_append (list, &made->event);
+    tide_message_t message = {.kind = TIDE_MESSAGE_PUBLISH};
+    message.publish.events = tide_list (list, 1);
+    return message;
 }
 
 static tidemark_result_t result_of (const tide_message_t *answer)
@@ -149,10 +96,18 @@ tidemark_status_t tidemark_publish_async (tidemark_t *self, const char *topic, c
 {
     told_t *told = tide_alloc (sizeof *told);
     *told = (told_t){done, argument};
-    uint64_t serial;
-    tide_status_t status = publish (self, topic, event, args, options, on_published, told, &serial);
+    tide_made_event_t made;
+    tide_buffer_t list = {0};
+    tide_status_t status = tide_event_make (self, topic, event, args, options, &made);
+    if (status == TIDE_OK) {
+        tide_message_t publish = publish_of (&made, &list);
+        if (tide_post_send (self->post, &publish, on_published, told) == 0)
+            status = TIDE_TOO_MANY;
+    }
     if (status != TIDE_OK)
         free (told);
+    tide_buffer_free (&list);
+    tide_buffer_free (&made.payload);
     return (tidemark_status_t) status;
 }
 
@@ -179,26 +134,43 @@ static void on_awaited (void *argument, uint64_t serial, const tide_message_t *a
     pthread_mutex_unlock (&self->lock);
 }
 
-tidemark_status_t tidemark_publish (tidemark_t *self, const char *topic, const char *event,
-                                    json_t *args, const tidemark_event_options_t *options,
-                                    uint32_t timeout_ms, uint64_t *seq)
+tide_status_t tide_publish_await (tidemark_t *self, const tide_message_t *publish, uint64_t end_ms,
+                                  uint64_t *seq, char **message)
 {
     waiter_t waiter = {.client = self};
-    uint64_t serial;
-    uint64_t end_ms = tide_post_clock_ms () + timeout_ms;
-    tide_status_t status =
-        publish (self, topic, event, args, options, on_awaited, &waiter, &serial);
-    if (status != TIDE_OK)
-        return tide_failed (status, NULL);
+    *message = NULL;
+    uint64_t serial = tide_post_send (self->post, publish, on_awaited, &waiter);
+    if (serial == 0)
+        return TIDE_TOO_MANY;
     pthread_mutex_lock (&self->lock);
     if (!tide_await (self, &waiter.is_answered, end_ms)) {
         tide_post_cancel (self->post, serial);
         tide_await (self, &waiter.is_answered, UINT64_MAX);
     }
     pthread_mutex_unlock (&self->lock);
-    if (seq)
-        *seq = waiter.result.seq;
-    tidemark_status_t result = tide_failed ((tide_status_t) waiter.result.status, waiter.message);
-    free (waiter.message);
+    *seq = waiter.result.seq;
+    *message = waiter.message;
+    return (tide_status_t) waiter.result.status;
+}
+
+tidemark_status_t tidemark_publish (tidemark_t *self, const char *topic, const char *event,
+                                    json_t *args, const tidemark_event_options_t *options,
+                                    uint32_t timeout_ms, uint64_t *seq)
+{
+    uint64_t end_ms = tide_post_clock_ms () + timeout_ms, appended = 0;
+    tide_made_event_t made;
+    tide_buffer_t list = {0};
+    char *message = NULL;
+    tide_status_t status = tide_event_make (self, topic, event, args, options, &made);
+    if (status == TIDE_OK) {
+        tide_message_t publish = publish_of (&made, &list);
+        status = tide_publish_await (self, &publish, end_ms, &appended, &message);
+        if (seq)
+            *seq = appended;
+    }
+    tide_buffer_free (&list);
+    tide_buffer_free (&made.payload);
+    tidemark_status_t result = tide_failed (status, message);
+    free (message);
     return result;
 }

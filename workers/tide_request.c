@@ -15,6 +15,9 @@
 #include <string.h>
 #include <utlist.h>
 
+/*  How much later than a question's time its answer may come. */
+enum { GRACE_MS = 1000 };
+
 /*  A thread that waits for a reply, on whose stack this lies. */
 struct tide_request {
     tide_request_t *prev, *next;
@@ -131,26 +134,59 @@ static bool hear_replies (tidemark_t *self)
     return true;
 }
 
-static uint64_t send_call (tide_request_t *self, const char *nsp, const char *event,
-                           const tide_buffer_t *payload)
+/*  What is sent: a call, or a question to a client. */
+typedef struct {
+    const char *nsp, *event; /* of a call */
+    const char *sid;         /* of a question; NULL: it is a call */
+    json_t *args;            /* … its arguments */
+    tide_bytes_t payload;    /* of a call */
+} said_t;
+
+static uint64_t send_call (tide_request_t *self, const said_t *said, const char *wanted)
 {
-    char id[64], wanted[24];
+    char id[64];
     tide_post_make_id (self->client->post, id);
-    snprintf (wanted, sizeof wanted, "%" PRIu64, self->number);
     tide_message_t message = {.kind = TIDE_MESSAGE_CALL,
-                              .call = {.nsp = tide_text (nsp),
-                                       .event = tide_text (event),
+                              .call = {.nsp = tide_text (said->nsp),
+                                       .event = tide_text (said->event),
                                        .id = tide_bytes (id),
                                        .from = tide_bytes (self->client->caller),
                                        .wanted = tide_bytes (wanted),
-                                       .payload = tide_buffer_bytes (payload)}};
+                                       .payload = said->payload}};
     return tide_post_send (self->client->post, &message, on_called, self);
 }
 
-/*  Under the lock, which is let go of meanwhile. */
-static void call (tidemark_t *self, tide_request_t *request, const char *nsp, const char *event,
-                  const tide_buffer_t *payload, uint64_t end_ms)
+/*  An order to the client's session (gateway/core/tide_orders.h). */
+static uint64_t send_question (tide_request_t *self, const said_t *said, const char *wanted)
 {
+    char own[TIDEMARK_TOPIC_SIZE], topic[TIDEMARK_TOPIC_SIZE];
+    tide_buffer_t about = {0}, payload = {0}, list = {0};
+    snprintf (own, sizeof own, "@%s", self->client->caller);
+    snprintf (topic, sizeof topic, "@%s", said->sid);
+    tide_called_append (&about, &(tide_called_t){.nsp = tide_bytes ("/"),
+                                                 .wanted = tide_bytes (wanted),
+                                                 .answer = tide_bytes (own)});
+    tide_status_t status = tide_payload_with (
+        json_incref (said->args), (tide_bytes_t){about.data + 4, about.size - 4}, &payload);
+    uint64_t serial = 0;
+    tide_event_append (&list, &(tide_event_t){.flags = TIDE_EVENT_VOLATILE,
+                                              .topic = tide_bytes (topic),
+                                              .name = tide_bytes (TIDE_ORDER_ASK),
+                                              .payload = tide_buffer_bytes (&payload)});
+    tide_message_t message = {.kind = TIDE_MESSAGE_PUBLISH};
+    message.publish.events = tide_list (&list, 1);
+    if (status == TIDE_OK)
+        serial = tide_post_send (self->client->post, &message, on_called, self);
+    tide_buffer_free (&about);
+    tide_buffer_free (&payload);
+    tide_buffer_free (&list);
+    return serial;
+}
+
+/*  Under the lock, which is let go of meanwhile. */
+static void call (tidemark_t *self, tide_request_t *request, const said_t *said, uint64_t end_ms)
+{
+    char wanted[24];
     static const char late[] = "no reply in time";
     if (!hear_replies (self)) {
         reply (request, TIDE_TOO_MANY, tide_bytes ("there is no room for another subscription"),
@@ -163,7 +199,14 @@ static void call (tidemark_t *self, tide_request_t *request, const char *nsp, co
     }
     request->number = ++self->last_request;
     DL_APPEND (self->requests, request);
-    uint64_t serial = send_call (request, nsp, event, payload);
+    snprintf (wanted, sizeof wanted, "%" PRIu64, request->number);
+    uint64_t serial =
+        said->sid ? send_question (request, said, wanted) : send_call (request, said, wanted);
+    if (serial == 0) {
+        reply (request, TIDE_TOO_MANY, tide_bytes ("too many events wait for the broker"), NULL);
+        DL_DELETE (self->requests, request);
+        return;
+    }
     if (!tide_await (self, &request->is_over, end_ms)) {
         reply (request, TIDE_TIMEOUT, tide_bytes (late), NULL);
         if (!request->is_called)
@@ -173,11 +216,26 @@ static void call (tidemark_t *self, tide_request_t *request, const char *nsp, co
     DL_DELETE (self->requests, request);
 }
 
-tidemark_status_t tidemark_request (tidemark_t *self, const char *nsp, const char *event,
-                                    json_t *args, uint32_t timeout_ms, json_t **reply_p)
+static tidemark_status_t request (tidemark_t *self, const said_t *said, uint32_t timeout_ms,
+                                  json_t **reply_p)
 {
     uint64_t end_ms = tide_post_clock_ms () + timeout_ms;
     tide_request_t request = {.client = self};
+    pthread_mutex_lock (&self->lock);
+    call (self, &request, said, end_ms);
+    pthread_mutex_unlock (&self->lock);
+    if (reply_p)
+        *reply_p = request.args;
+    else
+        json_decref (request.args);
+    tidemark_status_t result = tide_failed (request.status, request.message);
+    free (request.message);
+    return result;
+}
+
+tidemark_status_t tidemark_request (tidemark_t *self, const char *nsp, const char *event,
+                                    json_t *args, uint32_t timeout_ms, json_t **reply_p)
+{
     tide_buffer_t payload = {0};
     tide_bytes_t name = tide_text (nsp);
     if (reply_p)
@@ -187,18 +245,49 @@ tidemark_status_t tidemark_request (tidemark_t *self, const char *nsp, const cha
         status = TIDE_BAD_REQUEST;
     else if (status == TIDE_OK && payload.size > TIDE_PAYLOAD_SIZE_MAX)
         status = TIDE_TOO_LARGE;
-    if (status == TIDE_OK) {
-        pthread_mutex_lock (&self->lock);
-        call (self, &request, nsp, event, &payload, end_ms);
-        pthread_mutex_unlock (&self->lock);
-        status = request.status;
-    }
+    said_t said = {.nsp = nsp, .event = event, .payload = tide_buffer_bytes (&payload)};
+    tidemark_status_t result =
+        status == TIDE_OK ? request (self, &said, timeout_ms, reply_p) : tide_failed (status, NULL);
     tide_buffer_free (&payload);
-    if (reply_p)
-        *reply_p = request.args;
-    else
-        json_decref (request.args);
-    tidemark_status_t result = tide_failed (status, request.message);
-    free (request.message);
+    return result;
+}
+
+/*  The arguments of the order: the time, the event's name, and its own. args are taken. */
+static json_t *question_of (uint32_t timeout_ms, const char *event, json_t *args)
+{
+    json_t *all = json_pack ("[I, s]", (json_int_t) timeout_ms, event);
+    if (json_is_array (args)) {
+        json_array_extend (all, args);
+        json_decref (args);
+    }
+    else if (args)
+        json_array_append_new (all, args);
+    return all;
+}
+
+tidemark_status_t tidemark_ask (tidemark_t *self, const char *sid, const char *event, json_t *args,
+                                uint32_t timeout_ms, json_t **answer)
+{
+    char topic[TIDEMARK_TOPIC_SIZE];
+    tide_buffer_t payload = {0};
+    if (answer)
+        *answer = NULL;
+    bool is_good = tide_name_valid (tide_text (event)) && timeout_ms > 0
+                   && tidemark_topic_of_session (topic, sid) == TIDEMARK_OK;
+    if (!is_good) {
+        json_decref (args);
+        return tide_failed (TIDE_BAD_REQUEST, NULL);
+    }
+    said_t said = {.sid = sid, .args = question_of (timeout_ms, event, args)};
+    tide_status_t status =
+        said.args ? tide_payload_of_json (json_incref (said.args), &payload) : TIDE_BAD_REQUEST;
+    if (status == TIDE_OK && payload.size > TIDE_PAYLOAD_SIZE_MAX / 2)
+        status = TIDE_TOO_LARGE;
+    tide_buffer_free (&payload);
+    /*  The gateway says when the time is up; this waits a little longer for that. */
+    tidemark_status_t result = status == TIDE_OK
+                                   ? request (self, &said, timeout_ms + GRACE_MS, answer)
+                                   : tide_failed (status, NULL);
+    json_decref (said.args);
     return result;
 }

@@ -5,6 +5,9 @@
  */
 #include "tidemark_internal.h"
 
+#include "tide_args.h"
+
+#include <stdlib.h>
 #include <string.h>
 
 /*  args are taken. */
@@ -63,4 +66,105 @@ tidemark_status_t tidemark_refuse (tidemark_call_t *call, const char *message, j
                                         : json_pack ("{ss}", "message", message));
     json_decref (data);
     return TIDEMARK_BAD_REQUEST;
+}
+
+/*  -- what workers keep of it ----------------------------------------------------------------- */
+
+enum { PATIENCE_MS = 5000, ATTEMPTS = 5 };
+
+/*  Reads the session's topic: *record is where its record stands. *state is given back, if OK. */
+static tidemark_status_t read_session (const tidemark_call_t *call, uint64_t end_ms, json_t **state,
+                                       uint64_t *record)
+{
+    static const char gone[] = "the session has no record, or is over";
+    uint64_t now_ms = tide_post_clock_ms ();
+    if (!*call->session)
+        return tide_failed (TIDE_NOT_FOUND, gone);
+    tidemark_status_t status =
+        tidemark_snapshot (call->client, call->session,
+                           end_ms > now_ms ? (uint32_t) (end_ms - now_ms) : 0, state, NULL);
+    if (status != TIDEMARK_OK)
+        return status;
+    const json_t *event = json_object_get (*state, TIDE_SESSION_KEY);
+    *record = (uint64_t) json_integer_value (json_object_get (event, "seq"));
+    if (event)
+        return TIDEMARK_OK;
+    json_decref (*state);
+    *state = NULL;
+    return tide_failed (TIDE_NOT_FOUND, gone);
+}
+
+tidemark_status_t tidemark_session_get (tidemark_call_t *call, json_t **data)
+{
+    json_t *state;
+    uint64_t record;
+    *data = NULL;
+    tidemark_status_t status =
+        read_session (call, tide_post_clock_ms () + PATIENCE_MS, &state, &record);
+    if (status != TIDEMARK_OK)
+        return status;
+    const json_t *event = json_object_get (state, TIDE_SESSION_DATA_KEY);
+    *data = json_incref (json_object_get (json_object_get (event, "data"), "data"));
+    json_decref (state);
+    return TIDEMARK_OK;
+}
+
+/*  On condition that the record still stands where it was read: what is over gets no data that
+ *  nobody would ever remove. */
+static tide_status_t publish_data (const tidemark_call_t *call, const tide_made_event_t *made,
+                                   uint64_t record, uint64_t end_ms, char **message)
+{
+    tide_buffer_t expects = {0}, list = {0};
+    uint64_t seq;
+    tide_expect_append (&expects, &(tide_expect_t){tide_bytes (call->session),
+                                                   tide_bytes (TIDE_SESSION_KEY), record});
+    tide_event_append (&list, &made->event);
+    tide_message_t message_out = {.kind = TIDE_MESSAGE_PUBLISH};
+    message_out.publish.expects = tide_list (&expects, 1);
+    message_out.publish.events = tide_list (&list, 1);
+    tide_status_t status = tide_publish_await (call->client, &message_out, end_ms, &seq, message);
+    tide_buffer_free (&expects);
+    tide_buffer_free (&list);
+    return status;
+}
+
+/*  A take-over writes the record anew: then it is read again. */
+static tidemark_status_t set_data (tidemark_call_t *call, const tide_made_event_t *made)
+{
+    uint64_t end_ms = tide_post_clock_ms () + PATIENCE_MS, record;
+    tidemark_status_t status = TIDEMARK_CONFLICT;
+    for (int attempt = 0; status == TIDEMARK_CONFLICT && attempt < ATTEMPTS; attempt++) {
+        json_t *state;
+        char *message = NULL;
+        status = read_session (call, end_ms, &state, &record);
+        if (status != TIDEMARK_OK)
+            break;
+        json_decref (state);
+        status = tide_failed (publish_data (call, made, record, end_ms, &message), message);
+        free (message);
+    }
+    return status;
+}
+
+tidemark_status_t tidemark_session_set (tidemark_call_t *call, json_t *data)
+{
+    size_t size = data ? json_dumpb (data, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY) : 1;
+    if (size == 0 || size > TIDE_SESSION_DATA_SIZE_MAX) {
+        json_decref (data);
+        return tide_failed (size == 0 ? TIDE_BAD_REQUEST : TIDE_TOO_LARGE, NULL);
+    }
+    if (!*call->session) {
+        json_decref (data);
+        return tide_failed (TIDE_NOT_FOUND, "the session has no record");
+    }
+    tidemark_event_options_t options = {.key = TIDE_SESSION_DATA_KEY,
+                                        .flags = data ? 0 : TIDEMARK_REMOVE};
+    json_t *args = data ? json_pack ("{so}", "data", data) : NULL;
+    tide_made_event_t made;
+    tidemark_status_t status = tide_failed (
+        tide_event_make (call->client, call->session, "data", args, &options, &made), NULL);
+    if (status == TIDEMARK_OK)
+        status = set_data (call, &made);
+    tide_buffer_free (&made.payload);
+    return status;
 }

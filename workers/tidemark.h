@@ -207,6 +207,14 @@ tidemark_status_t tidemark_snapshot (tidemark_t *self, const char *topic, uint32
 
 /*  -- calling other workers ------------------------------------------------------------------ */
 
+/*  Asks a client, by its session's public id, for an acknowledgement of an event, and waits up to
+ *  timeout_ms (at most ten minutes) for it. args are taken. *answer (it may be NULL), which the
+ *  caller gives back, is an array of what it acknowledged with. Questions are never logged and
+ * never replayed: TIMEOUT if the client is away, or does not answer. BAD_REQUEST: no session, no
+ * name that a client can get, or no time; TOO_LARGE, TOO_MANY. */
+tidemark_status_t tidemark_ask (tidemark_t *self, const char *sid, const char *event, json_t *args,
+                                uint32_t timeout_ms, json_t **answer);
+
 /*  Calls another worker, whoever serves the event in the namespace, as a client does that emits it,
  *  and waits up to timeout_ms for what it says. args are taken. *reply (it may be NULL), which the
  *  caller gives back, is an array of the arguments that it acknowledges with; a binary value is
@@ -351,6 +359,18 @@ tidemark_status_t tidemark_join (tidemark_call_t *call, const char *room, json_t
 tidemark_status_t tidemark_leave (tidemark_call_t *call, const char *room);
 /*  Ends the session for good; closes: and its whole connection, with other namespaces' sessions. */
 tidemark_status_t tidemark_disconnect (tidemark_call_t *call, int closes);
+/*  What workers keep of the session, in whatever handler: both wait for the broker, up to five
+ *  seconds. NOT_FOUND: it is no session's call, or one without a record (--no-recovery), or the
+ *  session is over; TIMEOUT; tidemark_error says more.
+ *
+ *  The data, which the caller gives back; NULL: there is none. Half a minute after the session was
+ *  left for good, or when it can be resumed no more, there is none either. */
+tidemark_status_t tidemark_session_get (tidemark_call_t *call, json_t **data);
+/*  Sets it (taken; NULL: there is none from now on), durable on return: the next handler of the
+ *  session sees it. TOO_LARGE: above 64 KiB of JSON; CONFLICT: the session has been taken over,
+ * again and again, meanwhile. */
+tidemark_status_t tidemark_session_set (tidemark_call_t *call, json_t *data);
+
 /*  Of TIDEMARK_CONNECT: keeps the client out, which gets `connect_error` with the message and the
  *  data (taken; may be NULL). BAD_REQUEST: it is no such call, or there is no message. */
 tidemark_status_t tidemark_refuse (tidemark_call_t *call, const char *message, json_t *data);
@@ -360,6 +380,12 @@ tidemark_status_t tidemark_refuse (tidemark_call_t *call, const char *message, j
 void tidemark_keep (tidemark_call_t *call);
 /*  Lets go of a kept call, and nulls; one without an end is tried again. */
 void tidemark_call_destroy (tidemark_call_t **call_p);
+
+/*  -- binary values ---------------------------------------------------------------------------- */
+
+/*  {"$binary":"<base64>"}: stands for the bytes anywhere in arguments that are sent, at most ten of
+ *  them in one event; clients of Socket.IO get a binary value. The caller gives it on. */
+json_t *tidemark_binary (const void *bytes, size_t size);
 
 /*  -- topics ---------------------------------------------------------------------------------- */
 

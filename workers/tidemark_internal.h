@@ -72,6 +72,7 @@ struct tidemark_call {
     tide_hand_t *hand;
     json_t *args;
     char *nsp, *event, *id, *from, *user;
+    char *session; /* the topic of its record, or "" */
     bool is_kept, has_returned, is_destroyed;
 };
 
@@ -91,12 +92,6 @@ tidemark_status_t tide_failed (tide_status_t status, const char *message);
 
 /*  -- tide_publish.c -------------------------------------------------------------------------- */
 
-/*  Appends the payload of the arguments, which are taken. BAD_REQUEST. */
-tide_status_t tide_payload_of_json (json_t *args, tide_buffer_t *payload) TIDE_UNUSED_RESULT;
-
-/*  The arguments of a payload; NULL if they are not JSON. The caller gives them back. */
-json_t *tide_json_of_args (const tide_args_t *args);
-
 typedef struct {
     tide_event_t event;
     tide_buffer_t payload;
@@ -109,12 +104,27 @@ tide_status_t tide_event_make (tidemark_t *self, const char *topic, const char *
                                const tidemark_event_options_t *options,
                                tide_made_event_t *made) TIDE_UNUSED_RESULT;
 
+/*  Sends a PUBLISH and waits until it is answered; without the lock. *message, which may be NULL,
+ * is the caller's to free. */
+tide_status_t tide_publish_await (tidemark_t *self, const tide_message_t *publish, uint64_t end_ms,
+                                  uint64_t *seq, char **message);
+
 /*  -- tide_serve.c: under the lock, which the post's own never waits for ---------------------- */
 
 /*  Says what this worker serves, and whether it takes calls. */
 void tide_serve_say (tidemark_t *self);
 
 /*  -- tide_event_json.c: the caller gives back what is returned ------------------------------- */
+
+/*  Appends the payload of the arguments, which are taken; {"$binary":…} becomes an attachment.
+ *  BAD_REQUEST; TOO_MANY attachments. */
+tide_status_t tide_payload_of_json (json_t *args, tide_buffer_t *payload) TIDE_UNUSED_RESULT;
+/*  … beside which is the system's own record. */
+tide_status_t tide_payload_with (json_t *args, tide_bytes_t about,
+                                 tide_buffer_t *payload) TIDE_UNUSED_RESULT;
+
+/*  The arguments of a payload; NULL if they are not JSON. */
+json_t *tide_json_of_args (const tide_args_t *args);
 
 /*  All arguments of a payload, with binary values as {"$binary":…}; NULL if they are not JSON. */
 json_t *tide_json_of_payload (tide_bytes_t payload);

@@ -502,8 +502,7 @@ static tide_bytes_t string_of (const json_t *string)
 }
 
 static tide_status_t check_subscribe (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic,
-                                      const json_t *present, tide_bytes_t name,
-                                      const char **why)
+                                      const json_t *present, tide_bytes_t name, const char **why)
 {
     tide_status_t status = tide_cursor_check (name, tide_bytes (session->user), why);
     if (status == TIDE_OK)

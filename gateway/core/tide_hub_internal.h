@@ -66,7 +66,6 @@
  *  gone. */
 #define TIDE_PRESENCE_LINGER_MS 5000
 
-#define TIDE_SESSION_KEY "#session"
 #define TIDE_REMAKING_KEY "#remaking"
 
 typedef struct tide_session tide_session_t;

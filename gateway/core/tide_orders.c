@@ -24,6 +24,7 @@ struct tide_order {
     char sid[40];
     uint64_t seq;
     json_t *args;
+    tide_buffer_t payload; /* ASK: as it came */
     char *wanted, *answer; /* ASK: what it is called, and the topic that gets the answer */
     struct tide_order *prev, *next;
 };
@@ -50,6 +51,7 @@ bool tide_orders_is_one (const tide_event_t *event)
 static void order_free (order_t *order)
 {
     json_decref (order->args);
+    tide_buffer_free (&order->payload);
     free (order->wanted);
     free (order->answer);
     free (order);
@@ -93,6 +95,8 @@ void tide_orders_take (tide_hub_t *hub, tide_session_t *session, const tide_even
     order->seq = event->seq;
     if (order->seq > 0)
         session->order_pin = order->seq;
+    else
+        tide_buffer_append_bytes (&order->payload, event->payload);
     DL_APPEND (hub->orders, order);
 }
 
@@ -165,7 +169,13 @@ static bool make_question (const order_t *order, tide_buffer_t *record)
     json_array_remove (rest, 0);
     tide_buffer_t text = {0}, payload = {0}, topic = {0};
     tide_json_value (&text, rest);
-    tide_args_encode (&payload, &(tide_args_t){.many = true, .json = tide_buffer_bytes (&text)});
+    tide_args_t args;
+    tide_status_t status = tide_args_decode (tide_buffer_bytes (&order->payload), &args);
+    tide_assert (status == TIDE_OK); /* was when it came */
+    args.many = true;
+    args.about = (tide_bytes_t){0};
+    args.json = tide_buffer_bytes (&text); /* its attachments stay where they were */
+    tide_args_encode (&payload, &args);
     tide_session_topic (&topic, tide_bytes (order->sid));
     tide_event_append (record, &(tide_event_t){.flags = TIDE_EVENT_VOLATILE,
                                                .topic = tide_buffer_bytes (&topic),

@@ -376,6 +376,8 @@ static bool take_record (tide_hub_t *hub, tide_session_t *session, const tide_ev
             session->has_rooms = json_is_true (json_object_get (json, "rooms"));
         }
     }
+    else if (good && tide_bytes_is (event->key, TIDE_SESSION_DATA_KEY))
+        session->is_served = true; /* it is a worker's, and goes as the record does */
     else if (good && tide_pattern_valid (event->key)) {
         uint64_t joined = (uint64_t) json_integer_value (json_object_get (json, "joined"));
         bool meta = json_is_true (json_object_get (json, "meta"));
