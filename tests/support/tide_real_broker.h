@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -55,6 +56,7 @@ static inline void start_broker (void)
     broker = fork ();
     assert_true (broker >= 0);
     if (broker == 0) {
+        prctl (PR_SET_PDEATHSIG, SIGKILL); /* a test that breaks off leaves nothing behind */
         execl (TIDE_BROKER_PROGRAM, TIDE_BROKER_PROGRAM, "--data", directory, "--broker", endpoint,
                (char *) NULL);
         _exit (127);

@@ -100,7 +100,9 @@ static int set_up (void **state)
     uint64_t end_ms = clock_ms () + PATIENCE_MS;
     while (request ("echo", NULL, NULL) != TIDEMARK_OK)
         assert_true (clock_ms () < end_ms);
+    pthread_mutex_lock (&lock);
     begun = 0;
+    pthread_mutex_unlock (&lock);
     return 0;
 }
 

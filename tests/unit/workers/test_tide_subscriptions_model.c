@@ -9,7 +9,7 @@
 #include "tide_reading_rig.h"
 #include "tide_topic.h"
 
-enum { SEEDS = 300, STEPS = 400, READERS = 6, KEYS = 4, LOG_MAX = 4000 };
+enum { SEEDS = 150, STEPS = 400, READERS = 6, KEYS = 4, LOG_MAX = 4000 };
 
 static const char *const topics[] = {"a", "a/b", "a/b/c", "ab", "$s/x"};
 static const char *const patterns[] = {"a", "a/#", "a/b/#", "ab", "#", "$s/#", "a/b/c"};
@@ -292,7 +292,7 @@ static void nothing_is_missed_and_nothing_told_twice (void **state)
             return;
     }
     /*  It was about something. */
-    assert_true (resets > 100 && events > 10000);
+    assert_true (resets > 50 && events > 5000);
 }
 
 int main (void)
