@@ -768,6 +768,20 @@ static void a_session_has_so_many_and_no_more (void **state)
     json_sub (&one, "more", "");
 }
 
+/*  What else a subscription says holds here as well. */
+static void whoever_reads_by_a_cursor_may_be_present (void **state)
+{
+    (void) state;
+    plain_t one = json_at (HOLDER);
+    json_refused (&one, "{\"op\":\"sub\",\"topic\":\"lobby\",\"cursor\":\"c\",\"present\":7}",
+                  "bad_request");
+    assert_int_equal (standing ("c").stands, 0);
+    json_sub (&one, "c", ",\"present\":{\"name\":\"Ada\"}");
+    tide_loop_http (loop, OTHER, "GET", "/api/v1/presence", "topic=lobby", "");
+    assert_int_equal (loop->http_status, 200);
+    assert_non_null (strstr (loop->http_body, "{\"name\":\"Ada\"}"));
+}
+
 static void two_subscriptions_of_a_topic_at_once_are_a_conflict (void **state)
 {
     (void) state;
@@ -859,6 +873,7 @@ int main (void)
         TEST (a_topic_that_is_brought_up_is_read_by_its_cursor_at_the_other_lane),
         TEST (bad_input_is_refused_by_name),
         TEST (a_session_has_so_many_and_no_more),
+        TEST (whoever_reads_by_a_cursor_may_be_present),
         TEST (two_subscriptions_of_a_topic_at_once_are_a_conflict),
         TEST (a_topic_that_is_left_while_its_cursor_is_taken_is_left),
         TEST (who_may_not_read_has_no_cursor),
