@@ -5,6 +5,7 @@
 
 #include "tide_alloc.h"
 #include "tide_broker_parts.h"
+#include "tide_services.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -71,6 +72,49 @@ static void add_calls (stats_t *stats, tide_dispatch_counts_t counts)
     add (stats, "tidemark_broker_open_call_bytes", counts.bytes);
 }
 
+/*  Of so many services at most, so that an answer stays one. */
+enum { SERVICES_TOLD_MAX = 200 };
+
+/*  A label's value, as Prometheus wants it; a service's name holds no newline. */
+static void escape (const char *text, char escaped[2 * TIDE_SERVICE_SIZE_MAX + 1])
+{
+    size_t size = 0;
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\')
+            escaped[size++] = '\\';
+        escaped[size++] = *text;
+    }
+    escaped[size] = 0;
+}
+
+static void add_service (stats_t *stats, const tide_service_counts_t *counts)
+{
+    const struct {
+        const char *name, *state;
+        uint64_t value;
+    } values[] = {{"workers", "", counts->workers},
+                  {"credit", "", counts->credit},
+                  {"calls", ",state=\"in_hand\"", counts->in_hand},
+                  {"calls", ",state=\"waiting\"", counts->waiting}};
+    char service[2 * TIDE_SERVICE_SIZE_MAX + 1];
+    escape (counts->name, service);
+    for (size_t at = 0; at < sizeof values / sizeof values[0]; at++) {
+        char name[TIDE_NAME_SIZE_MAX + 1];
+        snprintf (name, sizeof name, "tidemark_broker_service_%s{service=\"%s\"%s}",
+                  values[at].name, service, values[at].state);
+        add (stats, name, values[at].value);
+    }
+}
+
+static void add_services (stats_t *stats, tide_dispatch_t *dispatch)
+{
+    void *at = NULL;
+    tide_service_counts_t counts;
+    for (unsigned told = 0;
+         told < SERVICES_TOLD_MAX && tide_dispatch_next_service (dispatch, &at, &counts); told++)
+        add_service (stats, &counts);
+}
+
 /*  The oldest sequence of the history; the next one if there is none. */
 static uint64_t floor_of (const tide_core_t *core)
 {
@@ -103,6 +147,7 @@ static void add_gauges (stats_t *stats, const tide_broker_t *self)
     add (stats, "tidemark_broker_lingering_keys", leases.lingering);
     add (stats, "tidemark_broker_leases_ended_total", leases.ended);
     add_calls (stats, tide_dispatch_counts (core->dispatch));
+    add_services (stats, core->dispatch);
 }
 
 void tide_broker_send_stats (tide_broker_t *self, tide_bytes_t peer, uint64_t request)

@@ -661,3 +661,36 @@ tide_dispatch_counts_t tide_dispatch_counts (const tide_dispatch_t *self)
                                     .ending = self->counts[TIDE_CALL_ENDING],
                                     .bytes = self->size};
 }
+
+static void count_open (const tide_services_t *services)
+{
+    tide_service_t *service, *next_service;
+    HASH_ITER (hh, services->services, service, next_service)
+        service->open_count = 0;
+    tide_handler_t *handler, *next;
+    HASH_ITER (hh, services->handlers, handler, next)
+        handler->service->open_count += handler->open_count;
+}
+
+bool tide_dispatch_next_service (tide_dispatch_t *self, void **at, tide_service_counts_t *counts)
+{
+    if (!*at)
+        count_open (&self->services);
+    tide_service_t *service = *at;
+    do
+        service = service ? service->hh.next : self->services.services;
+    while (service && !service->workers && service->open_count == 0);
+    *at = service;
+    if (!service)
+        return false;
+    *counts = (tide_service_counts_t){.name = service->name};
+    const tide_worker_t *worker;
+    DL_FOREACH (service->workers, worker) {
+        counts->workers++;
+        counts->credit += worker->credit;
+        counts->in_hand += worker->in_hand;
+    }
+    if (service->open_count > counts->in_hand)
+        counts->waiting = service->open_count - counts->in_hand;
+    return true;
+}

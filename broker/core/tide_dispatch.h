@@ -82,4 +82,14 @@ typedef struct {
 } tide_dispatch_counts_t;
 tide_dispatch_counts_t tide_dispatch_counts (const tide_dispatch_t *self);
 
+typedef struct {
+    const char *name;
+    uint32_t workers, credit, in_hand; /* credit: of all of them */
+    uint32_t waiting;                  /* calls that are open and in nobody's hands */
+} tide_service_counts_t;
+
+/*  Services that have workers or open calls, one by one, in no order: begin with *at NULL; false at
+ *  the end. */
+bool tide_dispatch_next_service (tide_dispatch_t *self, void **at, tide_service_counts_t *counts);
+
 #endif

@@ -58,6 +58,7 @@ struct tide_service {
     uint32_t lease_ms, attempts, delay_ms;
     tide_worker_t *workers;
     tide_call_chain_t *chains; /* by session */
+    uint32_t open_count;       /* of its calls, when they were counted last */
     UT_hash_handle hh;
     char name[TIDE_SERVICE_SIZE_MAX + 1];
 };
