@@ -488,15 +488,35 @@ static void add_stats (tide_lane_t *self)
         tide_hub_add_stat (self->hub, stats[at].name, stats[at].value);
 }
 
+/*  As people know it: the machine, and the port that it listens at. */
+static void name_gateway (const tide_lane_t *self, char *name, size_t size)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+    } address = {.in.sin_port = htons (self->config.config->listen_port)};
+    socklen_t length = sizeof address;
+    if (self->config.listeners > 0)
+        getsockname (self->config.listener[0], &address.any, &length);
+    char host[128] = "";
+    gethostname (host, sizeof host - 1); /* what is cut is still a name */
+    uint16_t port = address.any.sa_family == AF_INET6 ? address.in6.sin6_port : address.in.sin_port;
+    snprintf (name, size, "%s:%u", host, (unsigned) ntohs (port));
+}
+
 static void make_hub (tide_lane_t *self)
 {
     const tide_config_t *config = self->config.config;
+    char name[160];
+    name_gateway (self, name, sizeof name);
     uint8_t id[8];
     char lane[2 * sizeof id + 1];
     randombytes_buf (id, sizeof id);
     sodium_bin2hex (lane, sizeof lane, id, sizeof id);
     tide_hub_config_t hub = {
         .lane = lane,
+        .gateway = name,
         .engineio = {.ping_interval_ms = (uint32_t) config->ping_interval_ms,
                      .ping_timeout_ms = (uint32_t) config->ping_timeout_ms,
                      .payload_max = (uint32_t) config->payload_max},

@@ -14,6 +14,7 @@
 #include "tide_op.h"
 #include "tide_orders.h"
 #include "tide_presence.h"
+#include "tide_report.h"
 #include "tide_session.h"
 
 #include <sodium.h>
@@ -47,6 +48,8 @@ tide_hub_t *tide_hub_new (const tide_hub_config_t *config, uint64_t now_ms)
     tide_hub_t *self = tide_alloc (sizeof *self);
     self->config = *config;
     self->config.lane = tide_copy (config->lane, strlen (config->lane));
+    if (config->gateway)
+        self->config.gateway = tide_copy (config->gateway, strlen (config->gateway));
     self->config.namespaces = (const char *const *) copy_names (config->namespaces);
     self->config.no_recovery = (const char *const *) copy_names (config->no_recovery);
     if (self->config.tape_size == 0)
@@ -130,6 +133,7 @@ void tide_hub_destroy (tide_hub_t **self_p)
     free_names (self->config.namespaces);
     free_names (self->config.no_recovery);
     free ((void *) self->config.lane);
+    free ((void *) self->config.gateway);
     free (self);
 }
 
@@ -689,6 +693,7 @@ void tide_hub_tick (tide_hub_t *self, uint64_t now_ms)
     tide_cursors_tick (self);
     tide_released_tick (self);
     tide_presence_tick (self);
+    tide_report_tick (self);
 }
 
 static uint64_t sooner (uint64_t one, uint64_t other)

@@ -23,9 +23,10 @@ typedef struct tide_connection tide_connection_t;
 typedef struct tide_application tide_application_t;
 
 typedef struct {
-    const char *lane;   /* this lane's id, unique among all lanes of all gateways and
-                           their restarts: it names its lease and begins its sids */
-    uint8_t secret[32]; /* random: sids and pids are made from it */
+    const char *lane;    /* this lane's id, unique among all lanes of all gateways and
+                            their restarts: it names its lease and begins its sids */
+    const char *gateway; /* what people call it who look how it fares; NULL: it does not tell */
+    uint8_t secret[32];  /* random: sids and pids are made from it */
     tide_engineio_config_t engineio;
     uint32_t connect_timeout_ms;    /* --connect-timeout: a Socket.IO client without a namespace */
     uint32_t payload_max;           /* --max-payload */

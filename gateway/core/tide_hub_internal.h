@@ -488,6 +488,7 @@ struct tide_hub {
     tide_channel_t *channels;
     tide_channel_t *touched;
     tide_channel_t *present;    /* channels with members that are present: looked at last, last */
+    uint64_t report_ms;         /* when it tells of itself again */
     uint64_t presence_round_ms; /* when they are to be looked at; 0: no need */
     uint64_t presence_round;
     bool is_presence_asked; /* one of them is being looked at */
