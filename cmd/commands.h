@@ -13,6 +13,7 @@ int tide_command_sub (int argc, char *argv[]);
 int tide_command_snapshot (int argc, char *argv[]);
 int tide_command_history (int argc, char *argv[]);
 int tide_command_cursors (int argc, char *argv[]);
+int tide_command_top (int argc, char *argv[]);
 int tide_command_check (int argc, char *argv[]);
 
 #endif

@@ -19,6 +19,7 @@ static const struct {
     {"snapshot", tide_command_snapshot, "snapshot TOPIC", "print the standing keyed events"},
     {"history", tide_command_history, "history TOPIC", "print logged events"},
     {"cursors", tide_command_cursors, "cursors", "list named cursors and their lag; remove one"},
+    {"top", tide_command_top, "top", "a live view of topics, rates, clients and workers"},
     {"check", tide_command_check, "check DIR", "verify a log; report what it holds"},
 };
 #define COMMANDS (sizeof commands / sizeof *commands)
@@ -38,7 +39,7 @@ static int run (int argc, char *argv[])
     for (size_t at = 0; at < COMMANDS; at++)
         if (strcmp (argv[0], commands[at].name) == 0)
             return commands[at].run (argc, argv);
-    static const char *const later[] = {"top", "token", "bench"};
+    static const char *const later[] = {"token", "bench"};
     for (size_t at = 0; at < sizeof later / sizeof *later; at++) {
         if (strcmp (argv[0], later[at]) == 0) {
             fprintf (stderr, "tidemark: %s is not available in this version\n", later[at]);
