@@ -229,6 +229,8 @@ static void take_input (bench_clients_t *self, client_t *client)
     memmove (client->input, client->input + at, client->kept);
     if (self->load->pause_us > 0) {
         usleep (self->load->pause_us);
+        if (self->load->rest)
+            self->load->rest ();
         now_s = bench_now_s ();
     }
     make_calls (self, client, now_s);

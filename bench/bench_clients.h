@@ -19,10 +19,10 @@ void bench_clients_destroy (bench_clients_t **self_p);
 
 typedef struct {
     const char *event;
-    unsigned depth; /* calls of a client under way at once, at most 64 */
-    unsigned
-        pause_us;   /* between an answer and the next call; for one client that calls one by one */
-    uint64_t calls; /* so many; 0: as many as go into… */
+    unsigned depth;      /* calls of a client under way at once, at most 64 */
+    unsigned pause_us;   /* between answer and next call; only for one client, one by one */
+    void (*rest) (void); /* … what is done in it, unless NULL */
+    uint64_t calls;      /* so many; 0: as many as go into… */
     double seconds;
     uint32_t *took_us; /* of each call the time that it took, if there is room for so many */
     uint64_t room;
