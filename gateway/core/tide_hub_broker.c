@@ -102,6 +102,7 @@ static void link_is_up (tide_hub_t *self, const tide_message_t *message)
 {
     const tide_welcome_message_t *welcome = &message->welcome;
     self->is_welcome = true;
+    tide_neighbour_broker_left (self); /* it may be back before it was missed */
     tide_hub_action_t *action = tide_hub_queue (self, TIDE_HUB_FOLLOW, welcome->events);
     action->events = action->bytes;
     /*  Both endpoints share one copy of the bytes. */
@@ -135,6 +136,7 @@ bool tide_hub_link_said (tide_hub_t *self, const tide_link_action_t *from,
         return false;
     case TIDE_LINK_AWAY:
         self->is_welcome = false;
+        tide_neighbour_broker_left (self);
         return false;
     case TIDE_LINK_ANSWER:
         HASH_FIND (hh, self->ops, &from->token, sizeof from->token, op);

@@ -612,6 +612,18 @@ static void ask_lanes (tide_hub_t *hub)
     hub->ask_lanes_ms = hub->now_ms + ASK_MS;
 }
 
+/*  Answers that were on their way went with it, and nobody would notice until the client does: it
+ *  comes again now, and resumes. Asking the holder again is no remedy, since it believes that what
+ *  it answered has been taken. */
+void tide_neighbour_broker_left (tide_hub_t *hub)
+{
+    while (hub->forwards_due) {
+        uint64_t ticket = hub->forwards_due->ticket;
+        forget_forward (hub, hub->forwards_due);
+        tide_hub_respond_error (hub, ticket, 503, TIDE_BROKER_AWAY, NULL);
+    }
+}
+
 void tide_neighbour_tick (tide_hub_t *hub)
 {
     if (hub->forwards_due && hub->now_ms >= hub->ask_lanes_ms)

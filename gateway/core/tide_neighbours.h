@@ -59,6 +59,8 @@ void tide_neighbour_leave (tide_hub_t *hub, tide_connection_t *connection,
                            tide_connection_t *probe);
 void tide_neighbour_stay (tide_hub_t *hub, tide_connection_t *connection);
 void tide_neighbour_receive (tide_hub_t *hub, const tide_message_t *message);
+/*  The broker has gone, or another one has come. */
+void tide_neighbour_broker_left (tide_hub_t *hub);
 void tide_neighbour_sweep (tide_hub_t *hub);
 void tide_neighbour_tick (tide_hub_t *hub);
 uint64_t tide_neighbour_deadline_ms (const tide_hub_t *hub);

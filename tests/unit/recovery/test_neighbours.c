@@ -304,13 +304,13 @@ static void without_a_broker_no_other_lane_can_be_asked (void **state)
     query_of (client, query);
     uint64_t post = tide_loop_engineio (loop, OTHER, "POST", query, NULL);
     assert_int_equal (loop->http_status, 0);
+    /*  The head had come; then the broker went, and then the body came. */
     loop->is_cut[OTHER] = true;
     tide_loop_pass (loop, 2 * TIDE_LIVENESS_MS);
-    /*  The head had come; then the broker went, and then the body came. */
-    tide_hub_body (loop->hubs[OTHER], loop->now_ms, post, tide_bytes ("3"));
-    tide_loop_run (loop);
     assert_int_equal (loop->ticket, post);
     assert_broker_is_away ();
+    tide_hub_body (loop->hubs[OTHER], loop->now_ms, post, tide_bytes ("3"));
+    tide_loop_run (loop);
     tide_loop_engineio (loop, OTHER, "GET", query, NULL);
     assert_broker_is_away ();
     tide_loop_engineio (loop, OTHER, "POST", query, "3");
@@ -322,6 +322,39 @@ static void without_a_broker_no_other_lane_can_be_asked (void **state)
     tide_loop_pass (loop, 2 * TIDE_LIVENESS_MS);
     client->gets_at = OTHER;
     assert_alive (client);
+}
+
+/*  The answer to a poll at another lane goes down with the broker, which is missed for a while, or
+ *  is back before that. */
+static void g5_what_a_broker_was_to_pass_on_comes_on_resume_at_once (void **state)
+{
+    (void) state;
+    for (int is_missed = 0; is_missed < 2; is_missed++) {
+        stock_t client;
+        start (&client);
+        client.wire->gets_at = client.wire->posts_at = OTHER;
+        stock_publish (&client, 1, 5);
+        stock_listen (&client);
+        assert_int_equal (client.wire->poll_hub, OTHER);
+        client.loop->lost_kind = TIDE_MESSAGE_RELAY;
+        stock_publish (&client, 6, 9); /* the holder believes that this is taken */
+        client.loop->lost_kind = 0;
+        assert_true (client.wire->poll != 0);
+        if (is_missed)
+            client.loop->is_cut[OTHER] = true;
+        else
+            tide_loop_kill_broker (client.loop, false);
+        tide_loop_pass (client.loop, 2 * TIDE_LIVENESS_MS);
+        assert_int_equal (client.wire->poll_status, 503);
+        assert_true (client.wire->is_over);
+        client.loop->is_cut[OTHER] = false;
+        tide_loop_pass (client.loop, 2 * TIDE_LIVENESS_MS);
+        stock_reconnect (&client, OTHER);
+        assert_true (client.is_recovered);
+        stock_publish (&client, 10, 12);
+        stock_assert_numbers (&client, 1, 12);
+        stock_finish (&client);
+    }
 }
 
 static void g5_what_a_dead_lane_was_to_pass_on_comes_on_resume (void **state)
@@ -438,6 +471,7 @@ int main (void)
         TEST (requests_that_a_dead_lane_owes_are_answered_soon),
         TEST (a_request_whose_answer_is_lost_is_answered_in_the_end),
         TEST (without_a_broker_no_other_lane_can_be_asked),
+        cmocka_unit_test (g5_what_a_broker_was_to_pass_on_comes_on_resume_at_once),
         cmocka_unit_test (g5_what_a_dead_lane_was_to_pass_on_comes_on_resume),
         cmocka_unit_test (g5_a_client_whose_holder_dies_resumes_at_the_other_lane),
         TEST (a_holder_that_stops_tells_those_who_poll_elsewhere),
