@@ -10,7 +10,7 @@ file (WRITE ${TO}/client/tidemark.js "${helper}")
 
 set (dist ${FROM}/node_modules/socket.io-client/dist)
 if (NOT EXISTS ${dist})
-    message (WARNING "The stock Socket.IO client is not here: run `npm ci` in gateway/page")
+    message (WARNING "The stock Socket.IO client is not here: run gateway/page/fetch-client.sh")
     return ()
 endif ()
 foreach (name socket.io.js socket.io.min.js socket.io.esm.min.js)

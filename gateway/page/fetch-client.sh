@@ -1,14 +1,13 @@
 #!/bin/sh
-# Fetches the stock Socket.IO client as package-lock.json names it, which is all that the gateway
-# serves of it: its prebuilt files, without npm. What is there already is left alone.
-# fetch-client.sh FOLDER
+# Fetches the stock Socket.IO client as package-lock.json names it to where npm would put it: all that
+# is served of it are its prebuilt files, and for those neither npm nor Node is needed.
 set -eu
-cd "$1"
+cd "$(dirname "$0")"
 name=node_modules/socket.io-client
-[ ! -d "$name/dist" ] || exit 0
 locked() { jq -er --arg name "$name" ".packages[\$name].$1" package-lock.json; }
 
 version=$(locked version)
+[ "$(jq -r .version "$name/package.json" 2>/dev/null)" != "$version" ] || exit 0
 archive=$(mktemp)
 trap 'rm -f "$archive"' EXIT
 curl -fsS --retry 3 -o "$archive" \
@@ -18,5 +17,6 @@ sum=sha512-$(openssl dgst -sha512 -binary "$archive" | base64 -w 0)
     echo "socket.io-client $version is not what package-lock.json names: $sum" >&2
     exit 1
 }
+rm -rf "$name"
 mkdir -p "$name"
-tar -xzf "$archive" -C "$name" --strip-components=1 package/dist
+tar -xzf "$archive" -C "$name" --strip-components=1 package/dist package/package.json
