@@ -1,5 +1,5 @@
 # Copies the pages and the stock client's files FROM the sources TO the build's share folder.
-file (COPY ${FROM}/index.html ${FROM}/style.css ${FROM}/page.js ${FROM}/board
+file (COPY ${FROM}/index.html ${FROM}/style.css ${FROM}/page.js ${FROM}/board ${FROM}/demo
       DESTINATION ${TO}/page)
 # The helper goes without its comments and its margin.
 file (READ ${FROM}/tidemark.js helper)
