@@ -1,0 +1,173 @@
+/*  tidemark-chat - the back end of Socket.IO's chat example: any number of them share the load.
+ *
+ *  They have no state of their own. Who a session is, is its data; who is in a room is the room's
+ *  presence, which all of them read on, and so know the same people at the same sequence. Each of
+ *  them says who came and who left, under an id made of that sequence: it is appended once, though
+ *  all but one of them die.
+ *  SPDX-License-Identifier: MIT
+ */
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <tidemark.h>
+#include <time.h>
+
+#define PRESENCE "$presence/"
+
+/*  -- who is there ---------------------------------------------------------------------------- */
+
+static json_t *rooms; /* by room, by sid: the name. Of the subscription's function alone. */
+
+static void say (tidemark_t *client, const char *topic, const char *event, json_t *args,
+                 uint64_t seq, const char *except)
+{
+    char id[64];
+    snprintf (id, sizeof id, "%s %" PRIu64, event, seq);
+    const tidemark_event_options_t options = {.id = id, .except = except};
+    tidemark_publish_async (client, topic, event, args, &options, NULL, NULL);
+}
+
+/*  Somebody came, or left. What comes of a session that was there before, as when it is resumed at
+ *  another gateway, is nothing new. */
+static int present (const tidemark_event_t *event, void *client)
+{
+    if (event->kind == TIDEMARK_RESET)
+        json_object_clear (rooms);
+    if (event->kind != TIDEMARK_EVENT && event->kind != TIDEMARK_STANDING)
+        return 0;
+    const char *room = event->topic + strlen (PRESENCE), *sid = event->key;
+    const char *data[] = {"data", "username"};
+    const json_t *said = json_array_get (event->args, 0);
+    for (size_t at = 0; at < 2; at++)
+        said = json_object_get (said, data[at]);
+    if (strcmp (room, "chat") != 0 && strncmp (room, "chat:", 5) != 0)
+        return 0;
+
+    json_t *people = json_object_get (rooms, room);
+    if (!people)
+        json_object_set_new (rooms, room, people = json_object ());
+    json_t *known = json_incref (json_object_get (people, sid));
+    const char *username = json_string_value (known ? known : said);
+    char topic[TIDEMARK_TOPIC_SIZE];
+    if (event->is_removed && known) {
+        json_object_del (people, sid);
+        say (client, room, "user left",
+             json_pack ("{ss, sI}", "username", username, "numUsers",
+                        (json_int_t) json_object_size (people)),
+             event->seq, NULL);
+    }
+    else if (!event->is_removed && !known && username
+             && tidemark_topic_of_session (topic, sid) == TIDEMARK_OK) {
+        json_object_set_new (people, sid, json_string (username));
+        json_int_t count = (json_int_t) json_object_size (people);
+        if (event->kind == TIDEMARK_STANDING && event->time_ms / 1000 + 60 < (uint64_t) time (NULL))
+            return 0; /* it has been said, for certain */
+        say (client, topic, "login", json_pack ("{sI}", "numUsers", count), event->seq, NULL);
+        say (client, room, "user joined",
+             json_pack ("{ss, sI}", "username", username, "numUsers", count), event->seq, topic);
+    }
+    json_decref (known);
+    return 0;
+}
+
+/*  -- what they emit -------------------------------------------------------------------------- */
+
+/*  add user (username[, room]): that it is in the room now, and who it is, is one append. */
+static int add_user (tidemark_call_t *call, void *argument)
+{
+    (void) argument;
+    const json_t *args = tidemark_call_args (call);
+    const char *username = json_string_value (json_array_get (args, 0));
+    const char *name = json_string_value (json_array_get (args, 1));
+    char room[64] = "chat";
+    if (!username || *username == '\0' || strlen (username) > 200
+        || (name && snprintf (room, sizeof room, "chat:%s", name) >= (int) sizeof room))
+        return (int) tidemark_fail (call, TIDEMARK_BAD_REQUEST, "say who you are: a short text");
+    json_t *data = NULL;
+    tidemark_status_t status = tidemark_session_get (call, &data);
+    if (status == TIDEMARK_OK && !data) {
+        tidemark_session_set (call, json_pack ("{ss, ss}", "username", username, "room", room));
+        status = tidemark_join (call, room, json_pack ("{ss}", "username", username));
+    }
+    json_decref (data);
+    return status == TIDEMARK_BAD_TOPIC ? (int) tidemark_fail (call, status, "there is no such room")
+                                        : (int) status;
+}
+
+/*  Tells everybody in the sender's room but the sender. */
+static int broadcast (tidemark_call_t *call, void *client)
+{
+    const char *event = tidemark_call_event (call);
+    char room[TIDEMARK_TOPIC_SIZE], self[TIDEMARK_TOPIC_SIZE];
+    json_t *data = NULL;
+    tidemark_status_t status = tidemark_session_get (call, &data);
+    if (status != TIDEMARK_OK)
+        return (int) status; /* it is tried again */
+    if (!data)
+        return (int) tidemark_fail (call, TIDEMARK_FORBIDDEN, "say who you are first: add user");
+    tidemark_topic_of_room (room, "/", json_string_value (json_object_get (data, "room")));
+    tidemark_topic_of_session (self, tidemark_call_from (call));
+    json_t *said = json_pack ("{sO}", "username", json_object_get (data, "username"));
+    json_decref (data);
+    if (strcmp (event, "new message") != 0) {
+        const tidemark_event_options_t now = {.except = self, .flags = TIDEMARK_VOLATILE};
+        tidemark_publish_async (client, room, event, said, &now, NULL, NULL);
+        return 0;
+    }
+    json_t *message = json_array_get (tidemark_call_args (call), 0);
+    json_object_set (said, "message", message ? message : json_null ());
+    status = tidemark_emit (call, room, event, said, &(tidemark_event_options_t){.except = self});
+    return status == TIDEMARK_OK ? 0 : (int) tidemark_fail (call, status, "it cannot be said");
+}
+
+/*  -- running --------------------------------------------------------------------------------- */
+
+static sigset_t ends;
+
+static void *wait_for_end (void *client)
+{
+    int number;
+    sigwait (&ends, &number);
+    tidemark_stop (client);
+    return NULL;
+}
+
+int main (int argc, char *argv[])
+{
+    if (argc > 2 || (argc > 1 && argv[1][0] == '-')) {
+        fprintf (stderr, "usage: tidemark-chat [ENDPOINT]   (or TIDEMARK_BROKER=ENDPOINT)\n");
+        return 2;
+    }
+    sigemptyset (&ends);
+    sigaddset (&ends, SIGINT);
+    sigaddset (&ends, SIGTERM);
+    pthread_sigmask (SIG_BLOCK, &ends, NULL);
+    tidemark_t *client = tidemark_connect (&(tidemark_options_t){
+        .endpoint = argc > 1 ? argv[1] : getenv ("TIDEMARK_BROKER"), .name = "chat"});
+    if (!client) {
+        fprintf (stderr, "tidemark-chat: that is no endpoint\n");
+        return 2;
+    }
+    rooms = json_object ();
+    tidemark_handle (client, "/", "add user", add_user, NULL, 0);
+    tidemark_handle (client, "/", "new message", broadcast, client, 0);
+    tidemark_handle (client, "/", "typing", broadcast, client, TIDEMARK_VOLATILE);
+    tidemark_handle (client, "/", "stop typing", broadcast, client, TIDEMARK_VOLATILE);
+    tidemark_service (client, "chat", &(tidemark_service_options_t){.credit = 16});
+    tidemark_subscribe (client, PRESENCE "#", present, client,
+                        &(tidemark_subscribe_options_t){.since = "snapshot"}, NULL);
+    pthread_t waiter;
+    pthread_create (&waiter, NULL, wait_for_end, client);
+    tidemark_status_t status = tidemark_run (client);
+    if (status != TIDEMARK_OK)
+        fprintf (stderr, "tidemark-chat: %s: %s\n", tidemark_status_name (status),
+                 tidemark_message (client));
+    pthread_kill (waiter, SIGTERM); /* unless that was what it waited for */
+    pthread_join (waiter, NULL);
+    tidemark_close (&client);
+    json_decref (rooms);
+    return status != TIDEMARK_OK;
+}
