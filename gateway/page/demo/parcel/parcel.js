@@ -52,6 +52,7 @@ class Seat {
         const socket = this.socket = connectWhenServed(io("/parcel", options));
         showState(socket, this.root);
         socket.on("connect", () => socket.recovered || this.begin(socket));
+        socket.on("tide:cursor", ({ cursor }) => cursor === this.cursor && this.tell("Read in another window by now"));
         socket.on("tide:reset", ({ topic, state }) => topic === this.topic && this.replace(state));
         for (const event of ["parcel", "pick-up", "handed on", "delivered"])
             socket.on(event, (data, meta) => meta?.topic === this.topic && this.hear(event, data, meta));
@@ -235,7 +236,7 @@ const drawRound = oncePerFrame(() => {
 /*  -- the page: whoever the address names, or one of each --------------------------------------- */
 
 const given = new URLSearchParams(location.search);
-const isName = (name) => /^[\p{L}\p{N}][\p{L}\p{N} -]{0,23}$/u.test(name ?? "");
+const isName = (name) => /^[\p{L}\p{N}][\p{L}\p{N} -]{0,15}$/u.test(name ?? "");
 const fresh = [...DRIVERS].sort(() => Math.random() - .5);
 const page = keep("tidemark demo parcel", { shop: any(SHOPS), drivers: fresh.slice(0, 2) }, () => page);
 const alone = isName(given.get("shop")) ? ["shop", given.get("shop")] : isName(given.get("driver")) ? ["driver", given.get("driver")] : null;
