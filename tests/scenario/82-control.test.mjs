@@ -9,7 +9,7 @@ import { after, before, test } from "node:test";
 import { launch } from "./support/browser.mjs";
 import { call, client, connected } from "./support/stock.mjs";
 import { history, SHOTS, tidemark, until, wait } from "./support/tidemark.mjs";
-import { startWorkers } from "./support/workers.mjs";
+import { startWorkers } from "./support/back-ends.mjs";
 
 const DEVICES = ["Lectern", "Choir", "Organ", "Strings", "Brass", "Hall", "Stream"];
 

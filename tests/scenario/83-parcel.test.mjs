@@ -9,7 +9,7 @@ import { after, before, test } from "node:test";
 import { launch } from "./support/browser.mjs";
 import { call, client, connected } from "./support/stock.mjs";
 import { anotherGateway, history, isLong, random, SHOTS, tidemark, until } from "./support/tidemark.mjs";
-import { startWorker, startWorkers } from "./support/workers.mjs";
+import { startWorker, startWorkers } from "./support/back-ends.mjs";
 
 /* A shop or a driver who reads by its cursor: what stands by id, and all that it heard. */
 async function seat(t, server, role, name) {
