@@ -132,8 +132,11 @@ socket.on("connect", async () => {
 const people = liveMap(socket, `$presence/${topic}`, () => draw());
 const nameOf = (event) => event.data?.data?.username;
 
-async function join() {
-    await askUntilServed(socket, "add user", name, ...room === "chat" ? [] : [room]);
+let joining = Promise.resolve();    // what is said waits until this one is in
+
+function join() {
+    joining = askUntilServed(socket, "add user", name, ...room === "chat" ? [] : [room]);
+    return joining;
 }
 
 socket.on("login", (data) => {
@@ -168,7 +171,8 @@ async function send(row) {
     row.fate = "";
     draw();
     try {
-        await ask(socket, "new message", row.text);
+        await joining;
+        await askUntilServed(socket, "new message", row.text);
         row.fate = "sent";
     }
     catch (error) {
