@@ -17,13 +17,13 @@ const DEVICES = ["Lectern", "Choir", "Organ", "Strings", "Brass", "Hall", "Strea
 async function panel(t, server) {
     const socket = client(t, `${server.url}/control`, { way: "websocket" });
     const made = { socket, positions: {}, frames: [] };
-    socket.on("set", (value, { key }) => { made.positions[key] = value; });
+    socket.on("set", ({ value }, { key }) => { made.positions[key] = value; });
     socket.on("meters", (frame) => made.frames.push({ ...frame, at: performance.now() }));
     await connected(socket);
     const [{ state }] = await call(socket, "tide:subscribe", { topic: "control/desk", since: "snapshot", meta: true });
     for (const [key, { data }] of Object.entries(state))
         if (key !== "devices")
-            made.positions[key] ??= data;
+            made.positions[key] ??= data.value;
     assert.equal((await call(socket, "tide:subscribe", { topic: "control/meters" }))[0].ok, true);
     made.set = async (device, control, value) => (await call(socket, "set", { device, control, value }))[0];
     return made;

@@ -58,10 +58,10 @@ static void complete (tidemark_t *client)
         json_array_append_new (names, json_string (devices[at]));
         snprintf (key, sizeof key, "%s/fader", devices[at]);
         if (fader[at] < 0)
-            put_up (client, "set", key, json_integer (70));
+            put_up (client, "set", key, json_pack ("{si}", "value", 70));
         snprintf (key, sizeof key, "%s/switch", devices[at]);
         if (is_on[at] < 0)
-            put_up (client, "set", key, json_true ());
+            put_up (client, "set", key, json_pack ("{sb}", "value", 1));
     }
     put_up (client, "devices", "devices", json_pack ("[o]", names));
 }
@@ -77,7 +77,7 @@ static int moved (const tidemark_event_t *event, void *client)
     size_t at = slash ? find (event->key, (size_t) (slash - event->key)) : DEVICES;
     if (at == DEVICES)
         return 0;
-    const json_t *value = json_array_get (event->args, 0);
+    const json_t *value = json_object_get (json_array_get (event->args, 0), "value");
     if (strcmp (slash, "/fader") == 0)
         fader[at] = event->is_removed ? -1 : (int) json_number_value (value);
     else
@@ -105,7 +105,8 @@ static int set (tidemark_call_t *call, void *argument)
     char key[64];
     snprintf (key, sizeof key, "%s/%s", device, control);
     const tidemark_event_options_t options = {.key = key};
-    return (int) tidemark_emit (call, DESK, "set", json_incref (value), &options);
+    json_t *stands = json_pack ("{sO, ss}", "value", value, "by", tidemark_call_from (call));
+    return (int) tidemark_emit (call, DESK, "set", stands, &options);
 }
 
 /*  -- meters ---------------------------------------------------------------------------------- */

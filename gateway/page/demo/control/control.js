@@ -114,15 +114,16 @@ class Strip {
         for (const control of ["fader", "switch"]) {
             const key = `${this.device}/${control}`, event = desk.get(key);
             if (event && !this.isBusy.has(control))
-                this.put(control, event.data);
+                this.put(control, event.data?.value);
             if (event && !(last?.seq > event.seq))
                 last = event;
-            if (news.get(key)?.from && news.get(key).from !== socket.id)
+            const by = news.get(key)?.data?.by;
+            if (by && by !== socket.id)
                 this.flash();
         }
         const isWaiting = this.isBusy.size > 0 && !socket.connected;
         this.root.classList.toggle("waiting", isWaiting);
-        setText(this.part.by, isWaiting ? "goes out when back" : !last ? "" : `#${last.seq} · ${last.from === socket.id ? "you" : last.from ? "another panel" : "the worker"}`);
+        setText(this.part.by, isWaiting ? "goes out when back" : !last ? "" : `#${last.seq} · ${last.data?.by === socket.id ? "you" : last.data?.by ? "another panel" : "the worker"}`);
     }
 
     flash() {
