@@ -21,6 +21,11 @@ before(async () => {
 });
 after(() => browser?.close());
 
+/* Says what was shown instead, where it never comes. */
+const shown = (what, look, list, timeoutMs = 20000) => until(what, look, timeoutMs).catch(async (error) => {
+    throw new Error(`${error.message}; shown was ${JSON.stringify(await list())}`);
+});
+
 /* The example's files are what the gateway serves, and the stock client as ever. */
 async function serveExample(t) {
     const share = await mkdtemp(path.join(os.tmpdir(), "tidemark-share-"));
@@ -40,8 +45,8 @@ async function stockWindow(t, server) {
     await page.route("https://code.jquery.com/**", (route) => route.fulfill({ path: here("node_modules/jquery/dist/jquery.min.js") }));
     await page.goto(server.url);
     page.lines = () => page.$$eval(".messages li", (lines) => lines.map((line) => line.innerText.replace(/\s*\n\s*/g, " ").trim()));
-    page.shows = (line, timeoutMs = 20000) => until(async () => `${line}; shown was ${JSON.stringify(await page.lines())}`,
-        async () => (await page.lines()).some((one) => one.replace(/\s/g, "") === line.replace(/\s/g, "")), timeoutMs);
+    const isLine = (one, other) => one.replace(/\s/g, "") === other.replace(/\s/g, "");
+    page.shows = (line, timeoutMs) => shown(line, async () => (await page.lines()).some((one) => isLine(one, line)), page.lines, timeoutMs);
     page.login = async (name) => {
         await page.fill(".usernameInput", name);
         await page.press(".usernameInput", "Enter");
@@ -117,7 +122,7 @@ async function ownPage(t, server, { width = 1280, height = 800, colorScheme = "l
         await page.press("#message", "Enter");
     };
     page.bubbles = (which = "") => page.$$eval(`#messages ${which} .bubble`, (all) => all.map((one) => one.textContent));
-    page.shows = (text) => until(async () => `${text}; shown was ${JSON.stringify(await page.bubbles())}`, async () => (await page.bubbles()).includes(text));
+    page.shows = (text) => shown(text, async () => (await page.bubbles()).includes(text), page.bubbles);
     return page;
 }
 

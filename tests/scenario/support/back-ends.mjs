@@ -28,3 +28,18 @@ export async function startWorkers(t, server, name, count = 1) {
         async () => await server.metric("tidemark_broker_workers") === before + count);
     return all;
 }
+
+/* kill -9 of one of them, and another in its place: resolves when the broker has lost the one and
+   counts the other in, so that at no time two of them are missing. */
+export async function replaceWorker(t, server, all, at, name) {
+    const count = await server.metric("tidemark_broker_workers");
+    all[at].end("SIGKILL");
+    all[at] = startWorker(t, server, name);
+    let was = count, isIn = false;
+    await until(`a new ${name}`, async () => {
+        const now = await server.metric("tidemark_broker_workers");
+        isIn ||= now > was;
+        was = now;
+        return isIn && now === count;
+    });
+}
