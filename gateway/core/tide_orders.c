@@ -218,12 +218,14 @@ static void carry_out (tide_hub_t *hub, order_t *order)
     const char *why;
     if (tide_presence_check (session, topic, present, &why) != TIDE_OK)
         present = NULL; /* it joins all the same */
+    /*  How it gets its events is the client's to say, if it has joined by itself. */
+    const tide_member_t *member = tide_member_find (session, topic);
     if (order->kind == JOIN)
         tide_join_begin (hub, session, topic,
                          (tide_since_t){.kind = TIDE_SINCE_HERE,
                                         .epoch = tide_feed_epoch (hub->feed),
                                         .seq = order->seq},
-                         false, present, &reply);
+                         member && member->meta, present, &reply);
     else if (order->kind == LEAVE)
         tide_leave (hub, session, topic, &reply);
     else

@@ -93,8 +93,9 @@ static int add_user (tidemark_call_t *call, void *argument)
         status = tidemark_join (call, room, json_pack ("{ss}", "username", username));
     }
     json_decref (data);
-    return status == TIDEMARK_BAD_TOPIC ? (int) tidemark_fail (call, status, "there is no such room")
-                                        : (int) status;
+    return status == TIDEMARK_BAD_TOPIC
+               ? (int) tidemark_fail (call, status, "there is no such room")
+               : (int) status;
 }
 
 /*  Tells everybody in the sender's room but the sender. */

@@ -151,8 +151,7 @@ static const char *choose (const json_t *duty, const json_t *hands)
     const char *chosen = NULL, *sid;
     size_t fewest = SIZE_MAX;
     json_t *event;
-    json_object_foreach ((json_t *) duty, sid, event)
-    {
+    json_object_foreach ((json_t *) duty, sid, event) {
         char topic[TIDEMARK_TOPIC_SIZE];
         if (topic_of (topic, "driver", driver_of (event)) != TIDEMARK_OK)
             continue;
@@ -182,8 +181,8 @@ static int settle (tidemark_t *client, const tidemark_event_t *job, json_t *parc
     return !is_done (status);
 }
 
-/*  Gives the parcel to that driver. 1: to be looked at again, since another worker chose at the same
- *  time, or the driver has gone meanwhile: whether that was seen by a review is not known. */
+/*  Gives the parcel to that driver. 1: to be looked at again, since another worker chose at the
+ * same time, or the driver has gone meanwhile: whether that was seen by a review is not known. */
 static int give (tidemark_t *client, const tidemark_event_t *job, const char *shop, json_t *parcel,
                  const char *driver)
 {

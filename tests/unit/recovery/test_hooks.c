@@ -368,6 +368,19 @@ static void g1_a_session_that_is_let_into_a_room_gets_all_behind_that (void **st
     }
 }
 
+static void an_order_to_join_leaves_a_subscription_with_meta_as_it_is (void **state)
+{
+    (void) state;
+    tide_loop_client_t *client = caller (false);
+    tide_loop_say (client, "42[\"tide:subscribe\",{\"topic\":\"room\",\"meta\":true}]");
+    tide_loop_hear (client);
+    tide_loop_say (client, "421[\"enter\"]");
+    assert_lent ("enter", "[]");
+    give_order (TIDE_ORDER_JOIN, "\"room\"", "room");
+    assert_hears (client, "431[]");
+    assert_hears (client, "42[\"n\",1,{\"topic\":\"room\"");
+}
+
 static void g1_an_order_finds_the_session_that_was_away (void **state)
 {
     (void) state;
@@ -532,6 +545,7 @@ int main (void)
         TEST (g7_who_died_with_its_gateway_is_gone_in_the_end),
         TEST (of_whom_nobody_wants_to_know_nothing_is_kept),
         TEST (g1_a_session_that_is_let_into_a_room_gets_all_behind_that),
+        TEST (an_order_to_join_leaves_a_subscription_with_meta_as_it_is),
         TEST (g1_an_order_finds_the_session_that_was_away),
         TEST (g5_an_order_is_not_passed_before_it_was_carried_out),
         TEST (a_worker_ends_a_session),
