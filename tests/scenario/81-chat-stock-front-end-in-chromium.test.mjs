@@ -151,6 +151,7 @@ test("our_own_page_shows_history_people_and_what_was_missed", { timeout: 120000 
     await until("three sent", async () => (await ben.bubbles(".own")).length === 4);
     await ann.click("#cut");
     await ann.shows("meanwhile 3");
+    await ann.waitForSelector("#messages .found .tag");
     assert.deepEqual(await ann.bubbles(".found"), ["meanwhile 1", "meanwhile 2", "meanwhile 3"]);
     await ann.screenshot({ path: path.join(SHOTS, "chat-1280.png"), fullPage: true });
     await ben.screenshot({ path: path.join(SHOTS, "chat-390-dark.png"), fullPage: true });

@@ -254,7 +254,7 @@ test("the_page_closes_a_drivers_window_and_the_parcel_goes_on", { timeout: 12000
     for (const name of ["Bakery", "Ann"])
         await page.seat(name).locator(".cut").click();
     await page.waitForSelector("section.shop .feed .found:has-text('delivered by Ben')");
-    await page.waitForSelector("section.seat:has(h2:has-text('Ann')) .feed .found:has-text('gone to another driver')");
+    await page.waitForSelector("section.seat:has(h2:has-text('Ann')) .feed .found:has-text('Two rye loaves: gone to another driver')");
     await page.post("A clock that ticks");
     await page.waitForSelector("section.driver .parcels li:has-text('A clock that ticks')");
     await page.screenshot({ path: path.join(SHOTS, "parcel-1280.png"), fullPage: true });

@@ -47,8 +47,10 @@ static tidemark_status_t topic_of (char topic[TIDEMARK_TOPIC_SIZE], const char *
                                    const char *name)
 {
     char nsp[32];
+    if (!name || *name == '\0')
+        return TIDEMARK_BAD_TOPIC;
     snprintf (nsp, sizeof nsp, "/parcel/%s", role);
-    return tidemark_topic_of_room (topic, nsp, name ? name : "");
+    return tidemark_topic_of_room (topic, nsp, name);
 }
 
 /*  -- what shops and drivers emit ------------------------------------------------------------- */
@@ -282,7 +284,7 @@ int main (int argc, char *argv[])
     tidemark_handle (client, "/parcel", "delivered", step, client, 0);
     tidemark_service (client, "parcel", &(tidemark_service_options_t){.credit = 16});
     tidemark_subscribe (client, JOBS, assign, client,
-                        &(tidemark_subscribe_options_t){.group = "parcel dispatch"}, NULL);
+                        &(tidemark_subscribe_options_t){.since = "start", .group = "parcel"}, NULL);
     tidemark_subscribe (client, DUTY, review, client,
                         &(tidemark_subscribe_options_t){.since = "snapshot"}, NULL);
     pthread_t waiter;

@@ -29,14 +29,15 @@ let numUsers = 0;
 
 /*  -- what was said ---------------------------------------------------------------------------- */
 
-const rows = [];            // in order; what has no sequence yet is the newest
+const rows = [];            // in order; what is not sent yet is the newest
 let lastSeq = page.seq;
 let oldest = 0;             // what came after this sequence is here
 let foundAfter = 0, foundUpTo = 0;      // what came while this page was away
 
 function add(row) {
+    row.at ??= row.seq ?? Infinity;
     let at = rows.length;
-    while (at > 0 && (row.seq ?? Infinity) < (rows[at - 1].seq ?? Infinity))
+    while (at > 0 && row.at < rows[at - 1].at)
         at--;
     if (row.seq && rows[at - 1]?.seq === row.seq)
         return;
@@ -100,13 +101,13 @@ byId("earlier").addEventListener("click", async () => {
 /*  -- the session ------------------------------------------------------------------------------ */
 
 socket.on("connect", async () => {
-    const { id, recovered } = socket;
+    const { id, recovered } = socket, after = lastSeq; // what was missed comes right behind this
     try {
         // What is read here is live from N on; what came before is read back.
         const { seq } = await ask(socket, recovered ? "tide:snapshot" : "tide:subscribe", { topic, meta: true });
         if (socket.id !== id)
             return;
-        foundAfter = recovered ? lastSeq : seq;
+        foundAfter = recovered ? after : seq;
         foundUpTo = seq;
         if (rows.length === 0 || !recovered) {
             for (let at = rows.length; at-- > 0;)
@@ -165,7 +166,7 @@ showState(socket, byId("conversation"));
 
 /*  -- saying ----------------------------------------------------------------------------------- */
 
-const note = (text) => add({ time: Date.now(), note: text });
+const note = (text) => add({ at: lastSeq + .5, time: Date.now(), note: text });
 
 async function send(row) {
     row.fate = "";
@@ -174,6 +175,9 @@ async function send(row) {
         await joining;
         await askUntilServed(socket, "new message", row.text);
         row.fate = "sent";
+        // The answer has its place among all that this session hears: right behind the message's.
+        row.at = lastSeq + .5;
+        rows.sort((one, other) => (one.at > other.at) - (one.at < other.at));
     }
     catch (error) {
         row.fate = "wrong";

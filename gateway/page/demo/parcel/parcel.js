@@ -16,6 +16,7 @@ const PLACES = ["Harbour office", "North quay 4", "The lighthouse", "Lock keeper
                 "12 Rope Walk", "Fish market, stall 9", "The old crane", "Customs house"];
 const STEPS = ["waiting", "coming", "taken", "delivered"];
 const FEED = 40, LISTED = 12;
+const LOOKS_BACK = 5000;    // sequences
 
 const any = (list) => list[Math.floor(Math.random() * list.length)];
 const options = { forceNew: true, transports: ["websocket"], reconnectionDelay: 200, reconnectionDelayMax: 2000 };
@@ -29,6 +30,7 @@ class Seat {
         this.topic = `parcel/${role}/${name}`;
         this.cursor = `parcel ${role} ${name}`;
         this.parcels = new Map();
+        this.known = new Map();     // parcels by id that were in hand
         this.feed = [];
         this.draw = oncePerFrame(() => this.show());
         const root = this.root = byId("seat").content.cloneNode(true).firstElementChild;
@@ -74,6 +76,11 @@ class Seat {
         try {
             const { seq, epoch, state } = await ask(socket, "tide:snapshot", { topic: this.topic });
             this.replace(state);
+            // What is in hand no more has no data of its own: what it was is in the history.
+            const { events } = await ask(socket, "tide:history", { topic: this.topic, since: Math.max(0, seq - LOOKS_BACK), limit: 1000 });
+            for (const { key, data } of events)
+                if (data?.what)
+                    this.known.set(key, data);
             const taken = await ask(socket, "tide:subscribe", { topic: this.topic, cursor: this.cursor, since: seq, epoch, meta: true });
             if (socket.id === id)
                 this.foundUpTo = taken.seq;
@@ -97,7 +104,7 @@ class Seat {
     /*  What comes before the answer to the subscription happened while nobody read here. */
     hear(event, data, { key, seq, removed }) {
         const isFound = this.foundUpTo === undefined || seq <= this.foundUpTo;
-        const before = this.parcels.get(key), parcel = { ...before, ...data };
+        const before = this.parcels.get(key), parcel = { ...this.known.get(key), ...before, ...data };
         this.tell(this.words(event, parcel), { seq, isFound });
         if (!(before?.seq > seq)) {
             if (removed)
