@@ -70,6 +70,8 @@ for (const event of ["new message", "user joined", "user left"])
             hear(event, data, meta);
     });
 
+socket.on("tide:reset", (reset) => reset.topic === topic && note("What was said meanwhile is gone: the server keeps no more of it"));
+
 /*  Reads what was said in (since, upTo], also by this session itself: that it is not told again. */
 async function readBack(since, upTo) {
     for (;;) {

@@ -10,6 +10,7 @@ import { ask, byId, connectWhenServed, cut, oncePerFrame, pause, restore, setTex
 
 const DESK = "control/desk", METERS = "control/meters";
 const GAP_MS = 40;          // between two positions of one fader
+const AGAIN_MS = 1000;      // between two tries to find a worker
 const PEAK_MS = 1200;       // how long a meter's peak stands
 const STALE_MS = 1000;      // without a frame for so long, there is no reading
 const isCalm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -86,10 +87,13 @@ class Strip {
                 await ask(socket, "set", { device: this.device, control, value });
             }
             catch (error) {
-                if (error.code === "no_worker" && !this.wanted.has(control))
-                    this.wanted.set(control, value);
-                else if (error.code !== "no_worker")
+                if (error.code !== "no_worker")
                     say(`${this.device} stays as it is: ${error.message}`, true);
+                else {
+                    await pause(AGAIN_MS);
+                    if (!this.wanted.has(control))
+                        this.wanted.set(control, value);
+                }
             }
             await pause(GAP_MS);
         }
