@@ -57,7 +57,9 @@ test("the_events_of_the_example_with_their_payloads", async (t) => {
 test("who_is_cut_off_and_comes_back_never_left", async (t) => {
     const server = await tidemark(t);
     await startWorkers(t, server, "chat", 2);
-    const ann = await person(t, server, "Ann"), ben = await person(t, server, "Ben");
+    const ann = await person(t, server, "Ann");
+    await ann.hears("login");
+    const ben = await person(t, server, "Ben");
     await ben.hears("login");
     ben.io.engine.close();
     ann.emit("new message", "meanwhile");
@@ -159,7 +161,9 @@ test("the_number_stays_right_when_workers_are_killed", { timeout: 200000 }, asyn
 test("the_number_is_right_again_after_all_workers_died", { timeout: 60000 }, async (t) => {
     const server = await tidemark(t, { isSeparate: true });
     const workers = await startWorkers(t, server, "chat", 2);
-    const ann = await person(t, server, "Ann"), ben = await person(t, server, "Ben");
+    const ann = await person(t, server, "Ann");
+    await ann.hears("login");
+    const ben = await person(t, server, "Ben");
     await ben.hears("login");
     await Promise.all(workers.map((worker) => worker.end("SIGKILL")));
     const cleo = await person(t, server, "Cleo"); /* waits for a worker */

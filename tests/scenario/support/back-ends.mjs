@@ -29,17 +29,12 @@ export async function startWorkers(t, server, name, count = 1) {
     return all;
 }
 
-/* kill -9 of one of them, and another in its place: resolves when the broker has lost the one and
-   counts the other in, so that at no time two of them are missing. */
+/* kill -9 of one of them, and another in its place when that is noticed: no two are missing at once. */
 export async function replaceWorker(t, server, all, at, name) {
     const count = await server.metric("tidemark_broker_workers");
+    const counts = (number) => until(`${number} workers`, async () => await server.metric("tidemark_broker_workers") === number);
     all[at].end("SIGKILL");
+    await counts(count - 1);
     all[at] = startWorker(t, server, name);
-    let was = count, isIn = false;
-    await until(`a new ${name}`, async () => {
-        const now = await server.metric("tidemark_broker_workers");
-        isIn ||= now > was;
-        was = now;
-        return isIn && now === count;
-    });
+    await counts(count);
 }
