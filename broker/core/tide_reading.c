@@ -1,20 +1,14 @@
 /*  tide_reading.c - cursors against the log.
- *
- *  The events of a page are found in one of two ways: by asking each topic that is wanted, and
- *  merging their sequences (a heap); or, where the wanted subtrees have many topics, by walking
- *  the index in sequence order and asking whether the event's topic is wanted.
  *  SPDX-License-Identifier: MIT
  */
 #include "tide_reading.h"
 
 #include "tide_alloc.h"
+#include "tide_pager.h"
 #include "tide_topic.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/*  Above this many topics the index is walked instead. */
-enum { MERGED_TOPICS_MAX = 4096 };
 
 /*  A page whose events are with the log. */
 typedef struct {
@@ -26,35 +20,17 @@ typedef struct {
     uint32_t lost_count;
 } job_t;
 
-/*  A topic in the merge: its next sequence, and that one's place in the topic. */
-typedef struct {
-    uint64_t seq;
-    uint32_t topic, place;
-} merged_t;
-
 struct tide_reading {
     tide_core_t *core;
     job_t jobs[TIDE_CORE_FETCHES_MAX];
-    merged_t merged[MERGED_TOPICS_MAX];
-    uint32_t merged_count;
+    tide_pager_t *pages;
 };
-
-/*  What a page is made of. */
-typedef struct {
-    const tide_read_message_t *read;
-    uint64_t until;
-    uint32_t limit;
-    size_t size_max;
-    uint64_t *seqs;
-    size_t count;
-    size_t size;
-    bool more; /* something was left out, so it is complete up to its last event only */
-} page_t;
 
 tide_reading_t *tide_reading_new (tide_core_t *core)
 {
     tide_reading_t *self = tide_alloc (sizeof *self);
     self->core = core;
+    self->pages = tide_pager_new (core->index);
     return self;
 }
 
@@ -74,139 +50,8 @@ void tide_reading_destroy (tide_reading_t **self_p)
         return;
     for (unsigned at = 0; at < TIDE_CORE_FETCHES_MAX; at++)
         free_job (&self->jobs[at]);
+    tide_pager_destroy (&self->pages);
     free (self);
-}
-
-/*  -- what is on a page ----------------------------------------------------------------------- */
-
-/*  Takes the event onto the page; false if the page was full. */
-static bool take_event (tide_reading_t *self, page_t *page, uint64_t seq)
-{
-    const tide_index_entry_t *entry = tide_index_find (self->core->index, seq);
-    tide_assert (entry);
-    size_t size = entry->size + 4;
-    bool fits =
-        page->count == 0 || (page->size < page->size_max && size <= page->size_max - page->size);
-    if (page->count == page->limit || !fits) {
-        page->more = true;
-        return false;
-    }
-    page->seqs[page->count++] = seq;
-    page->size += size;
-    return true;
-}
-
-static void sift_up (merged_t *heap, uint32_t place)
-{
-    merged_t item = heap[place];
-    while (place > 0 && item.seq < heap[(place - 1) / 2].seq) {
-        heap[place] = heap[(place - 1) / 2];
-        place = (place - 1) / 2;
-    }
-    heap[place] = item;
-}
-
-static void sift_down (merged_t *heap, uint32_t count, uint32_t place)
-{
-    merged_t item = heap[place];
-    for (;;) {
-        uint32_t child = place * 2 + 1;
-        if (child >= count)
-            break;
-        if (child + 1 < count && heap[child + 1].seq < heap[child].seq)
-            child++;
-        if (heap[child].seq >= item.seq)
-            break;
-        heap[place] = heap[child];
-        place = child;
-    }
-    heap[place] = item;
-}
-
-/*  Finds each wanted topic once, with the lowest position of the wants that cover it, in its
- *  scratch. False if there are too many. */
-static bool find_topics (tide_reading_t *self, const tide_read_message_t *read)
-{
-    tide_topics_t *topics = tide_index_topics (self->core->index);
-    uint32_t stamp = tide_topics_stamp (topics);
-    tide_list_t wants = read->wants;
-    tide_want_t want;
-    self->merged_count = 0;
-    while (tide_want_next (&wants, &want)) {
-        tide_topics_walk_t walk = tide_topics_walk (topics, want.topic);
-        uint32_t handle;
-        while ((handle = tide_topics_walk_next (&walk)) != 0) {
-            tide_topic_t *topic = tide_topics_at (topics, handle);
-            if (topic->stamp == stamp) {
-                topic->scratch = topic->scratch < want.seq ? topic->scratch : want.seq;
-                continue;
-            }
-            if (topic->count == 0 || topic->last <= want.seq)
-                continue;
-            if (self->merged_count == MERGED_TOPICS_MAX)
-                return false;
-            topic->stamp = stamp;
-            topic->scratch = want.seq;
-            self->merged[self->merged_count++].topic = handle;
-        }
-    }
-    return true;
-}
-
-static void merge_topics (tide_reading_t *self, page_t *page)
-{
-    tide_topics_t *topics = tide_index_topics (self->core->index);
-    merged_t *heap = self->merged;
-    uint32_t count = 0;
-    for (uint32_t at = 0; at < self->merged_count; at++) {
-        uint32_t handle = heap[at].topic;
-        const tide_topic_t *topic = tide_topics_at (topics, handle);
-        uint32_t place = tide_topic_above (topic, topic->scratch);
-        if (place == topic->count)
-            continue;
-        heap[count] = (merged_t){tide_topic_seq (topic, place), handle, place};
-        sift_up (heap, count++);
-    }
-    while (count > 0 && heap[0].seq <= page->until) {
-        if (!take_event (self, page, heap[0].seq))
-            return;
-        const tide_topic_t *topic = tide_topics_at (topics, heap[0].topic);
-        if (++heap[0].place < topic->count)
-            heap[0].seq = tide_topic_seq (topic, heap[0].place);
-        else
-            heap[0] = heap[--count];
-        if (count > 0)
-            sift_down (heap, count, 0);
-    }
-}
-
-/*  The lowest position of the wants that cover the topic; UINT64_MAX if none does. */
-static uint64_t wanted_from (const tide_read_message_t *read, tide_bytes_t topic)
-{
-    uint64_t since = UINT64_MAX;
-    tide_list_t wants = read->wants;
-    tide_want_t want;
-    while (tide_want_next (&wants, &want))
-        if (want.seq < since && tide_pattern_matches (want.topic, topic))
-            since = want.seq;
-    return since;
-}
-
-static void walk_index (tide_reading_t *self, page_t *page, uint64_t since)
-{
-    tide_topics_t *topics = tide_index_topics (self->core->index);
-    uint32_t stamp = tide_topics_stamp (topics);
-    uint32_t handle = 0;
-    for (uint64_t seq = tide_index_next_alive (self->core->index, since, page->until, &handle);
-         seq > 0; seq = tide_index_next_alive (self->core->index, seq, page->until, &handle)) {
-        tide_topic_t *topic = tide_topics_at (topics, handle);
-        if (topic->stamp != stamp) {
-            topic->stamp = stamp;
-            topic->scratch = wanted_from (page->read, tide_topics_name (topics, handle));
-        }
-        if (seq > topic->scratch && !take_event (self, page, seq))
-            return;
-    }
 }
 
 /*  -- answers --------------------------------------------------------------------------------- */
@@ -272,10 +117,11 @@ static void tell_lost (tide_reading_t *self, job_t *job, const tide_read_message
 }
 
 /*  Chooses the page's events: page->seqs is the caller's to free. */
-static page_t make_page (tide_reading_t *self, job_t *job, const tide_read_message_t *read,
-                         uint64_t since)
+static tide_page_t make_page (tide_reading_t *self, job_t *job, const tide_read_message_t *read,
+                              uint64_t since)
 {
-    page_t page = {.read = read, .until = read->until, .size_max = read->size_max};
+    tide_page_t page = {
+        .wants = read->wants, .since = since, .until = read->until, .size_max = read->size_max};
     job->head = self->core->head;
     if (page.until == 0 || page.until > job->head)
         page.until = job->head;
@@ -289,10 +135,7 @@ static page_t make_page (tide_reading_t *self, job_t *job, const tide_read_messa
     if (read->wants.count == 0)
         return page;
     page.seqs = tide_alloc ((page.limit + 1u) * sizeof *page.seqs);
-    if (since < page.until && find_topics (self, read))
-        merge_topics (self, &page);
-    else if (since < page.until)
-        walk_index (self, &page, since);
+    tide_pager_choose (self->pages, &page);
     return page;
 }
 
@@ -309,7 +152,7 @@ static void start (tide_reading_t *self, tide_bytes_t peer, tide_bytes_t bytes,
                    const tide_read_message_t *read, uint64_t since)
 {
     job_t job = {.peer = peer, .bytes = bytes};
-    page_t page = make_page (self, &job, read, since);
+    tide_page_t page = make_page (self, &job, read, since);
     /*  With a limit of 0 the page is about positions: complete up to where reading begins. */
     if (page.more && page.count == 0) {
         job.more = true;
