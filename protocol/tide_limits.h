@@ -47,6 +47,12 @@
 #define TIDE_CALL_DELAY_MS 1000
 #define TIDE_CALL_DELAY_MS_MAX 3600000
 
+/*  Groups: a name's user; topics and subtrees; events that it has read and that are not yet all
+ *  acknowledged up to there. */
+#define TIDE_GROUP_USER_SIZE_MAX 240
+#define TIDE_GROUP_TOPICS_MAX 64
+#define TIDE_GROUP_WINDOW_MAX 10000
+
 /*  One ZeroMQ message: a payload, and room for everything around it. */
 #define TIDE_MESSAGE_SPARE (1u << 20)
 #define TIDE_MESSAGE_SIZE_MAX (TIDE_PAYLOAD_SIZE_MAX + TIDE_MESSAGE_SPARE)

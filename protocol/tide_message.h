@@ -141,6 +141,16 @@ typedef struct {
     F (S, epoch, U64, 0, "the log that the position belongs to")                                   \
     F (S, seq, U64, 0, "all up to here was acknowledged")                                          \
     F (S, flags, U8, 1, "1 it begins with a snapshot, and nothing has been acknowledged since")
+/*  What stands in $group/NAME of each group. */
+#define TIDE_GROUPED_FIELDS(F, S)                                                                  \
+    F (S, user, STR, TIDE_GROUP_USER_SIZE_MAX, "whose group it is; empty: anonymous")              \
+    F (S, name, STR, 63, "the group's name")                                                       \
+    F (S, topics, TEXT, 0, "topics and subtrees, one a line, sorted")                              \
+    F (S, floor, U64, 0, "everything of its topics up to here is acknowledged")                    \
+    F (S, upto, U64, 0,                                                                            \
+       "nothing behind this was given to a member yet; all ones: not known, it has members")       \
+    F (S, acked, BLOB, 4 * TIDE_GROUP_WINDOW_MAX,                                                  \
+       "what is acknowledged above the floor, each a u32 to be added to it, rising")
 
 #define TIDE_RECORDS(R)                                                                            \
     R (event, EVENT, "one event")                                                                  \
@@ -154,7 +164,8 @@ typedef struct {
     R (replied, REPLIED, "beside the arguments of a reply")                                        \
     R (offer, OFFER, "what a worker handles")                                                      \
     R (served, SERVED, "what is known of a handler")                                               \
-    R (cursor, CURSOR, "what stands for a named cursor")
+    R (cursor, CURSOR, "what stands for a named cursor")                                           \
+    R (grouped, GROUPED, "what is known of a group")
 
 #define TIDE_HELLO_FIELDS(F, S)                                                                    \
     F (S, name, STR, 255, "who is speaking, for logs")                                             \
@@ -310,6 +321,54 @@ typedef struct {
     F (S, attempt, U32, 0, "which time it was lent")                                               \
     F (S, lease_ms, U32, 0, "how long the worker may be silent about it from now on; 0: as before")
 
+/*  Groups: each event of some topics to one of their members. */
+#define TIDE_GROUP_JOIN_FIELDS(F, S)                                                               \
+    F (S, request, U64, 0, "echoed in the answer")                                                 \
+    F (S, user, STR, TIDE_GROUP_USER_SIZE_MAX, "whose group it is; empty: anonymous")              \
+    F (S, name, STR, 63, "the group's name; a topic's level")                                      \
+    F (S, topics, TEXT, 0, "topics and subtrees, one a line: the same for all who ever join")      \
+    F (S, start, U8, 2,                                                                            \
+       "where a group that is new begins: 0 behind the head; 1 before the first event; "           \
+       "2 behind `since`")                                                                         \
+    F (S, epoch, U64, 0, "the log that `since` belongs to; 0: the present one")                    \
+    F (S, since, U64, 0, "a sequence")                                                             \
+    F (S, credit, U32, 0, "events that the member takes at once; 0: none for now")                 \
+    F (S, lease_ms, U32, 0, "how long it may be silent about an event; 0: 30 seconds")             \
+    F (S, attempts, U32, 0, "how often an event is lent before it is dead; 0: 5")                  \
+    F (S, delay_ms, U32, 0,                                                                        \
+       "how long the second attempt waits; each later one twice as long; 0: a second")
+#define TIDE_GROUP_LEAVE_FIELDS(F, S)                                                              \
+    F (S, request, U64, 0, "echoed in the answer")                                                 \
+    F (S, user, STR, TIDE_GROUP_USER_SIZE_MAX, "whose group it is")                                \
+    F (S, name, STR, 63, "the group's name")
+#define TIDE_GROUP_EVENT_FIELDS(F, S)                                                              \
+    F (S, user, STR, TIDE_GROUP_USER_SIZE_MAX, "whose group it is")                                \
+    F (S, name, STR, 63, "the group's name")                                                       \
+    F (S, attempt, U32, 0, "from 1; above 1 it may have been handled before")                      \
+    F (S, lease_ms, U32, 0, "how long the member may be silent about it")                          \
+    F (S, events, LIST, event, "the one event")
+#define TIDE_GROUP_DONE_FIELDS(F, S)                                                               \
+    F (S, request, U64, 0, "echoed in the answer")                                                 \
+    F (S, user, STR, TIDE_GROUP_USER_SIZE_MAX, "whose group it is")                                \
+    F (S, name, STR, 63, "the group's name")                                                       \
+    F (S, seq, U64, 0, "the event's sequence")                                                     \
+    F (S, attempt, U32, 0, "which time it was lent: what another attempt says is refused")         \
+    F (S, outcome, U8, 2, "0 acknowledged; 1 to be tried again; 2 never to be tried again")        \
+    F (S, delay_ms, U32, 0, "tried again: how long to wait; 0: as told by GROUP_JOIN")             \
+    F (S, message, TEXT, 0, "what was wrong, for people")
+#define TIDE_GROUP_EXTEND_FIELDS(F, S)                                                             \
+    F (S, user, STR, TIDE_GROUP_USER_SIZE_MAX, "whose group it is")                                \
+    F (S, name, STR, 63, "the group's name")                                                       \
+    F (S, seq, U64, 0, "the event's sequence")                                                     \
+    F (S, attempt, U32, 0, "which time it was lent")                                               \
+    F (S, lease_ms, U32, 0, "how long the member may be silent about it from now on; 0: as before")
+#define TIDE_GROUP_NOTE_FIELDS(F, S)                                                               \
+    F (S, user, STR, TIDE_GROUP_USER_SIZE_MAX, "whose group it is")                                \
+    F (S, name, STR, 63, "the group's name")                                                       \
+    F (S, code, U8, 0, "trimmed, or not_found: the group was removed, and has no members now")     \
+    F (S, seq, U64, 0, "trimmed: events up to here that it had not read may be gone")              \
+    F (S, message, TEXT, 0, "the same, for people")
+
 /*  M (member, NAME, number on the wire, who sends it, what it is for and what answers it) */
 #define TIDE_MESSAGES(M)                                                                           \
     M (hello, HELLO, 1, "peer", "the first message of a conversation; answered by WELCOME")        \
@@ -344,7 +403,17 @@ typedef struct {
     M (call, CALL, 27, "peer", "what a client emitted; answered by ACK, when durable, or FAIL")    \
     M (lend, LEND, 28, "broker", "a call for a worker; answered by DONE")                          \
     M (done, DONE, 29, "peer", "what came of a call; answered by ACK, when durable, or FAIL")      \
-    M (extend, EXTEND, 30, "peer", "a call takes longer; not answered")
+    M (extend, EXTEND, 30, "peer", "a call takes longer; not answered")                            \
+    M (group_join, GROUP_JOIN, 31, "peer",                                                         \
+       "becomes a member of a group, which is made if there is none; answered by ACK (with the "   \
+       "group's floor) or FAIL")                                                                   \
+    M (group_leave, GROUP_LEAVE, 32, "peer",                                                       \
+       "is no member any more; what it had goes to others; answered by ACK")                       \
+    M (group_event, GROUP_EVENT, 33, "broker", "an event for a member; answered by GROUP_DONE")    \
+    M (group_done, GROUP_DONE, 34, "peer",                                                         \
+       "what came of an event; answered by ACK, at once, or FAIL")                                 \
+    M (group_extend, GROUP_EXTEND, 35, "peer", "an event takes longer; not answered")              \
+    M (group_note, GROUP_NOTE, 36, "broker", "what a group's members have to know")
 
 #define TIDE_C_U8 uint8_t
 #define TIDE_C_U16 uint16_t
