@@ -28,6 +28,7 @@ tide_broker_t *tide_broker_new (const tide_broker_config_t *config)
     self->config.volatiles = tide_copy (config->volatiles, strlen (config->volatiles));
     tide_core_init (&self->core, config);
     self->core.dispatch = tide_dispatch_new (&self->core, config->workers_wait_ms);
+    self->core.groups = tide_groups_new (&self->core);
     self->reading = tide_reading_new (&self->core);
     self->snapshots = tide_snapshots_new (&self->core);
     self->peers = tide_peers_new (config->hash_seed, TIDE_CORE_PEERS_MAX);
@@ -46,6 +47,7 @@ void tide_broker_destroy (tide_broker_t **self_p)
     if (!self)
         return;
     tide_dispatch_destroy (&self->core.dispatch);
+    tide_groups_destroy (&self->core.groups);
     tide_sequencer_destroy (&self->sequencer);
     tide_reading_destroy (&self->reading);
     tide_snapshots_destroy (&self->snapshots);
@@ -120,10 +122,14 @@ static tide_index_change_t apply (tide_broker_t *self, uint64_t now_ms, uint32_t
                                   .linger_ms = event->linger_ms,
                                   .owns_topic = (event->flags & TIDE_EVENT_OWNS_TOPIC) != 0,
                                   .tells_end = is_guest (event)});
-    if (change.was_removed)
+    if (change.was_removed) {
         tide_dispatch_forget (self->core.dispatch, change.key);
-    else
+        tide_groups_forget (self->core.groups, change.key);
+    }
+    else {
         tide_dispatch_stand (self->core.dispatch, now_ms, change.key, event, record);
+        tide_groups_stand (self->core.groups, now_ms, change.key, event);
+    }
     return change;
 }
 
@@ -193,6 +199,7 @@ void tide_broker_start (tide_broker_t *self, uint64_t now_ms, uint64_t last)
     tide_leases_start (self->core.leases, now_ms);
     self->sequencer = tide_sequencer_new (&self->core, self->last_time_ms);
     tide_dispatch_start (self->core.dispatch, now_ms, self->sequencer);
+    tide_groups_start (self->core.groups, now_ms, self->sequencer);
     self->next_mark_ms = self->next_round_ms = self->ticked_ms = now_ms;
     self->next_look_ms = self->looked_ms = now_ms;
 }
@@ -332,6 +339,7 @@ static void complete_durable (tide_broker_t *self, uint64_t now_ms, tide_log_bat
         expire (self, now_ms);
     tide_sequencer_go_on (self->sequencer, now_ms);
     trim (self, now_ms, AGED_MAX);
+    tide_groups_go_on (core->groups, now_ms);
 }
 
 static void complete_append (tide_broker_t *self, uint64_t now_ms,
@@ -344,6 +352,7 @@ static void complete_append (tide_broker_t *self, uint64_t now_ms,
         tide_retention_full (&self->retention);
         tide_sequencer_undo (self->sequencer, &completion->batch);
         tide_leases_undo (self->core.leases, now_ms + TIDE_HEARTBEAT_MS);
+        tide_groups_undo (self->core.groups, now_ms);
     }
     else {
         self->has_failed = true;
@@ -373,8 +382,10 @@ void tide_broker_complete (tide_broker_t *self, uint64_t now_ms, tide_log_comple
     }
     if (completion->fetch && !self->has_failed) {
         self->core.fetching--;
-        if (!tide_reading_complete (self->reading, completion->fetch))
+        if (!tide_reading_complete (self->reading, completion->fetch)
+            && !tide_groups_complete (self->core.groups, now_ms, completion->fetch))
             tide_snapshots_complete (self->snapshots, now_ms, completion->fetch);
+        tide_groups_go_on (self->core.groups, now_ms);
         take_requests (self, now_ms);
     }
     tide_log_fetch_destroy (&completion->fetch);
@@ -449,6 +460,7 @@ static void forget_peer (tide_broker_t *self, uint64_t now_ms, tide_peer_t *peer
 {
     tide_bytes_t id = {peer->id, peer->id_size};
     tide_dispatch_gone (self->core.dispatch, now_ms, id);
+    tide_groups_gone (self->core.groups, now_ms, id);
     tide_snapshots_forget (self->snapshots, id);
     tide_reading_forget (self->reading, id);
     if (peer->lease)
@@ -508,9 +520,10 @@ static uint64_t request_of (tide_bytes_t bytes)
 {
     enum { KIND_AT = 3, REQUEST_AT = 4, REQUEST_END = 12 };
     static const tide_message_kind_t requests[] = {
-        TIDE_MESSAGE_PUBLISH,  TIDE_MESSAGE_READ,        TIDE_MESSAGE_MARKS_READ,
-        TIDE_MESSAGE_SNAPSHOT, TIDE_MESSAGE_TOPICS_READ, TIDE_MESSAGE_STATS_READ,
-        TIDE_MESSAGE_SERVE,    TIDE_MESSAGE_CALL,        TIDE_MESSAGE_DONE};
+        TIDE_MESSAGE_PUBLISH,    TIDE_MESSAGE_READ,        TIDE_MESSAGE_MARKS_READ,
+        TIDE_MESSAGE_SNAPSHOT,   TIDE_MESSAGE_TOPICS_READ, TIDE_MESSAGE_STATS_READ,
+        TIDE_MESSAGE_SERVE,      TIDE_MESSAGE_CALL,        TIDE_MESSAGE_DONE,
+        TIDE_MESSAGE_GROUP_JOIN, TIDE_MESSAGE_GROUP_LEAVE, TIDE_MESSAGE_GROUP_DONE};
     if (bytes.size < REQUEST_END || memcmp (bytes.data, "TM", 2) != 0
         || bytes.data[2] != TIDE_PROTOCOL_VERSION)
         return 0;
@@ -581,6 +594,19 @@ static void handle (tide_broker_t *self, uint64_t now_ms, tide_bytes_t peer, tid
     case TIDE_MESSAGE_EXTEND:
         tide_dispatch_extend (core->dispatch, now_ms, &message->extend);
         return;
+    case TIDE_MESSAGE_GROUP_JOIN:
+        if (!refuse_new (self, peer, message->group_join.request))
+            tide_groups_join (core->groups, now_ms, peer, &message->group_join);
+        return;
+    case TIDE_MESSAGE_GROUP_LEAVE:
+        tide_groups_leave (core->groups, now_ms, peer, &message->group_leave);
+        return;
+    case TIDE_MESSAGE_GROUP_DONE:
+        tide_groups_done (core->groups, now_ms, peer, &message->group_done);
+        return;
+    case TIDE_MESSAGE_GROUP_EXTEND:
+        tide_groups_extend (core->groups, now_ms, &message->group_extend);
+        return;
     case TIDE_MESSAGE_STATS_READ:
         tide_broker_send_stats (self, peer, message->stats_read.request);
         return;
@@ -634,20 +660,41 @@ static void forget_silent (tide_broker_t *self, uint64_t now_ms)
 }
 
 /*  One that is silent is forgotten as a peer: if it is alive after all, it is told to say hello. */
+static void forget_dead_worker (tide_broker_t *self, uint64_t now_ms, tide_bytes_t id)
+{
+    tide_peer_t *peer = tide_peers_find (self->peers, id);
+    tide_assert (peer); /* whoever goes as a peer goes as a worker, and as a member */
+    if (now_ms - peer->heard_ms < TIDE_WORKER_SILENT_MS)
+        return;
+    self->core.counters.workers_dead++;
+    forget_peer (self, now_ms, peer);
+}
+
 static void forget_dead_workers (tide_broker_t *self, uint64_t now_ms)
 {
     void *at = NULL;
-    tide_bytes_t id;
-    bool has_more = tide_dispatch_next_worker (self->core.dispatch, &at, &id);
+    tide_bytes_t id, next;
+    bool has_more = tide_dispatch_next_worker (self->core.dispatch, &at, &next);
     while (has_more) {
-        tide_peer_t *peer = tide_peers_find (self->peers, id);
-        tide_assert (peer); /* whoever goes as a peer goes as a worker */
-        has_more = tide_dispatch_next_worker (self->core.dispatch, &at, &id);
-        if (now_ms - peer->heard_ms < TIDE_WORKER_SILENT_MS)
-            continue;
-        self->core.counters.workers_dead++;
-        forget_peer (self, now_ms, peer);
+        id = next;
+        has_more = tide_dispatch_next_worker (self->core.dispatch, &at, &next);
+        forget_dead_worker (self, now_ms, id);
     }
+    at = NULL;
+    has_more = tide_groups_next_peer (self->core.groups, &at, &next);
+    while (has_more) {
+        id = next;
+        has_more = tide_groups_next_peer (self->core.groups, &at, &next);
+        forget_dead_worker (self, now_ms, id);
+    }
+}
+
+static bool has_workers (const tide_broker_t *self)
+{
+    void *at = NULL, *other = NULL;
+    tide_bytes_t id;
+    return tide_dispatch_next_worker (self->core.dispatch, &at, &id)
+           || tide_groups_next_peer (self->core.groups, &other, &id);
 }
 
 /*  Workers are given less time than other peers, and so the broker has less time to have stood
@@ -658,6 +705,7 @@ static void look_at_workers (tide_broker_t *self, uint64_t now_ms)
     self->looked_ms = now_ms;
     if (was_paused) {
         tide_dispatch_paused (self->core.dispatch, now_ms);
+        tide_groups_paused (self->core.groups, now_ms);
         self->next_look_ms = now_ms + TIDE_WORKER_SILENT_MS;
     }
     if (now_ms < self->next_look_ms)
@@ -673,6 +721,7 @@ void tide_broker_tick (tide_broker_t *self, uint64_t now_ms)
     bool was_paused = notice_pause (self, now_ms);
     look_at_workers (self, now_ms);
     tide_dispatch_tick (self->core.dispatch, now_ms);
+    tide_groups_tick (self->core.groups, now_ms);
     if (now_ms >= self->next_round_ms) {
         self->next_round_ms = now_ms + TIDE_HEARTBEAT_MS;
         trim (self, now_ms, AGED_MAX);
@@ -696,13 +745,10 @@ uint64_t tide_broker_deadline_ms (const tide_broker_t *self)
         self->next_mark_ms < self->next_round_ms ? self->next_mark_ms : self->next_round_ms;
     if (self->is_expiry_blocked || self->is_stopping)
         return deadline_ms;
-    void *at = NULL;
-    tide_bytes_t id;
     const uint64_t others[] = {tide_leases_deadline_ms (self->core.leases),
                                tide_dispatch_deadline_ms (self->core.dispatch),
-                               tide_dispatch_next_worker (self->core.dispatch, &at, &id)
-                                   ? self->next_look_ms
-                                   : UINT64_MAX};
+                               tide_groups_deadline_ms (self->core.groups),
+                               has_workers (self) ? self->next_look_ms : UINT64_MAX};
     for (size_t other = 0; other < sizeof others / sizeof others[0]; other++)
         deadline_ms = others[other] < deadline_ms ? others[other] : deadline_ms;
     return deadline_ms;
@@ -710,9 +756,9 @@ uint64_t tide_broker_deadline_ms (const tide_broker_t *self)
 
 void tide_broker_stop (tide_broker_t *self, uint64_t now_ms)
 {
-    (void) now_ms;
     self->is_stopping = true;
     tide_dispatch_stop (self->core.dispatch);
+    tide_groups_stop (self->core.groups, now_ms);
     tide_sequencer_stop (self->sequencer);
 }
 

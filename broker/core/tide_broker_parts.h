@@ -6,6 +6,7 @@
 
 #include "tide_core.h"
 #include "tide_dispatch.h"
+#include "tide_groups.h"
 #include "tide_peers.h"
 #include "tide_queue.h"
 #include "tide_reading.h"

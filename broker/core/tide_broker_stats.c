@@ -115,6 +115,18 @@ static void add_services (stats_t *stats, tide_dispatch_t *dispatch)
         add_service (stats, &counts);
 }
 
+static void add_groups (stats_t *stats, tide_groups_counts_t counts)
+{
+    add (stats, "tidemark_broker_groups", counts.groups);
+    add (stats, "tidemark_broker_group_members", counts.members);
+    add (stats, "tidemark_broker_group_read{state=\"waiting\"}", counts.waiting);
+    add (stats, "tidemark_broker_group_read{state=\"lent\"}", counts.lent);
+    add (stats, "tidemark_broker_group_read{state=\"resting\"}", counts.resting);
+    add (stats, "tidemark_broker_group_read{state=\"dead\"}", counts.dead);
+    add (stats, "tidemark_broker_group_read{state=\"acknowledged\"}", counts.acked);
+    add (stats, "tidemark_broker_group_read_bytes", counts.bytes);
+}
+
 /*  The oldest sequence of the history; the next one if there is none. */
 static uint64_t floor_of (const tide_core_t *core)
 {
@@ -148,6 +160,7 @@ static void add_gauges (stats_t *stats, const tide_broker_t *self)
     add (stats, "tidemark_broker_leases_ended_total", leases.ended);
     add_calls (stats, tide_dispatch_counts (core->dispatch));
     add_services (stats, core->dispatch);
+    add_groups (stats, tide_groups_counts (core->groups));
 }
 
 void tide_broker_send_stats (tide_broker_t *self, tide_bytes_t peer, uint64_t request)

@@ -5,6 +5,7 @@
 
 #include "tide_alloc.h"
 #include "tide_args.h"
+#include "tide_dead.h"
 #include "tide_json_text.h"
 #include "tide_topic.h"
 
@@ -51,54 +52,20 @@ static void append_reply (const tide_call_end_t *self, const tide_called_t *call
     tide_buffer_free (&payload);
 }
 
-/*  Behind the object that says why come the call's own arguments. */
-static void append_arguments (tide_buffer_t *json, const tide_args_t *args)
+static void append_dead (const tide_call_end_t *self, tide_bytes_t nsp, tide_buffer_t *list)
 {
-    tide_bytes_t inner = args->json;
-    if (args->many) { /* without its brackets */
-        inner.data++;
-        inner.size -= 2;
-    }
-    bool is_blank = true;
-    for (size_t at = 0; at < inner.size && is_blank; at++)
-        is_blank = inner.data[at] == ' ' || (inner.data[at] >= '\t' && inner.data[at] <= '\r');
-    if (is_blank)
-        return;
-    tide_put_u8 (json, ',');
-    tide_buffer_append_bytes (json, inner);
-}
-
-static void append_dead (const tide_call_end_t *self, tide_bytes_t nsp, const tide_args_t *args,
-                         tide_buffer_t *list)
-{
-    const tide_event_t *call = self->event;
-    char topic[TIDE_TOPIC_SIZE_MAX + 1];
-    int size = snprintf (topic, sizeof topic, TIDE_DEAD_TOPIC "%s", self->service);
-    tide_buffer_t json = {0}, payload = {0};
-    tide_buffer_printf (&json, "[{\"code\":\"%s\",\"message\":", tide_status_name (self->code));
-    tide_json_string (&json, message_of (self));
-    tide_buffer_printf (&json, ",\"call\":%llu,\"attempts\":%u,\"namespace\":",
-                        (unsigned long long) self->number, self->attempts);
-    tide_json_string (&json, nsp);
-    tide_put_u8 (&json, '}');
-    tide_args_t dead = *args;
-    bool has_room = call->payload.size + 8 * TIDE_CALL_ABOUT_SIZE_MAX <= TIDE_PAYLOAD_SIZE_MAX;
-    if (has_room)
-        append_arguments (&json, args);
-    else
-        dead.attachments = 0;
-    tide_put_u8 (&json, ']');
-    dead.many = true;
-    dead.about = (tide_bytes_t){0};
-    dead.json = tide_buffer_bytes (&json);
-    tide_args_encode (&payload, &dead);
-    tide_event_append (list, &(tide_event_t){.topic = {(const uint8_t *) topic, (size_t) size},
-                                             .name = call->name,
-                                             .user = call->user,
-                                             .from = call->from,
-                                             .payload = tide_buffer_bytes (&payload)});
-    tide_buffer_free (&json);
-    tide_buffer_free (&payload);
+    tide_buffer_t more = {0};
+    tide_buffer_printf (&more, ",\"call\":%llu,\"namespace\":", (unsigned long long) self->number);
+    tide_json_string (&more, nsp);
+    tide_dead_append (&(tide_dead_t){.name = self->service,
+                                     .event = self->event,
+                                     .code = self->code,
+                                     .message = message_of (self),
+                                     .attempts = self->attempts,
+                                     .more = tide_buffer_bytes (&more),
+                                     .spare = 8 * TIDE_CALL_ABOUT_SIZE_MAX},
+                      list);
+    tide_buffer_free (&more);
 }
 
 uint32_t tide_call_end_append (const tide_call_end_t *self, tide_buffer_t *list)
@@ -120,7 +87,7 @@ uint32_t tide_call_end_append (const tide_call_end_t *self, tide_buffer_t *list)
         count++;
     }
     if (!self->is_volatile && is_dead) {
-        append_dead (self, called.nsp, &args, list);
+        append_dead (self, called.nsp, list);
         count++;
     }
     if (!self->is_volatile) {

@@ -8,7 +8,6 @@
 #include "tide_message.h"
 
 #define TIDE_CALL_TOPIC "$call/"
-#define TIDE_DEAD_TOPIC "$dead/"
 
 /*  What lies around the arguments of a call, of a reply and of a dead letter, at most. */
 #define TIDE_CALL_ABOUT_SIZE_MAX (TIDE_REFERENCE_SIZE_MAX + 4096u)

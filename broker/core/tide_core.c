@@ -5,6 +5,7 @@
 
 #include "tide_alloc.h"
 #include "tide_dispatch.h"
+#include "tide_groups.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -63,6 +64,7 @@ void tide_core_lose (tide_core_t *self, const uint64_t *seqs, size_t count)
             continue;
         tide_leases_forget (self->leases, key);
         tide_dispatch_forget (self->dispatch, key);
+        tide_groups_forget (self->groups, key);
     }
 }
 

@@ -75,6 +75,13 @@
     X (calls_over, "logged calls that ended")                                                      \
     X (workers_dead, "workers that fell silent")                                                   \
     X (stale, "words of workers on calls that were lent anew or are over")                         \
+    X (group_events, "events lent to a member of a group")                                         \
+    X (group_events_again, "of them, again")                                                       \
+    X (group_events_expired, "events that a member did not answer in time")                        \
+    X (group_events_dead, "events that no member of a group could handle")                         \
+    X (groups_written, "records of groups written")                                                \
+    X (groups_trimmed, "times that a group missed what was trimmed")                               \
+    X (groups_unknown, "events in $group that are no groups")                                      \
     X (removals, "keys removed because their lease was over")                                      \
     X (segments, "segments begun")                                                                 \
     X (segments_dropped, "segments emptied")                                                       \
@@ -89,6 +96,7 @@ typedef struct {
 } tide_counters_t;
 
 typedef struct tide_dispatch tide_dispatch_t;
+typedef struct tide_groups tide_groups_t;
 
 typedef struct {
     uint64_t epoch;
@@ -102,6 +110,7 @@ typedef struct {
     tide_index_t *index;
     tide_leases_t *leases;
     tide_dispatch_t *dispatch;
+    tide_groups_t *groups;
     tide_ids_t *ids[TIDE_CLASSES];
 } tide_core_t;
 

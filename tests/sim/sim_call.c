@@ -8,6 +8,7 @@
 
 #include "tide_broker_parts.h"
 #include "tide_call_end.h"
+#include "tide_dead.h"
 
 #include <stdio.h>
 #include <stdlib.h>
