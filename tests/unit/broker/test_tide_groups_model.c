@@ -32,6 +32,7 @@ typedef struct {
     uint64_t lent_to;  /* the highest that was ever given */
     uint64_t clean_to; /* nothing behind it was given before this broker */
     uint64_t last;
+    unsigned age; /* steps since the broker began */
 } model_t;
 
 static model_t *model;
@@ -276,6 +277,7 @@ static void begin_anew (bool was_clean)
     for (size_t seq = 0; seq < EVENTS_MAX; seq++)
         model->known[seq].is_acked_now = false;
     rig_start (rig);
+    model->age = 0;
     rig_hello (rig, "gateway", "lane");
     for (int member = 0; member < MEMBERS; member++) {
         rig_hello (rig, names[member], "");
@@ -296,6 +298,7 @@ static void stop_cleanly (void)
 
 static void step (void)
 {
+    model->age++;
     switch (roll (24)) {
     case 0:
     case 1:
@@ -320,7 +323,7 @@ static void step (void)
         answer_some (2);
         return;
     case 11:
-        if (roll (12) == 0) {
+        if (roll (model->age < 30 ? 2 : 12) == 0) { /* young ones die often */
             look ();
             begin_anew (false);
         }
