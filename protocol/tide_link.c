@@ -193,13 +193,14 @@ static void refuse_volatiles (tide_link_t *self)
     }
 }
 
-/*  Calls have their numbers from the log: in another one they are another's. */
+/*  Calls, and a group's events, have their numbers from the log: in another one they are another's.
+ */
 static void refuse_dones (tide_link_t *self)
 {
     pending_t *pending, *next;
     HASH_ITER (hh, self->by_token, pending, next) {
-        if (pending->kind == TIDE_MESSAGE_DONE)
-            refuse (self, pending, TIDE_EPOCH_CHANGED, "the call was of another log");
+        if (pending->kind == TIDE_MESSAGE_DONE || pending->kind == TIDE_MESSAGE_GROUP_DONE)
+            refuse (self, pending, TIDE_EPOCH_CHANGED, "what it is about was of another log");
     }
 }
 
@@ -266,6 +267,12 @@ static uint64_t *number_of (tide_message_t *message)
         return &message->call.request;
     case TIDE_MESSAGE_DONE:
         return &message->done.request;
+    case TIDE_MESSAGE_GROUP_JOIN:
+        return &message->group_join.request;
+    case TIDE_MESSAGE_GROUP_LEAVE:
+        return &message->group_leave.request;
+    case TIDE_MESSAGE_GROUP_DONE:
+        return &message->group_done.request;
     default:
         return NULL;
     }
@@ -398,6 +405,22 @@ static void welcome (tide_link_t *self, uint64_t now_ms, tide_bytes_t bytes,
     }
 }
 
+static bool is_acknowledged (tide_message_kind_t kind)
+{
+    switch (kind) {
+    case TIDE_MESSAGE_PUBLISH:
+    case TIDE_MESSAGE_SERVE:
+    case TIDE_MESSAGE_CALL:
+    case TIDE_MESSAGE_DONE:
+    case TIDE_MESSAGE_GROUP_JOIN:
+    case TIDE_MESSAGE_GROUP_LEAVE:
+    case TIDE_MESSAGE_GROUP_DONE:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /*  Whether this kind of answer belongs to that kind of request. */
 static bool fits (const pending_t *pending, const tide_message_t *answer)
 {
@@ -405,8 +428,7 @@ static bool fits (const pending_t *pending, const tide_message_t *answer)
     case TIDE_MESSAGE_FAIL:
         return true;
     case TIDE_MESSAGE_ACK:
-        return pending->kind == TIDE_MESSAGE_PUBLISH || pending->kind == TIDE_MESSAGE_SERVE
-               || pending->kind == TIDE_MESSAGE_CALL || pending->kind == TIDE_MESSAGE_DONE;
+        return is_acknowledged (pending->kind);
     case TIDE_MESSAGE_PAGE:
         return pending->kind == TIDE_MESSAGE_READ;
     case TIDE_MESSAGE_MARKS:
@@ -496,6 +518,10 @@ void tide_link_receive (tide_link_t *self, uint64_t now_ms, tide_bytes_t bytes)
         break;
     case TIDE_MESSAGE_LEND:
         say_copy (self, TIDE_LINK_LENT, bytes)->token = message.lend.call;
+        break;
+    case TIDE_MESSAGE_GROUP_EVENT:
+    case TIDE_MESSAGE_GROUP_NOTE:
+        say_copy (self, TIDE_LINK_LENT, bytes);
         break;
     default:
         self->counters.malformed++;

@@ -31,7 +31,9 @@ static void take_actions (tide_link_t *link)
         if (action.kind == TIDE_LINK_SEND)
             tide_assert (tide_message_decode (action.bytes, &message, &why) == TIDE_OK);
         else if (action.kind == TIDE_LINK_LENT)
-            tide_assert (action.message->kind == TIDE_MESSAGE_LEND);
+            tide_assert (action.message->kind == TIDE_MESSAGE_LEND
+                         || action.message->kind == TIDE_MESSAGE_GROUP_EVENT
+                         || action.message->kind == TIDE_MESSAGE_GROUP_NOTE);
         else if (action.kind == TIDE_LINK_RELAYED)
             tide_assert (action.message->kind == TIDE_MESSAGE_RELAYED
                          || action.message->kind == TIDE_MESSAGE_TOLD);

@@ -576,6 +576,42 @@ static void workers_are_lent_calls_and_what_they_say_is_said_until_it_is_answere
     tide_link_destroy (&link);
 }
 
+static void members_of_groups_are_told_as_workers_are (void **state)
+{
+    (void) state;
+    tide_link_t *link = link_that_is_up ();
+    tide_link_action_t action;
+    tide_message_t said[] = {
+        {.kind = TIDE_MESSAGE_GROUP_EVENT, .group_event = {.name = tide_bytes ("g"), .attempt = 2}},
+        {.kind = TIDE_MESSAGE_GROUP_NOTE, .group_note = {.name = tide_bytes ("g"), .seq = 7}}};
+    for (int at = 0; at < 2; at++) {
+        receive (link, 0, &said[at]);
+        assert_true (tide_link_next_action (link, &action));
+        assert_int_equal (action.kind, TIDE_LINK_LENT);
+        assert_int_equal (action.message->kind, said[at].kind);
+    }
+    tide_message_t asked[] = {{.kind = TIDE_MESSAGE_GROUP_JOIN},
+                              {.kind = TIDE_MESSAGE_GROUP_LEAVE},
+                              {.kind = TIDE_MESSAGE_GROUP_DONE}};
+    for (uint64_t at = 0; at < 3; at++)
+        assert_true (tide_link_request (link, 0, &asked[at]) == at + 1);
+    assert_string_equal (actions (link), "GROUP_JOIN1 GROUP_LEAVE2 GROUP_DONE3 ");
+    for (uint64_t at = 1; at < 3; at++) {
+        tide_message_t ack = {.kind = TIDE_MESSAGE_ACK, .ack = {.request = at}};
+        receive (link, 0, &ack);
+    }
+    assert_string_equal (actions (link), "N1:ACK N2:ACK ");
+    /*  In another log its sequence is another event's. */
+    tide_message_t unknown = {.kind = TIDE_MESSAGE_FAIL, .fail = {.code = TIDE_UNAUTHORIZED}};
+    receive (link, 1000, &unknown);
+    tide_message_t other = {.kind = TIDE_MESSAGE_WELCOME, .welcome = {.epoch = 8, .head = 42}};
+    receive (link, 1001, &other);
+    assert_string_equal (actions (link), "HELLO U42 N3:FAIL ");
+    tide_message_t extend = {.kind = TIDE_MESSAGE_GROUP_EXTEND};
+    assert_true (tide_link_send (link, &extend));
+    tide_link_destroy (&link);
+}
+
 static void what_came_of_a_call_is_not_told_to_another_log (void **state)
 {
     (void) state;
@@ -598,6 +634,7 @@ static void what_came_of_a_call_is_not_told_to_another_log (void **state)
 int main (void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test (members_of_groups_are_told_as_workers_are),
         cmocka_unit_test (what_came_of_a_call_is_not_told_to_another_log),
         cmocka_unit_test (hello_is_repeated_later_and_later_until_the_welcome),
         cmocka_unit_test (requests_wait_for_the_welcome_and_go_out_in_order),
