@@ -250,7 +250,7 @@ static void carry_out (tide_post_t *self, order_t *order)
     const char *why;
     tide_status_t status = tide_message_decode (tide_buffer_bytes (&order->bytes), &message, &why);
     tide_assert (status == TIDE_OK); /* we encoded it */
-    if (message.kind == TIDE_MESSAGE_EXTEND) {
+    if (message.kind == TIDE_MESSAGE_EXTEND || message.kind == TIDE_MESSAGE_GROUP_EXTEND) {
         tide_link_send (self->link, &message);
         order_free (order);
         return;
@@ -276,6 +276,14 @@ static void carry_out_all (tide_post_t *self)
     }
 }
 
+static void hand_on (tide_post_t *self, const tide_message_t *message)
+{
+    if (message->kind == TIDE_MESSAGE_LEND)
+        self->config.lent (self->config.argument, tide_post_clock_ms (), &message->lend);
+    else
+        self->config.member (self->config.argument, tide_post_clock_ms (), message);
+}
+
 static void drain_link (tide_post_t *self)
 {
     tide_link_action_t action;
@@ -297,7 +305,7 @@ static void drain_link (tide_post_t *self)
             take_answer (self, action.token, action.message);
             break;
         case TIDE_LINK_LENT:
-            self->config.lent (self->config.argument, tide_post_clock_ms (), &action.message->lend);
+            hand_on (self, action.message);
             break;
         case TIDE_LINK_AWAY:    /* what is asked is asked again */
         case TIDE_LINK_RELAYED: /* is for those who hold a lease */

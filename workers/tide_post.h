@@ -20,6 +20,8 @@ typedef struct {
     void *argument;
     void (*up) (void *argument, const tide_welcome_message_t *welcome);
     void (*lent) (void *argument, uint64_t now_ms, const tide_lend_message_t *lend);
+    /*  GROUP_EVENT or GROUP_NOTE. */
+    void (*member) (void *argument, uint64_t now_ms, const tide_message_t *message);
     /*  A frame that was published. */
     void (*heard) (void *argument, tide_bytes_t frame);
     /*  All that had come was told. */
@@ -38,10 +40,10 @@ tide_post_t *tide_post_new (const char *endpoint, const char *name,
 /*  Gives what is asked up to linger_ms to be answered, and ends the thread. */
 void tide_post_destroy (tide_post_t **self_p, uint32_t linger_ms);
 
-/*  Hands over a message; from any thread, and never waits. A request (all but EXTEND and BYE) gets
- *  one answer, unless answered is NULL; a further part of a snapshot has in `request` what its
- * first part's answer has. Returns its serial number; 0 if it is a PUBLISH and too many await their
- * answer: the places of calls' ends are kept free. */
+/*  Hands over a message; from any thread, and never waits. A request (all but EXTEND, GROUP_EXTEND
+ * and BYE) gets one answer, unless answered is NULL; a further part of a snapshot has in `request`
+ * what its first part's answer has. Returns its serial number; 0 if it is a PUBLISH and too many
+ * await their answer: the places of calls' ends are kept free. */
 uint64_t tide_post_send (tide_post_t *self, const tide_message_t *message,
                          tide_answered_fn *answered, void *argument);
 

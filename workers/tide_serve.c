@@ -107,6 +107,7 @@ void tidemark_counts (tidemark_t *self, tidemark_counts_t *counts)
 typedef struct {
     tide_hand_t *hand;
     tide_told_t *told;
+    tide_given_t *given;
 } work_t;
 
 static bool take_call (tidemark_t *self, work_t *work)
@@ -115,10 +116,17 @@ static bool take_call (tidemark_t *self, work_t *work)
     return work->hand != NULL;
 }
 
+/*  What a subscription of its own and what a group is told take turns as well. */
 static bool take_told (tidemark_t *self, work_t *work)
 {
-    work->told = tide_subscribe_take (self);
-    return work->told != NULL;
+    if (!self->given_last)
+        work->given = tide_member_take (self);
+    if (!work->given)
+        work->told = tide_subscribe_take (self);
+    if (!work->given && !work->told)
+        work->given = tide_member_take (self);
+    self->given_last = work->given != NULL;
+    return work->told || work->given;
 }
 
 /*  Under the lock: calls and what is told take turns. False: the thread returns. */
@@ -128,7 +136,7 @@ static bool next_work (tidemark_t *self, work_t *work)
     while (!self->is_stopping && self->served == TIDE_OK) {
         if ((self->told_last && take_call (self, work)) || take_told (self, work)
             || take_call (self, work)) {
-            self->told_last = work->told != NULL;
+            self->told_last = work->hand == NULL;
             return true;
         }
         pthread_cond_wait (&self->changed, &self->lock);
@@ -141,6 +149,8 @@ static void leave (tidemark_t *self)
 {
     tide_message_t done;
     tide_serve_say (self);
+    tide_members_run (self->members, false);
+    tide_member_say (self);
     while (tide_worker_give_back (self->side, &done))
         tide_call_say_done (self, &done);
     self->is_stopping = false;
@@ -155,12 +165,17 @@ tidemark_status_t tidemark_run (tidemark_t *self)
         pthread_mutex_unlock (&self->lock);
         return TIDEMARK_BAD_REQUEST;
     }
-    if (self->runners++ == 0)
+    if (self->runners++ == 0) {
         tide_serve_say (self);
+        tide_members_run (self->members, true);
+        tide_member_say (self);
+    }
     while (next_work (self, &work)) {
         pthread_mutex_unlock (&self->lock);
         if (work.hand)
             tide_call_handle (self, work.hand);
+        else if (work.given)
+            tide_member_tell (self, work.given);
         else
             tide_subscribe_tell (self, work.told);
         pthread_mutex_lock (&self->lock);

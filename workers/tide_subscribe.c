@@ -87,14 +87,14 @@ static const char *put_text (tide_buffer_t *texts, tide_bytes_t text)
     return at;
 }
 
-static void call_function (const tidemark_subscription_t *subscription, const tide_told_t *told)
+int tide_event_tell (const tidemark_subscription_t *subscription, const tide_telling_t *telling)
 {
-    const tide_event_t *event = &told->event;
+    const tide_event_t *event = telling->event;
     tide_buffer_t texts = {0};
     tidemark_attachment_t attachments[TIDE_ATTACHMENTS_MAX];
     tide_args_t args = {0};
     json_t *json = NULL;
-    bool is_event = told->kind == TIDE_TOLD_EVENT || told->kind == TIDE_TOLD_STANDING;
+    bool is_event = telling->kind == TIDEMARK_EVENT || telling->kind == TIDEMARK_STANDING;
     if (event->payload.size > 0 && tide_args_decode (event->payload, &args) == TIDE_OK)
         json = tide_json_of_args (&args);
     for (unsigned at = 0; at < args.attachments; at++)
@@ -103,10 +103,11 @@ static void call_function (const tidemark_subscription_t *subscription, const ti
     tide_buffer_reserve (&texts, event->topic.size + event->name.size + event->key.size
                                      + event->id.size + event->from.size + event->user.size + 6);
     tidemark_event_t made = {
-        .kind = (tidemark_event_kind_t) told->kind,
-        .code = (tidemark_status_t) told->code,
-        .seq = told->seq,
-        .epoch = told->epoch,
+        .kind = telling->kind,
+        .code = (tidemark_status_t) telling->code,
+        .seq = telling->seq,
+        .epoch = telling->epoch,
+        .attempt = telling->attempt,
         .time_ms = event->time_ms,
         .topic = put_text (&texts, event->topic),
         .event = put_text (&texts, event->name),
@@ -120,15 +121,23 @@ static void call_function (const tidemark_subscription_t *subscription, const ti
         .is_removed = is_event && event->payload.size == 0,
         .is_volatile = (event->flags & TIDE_EVENT_VOLATILE) != 0,
     };
-    subscription->function (&made, subscription->argument);
+    tide_told_event_t told = {made, telling->client, telling->given};
+    int rc = subscription->function (&told.event, subscription->argument);
     json_decref (json);
     tide_buffer_free (&texts);
+    return rc;
 }
 
 void tide_subscribe_tell (tidemark_t *self, tide_told_t *told)
 {
     tidemark_subscription_t *subscription = told->handle;
-    call_function (subscription, told);
+    tide_telling_t telling = {.kind = (tidemark_event_kind_t) told->kind,
+                              .code = told->code,
+                              .seq = told->seq,
+                              .epoch = told->epoch,
+                              .event = &told->event,
+                              .client = self};
+    tide_event_tell (subscription, &telling);
     pthread_mutex_lock (&self->lock);
     bool is_ended = subscription->is_ended;
     subscription->is_running = false;
@@ -142,6 +151,17 @@ void tide_subscribe_tell (tidemark_t *self, tide_told_t *told)
 
 /*  -- the interface --------------------------------------------------------------------------- */
 
+static tide_status_t read_alone (tidemark_t *self, const char *topic, const tide_begin_t *begin,
+                                 tidemark_subscription_t *made)
+{
+    made->subscription =
+        tide_subscriptions_add (self->reading, tide_bytes (topic), begin, false, made);
+    if (!made->subscription)
+        return TIDE_TOO_MANY;
+    tide_post_wake (self->post);
+    return TIDE_OK;
+}
+
 tidemark_status_t tidemark_subscribe (tidemark_t *self, const char *topic,
                                       tidemark_event_fn *function, void *argument,
                                       const tidemark_subscribe_options_t *options,
@@ -153,9 +173,9 @@ tidemark_status_t tidemark_subscribe (tidemark_t *self, const char *topic,
         *subscription_p = NULL;
     if (!options)
         options = &standard;
-    bool is_named = options->cursor || options->group || options->credit > 0
-                    || options->lease_ms > 0 || options->attempts > 0;
-    if (!function || is_named || !tide_begin_parse (options->since, &begin))
+    bool is_groups = options->credit > 0 || options->lease_ms > 0 || options->attempts > 0;
+    if (!function || options->cursor || (is_groups && !options->group)
+        || !tide_begin_parse (options->since, &begin))
         return TIDEMARK_BAD_REQUEST;
     if (!tide_pattern_valid (tide_text (topic)))
         return TIDEMARK_BAD_TOPIC;
@@ -164,19 +184,17 @@ tidemark_status_t tidemark_subscribe (tidemark_t *self, const char *topic,
     made->function = function;
     made->argument = argument;
     pthread_mutex_lock (&self->lock);
-    made->subscription =
-        tide_subscriptions_add (self->reading, tide_bytes (topic), &begin, false, made);
-    bool is_taken = made->subscription != NULL;
-    if (is_taken) {
+    tide_status_t status = options->group
+                               ? tide_member_subscribe (self, topic, options, &begin, made)
+                               : read_alone (self, topic, &begin, made);
+    if (status == TIDE_OK)
         DL_APPEND (self->subscriptions, made);
-        tide_post_wake (self->post);
-    }
-    if (is_taken && subscription_p)
+    if (status == TIDE_OK && subscription_p)
         *subscription_p = made;
     pthread_mutex_unlock (&self->lock);
-    if (!is_taken)
+    if (status != TIDE_OK)
         free (made);
-    return is_taken ? TIDEMARK_OK : TIDEMARK_TOO_MANY;
+    return (tidemark_status_t) status;
 }
 
 void tidemark_unsubscribe (tidemark_subscription_t **subscription_p)
@@ -185,6 +203,10 @@ void tidemark_unsubscribe (tidemark_subscription_t **subscription_p)
     if (!subscription)
         return;
     *subscription_p = NULL;
+    if (subscription->membership) {
+        tide_member_unsubscribe (subscription);
+        return;
+    }
     tidemark_t *self = subscription->client;
     pthread_mutex_lock (&self->lock);
     tide_subscriptions_remove (self->reading, &subscription->subscription);

@@ -73,6 +73,8 @@ static void on_up (void *argument, const tide_welcome_message_t *welcome)
     self->payload_max = welcome->payload_max;
     tide_worker_up (self->side, welcome->epoch, welcome->payload_max);
     tide_subscriptions_up (self->reading, welcome->epoch, welcome->head);
+    tide_members_up (self->members, welcome->epoch);
+    tide_member_say (self);
     if (self->runners > 0)
         tide_serve_say (self);
     pthread_mutex_unlock (&self->lock);
@@ -95,9 +97,13 @@ static uint64_t on_tick (void *argument, uint64_t now_ms)
     while (tide_worker_next_extend (self->side, now_ms, &extend))
         tide_post_send (self->post, &extend, NULL, NULL);
     tide_subscriptions_tick (self->reading, now_ms);
+    tide_members_tick (self->members, now_ms);
+    tide_member_say (self);
+    uint64_t members_ms = tide_members_deadline_ms (self->members);
     uint64_t calls_ms = tide_worker_deadline_ms (self->side);
     uint64_t reading_ms = tide_subscriptions_deadline_ms (self->reading);
     uint64_t due_ms = calls_ms < reading_ms ? calls_ms : reading_ms;
+    due_ms = due_ms < members_ms ? due_ms : members_ms;
     if (tide_subscriptions_is_due (self->reading))
         due_ms = now_ms;
     pthread_mutex_unlock (&self->lock);
@@ -118,6 +124,7 @@ tidemark_t *tidemark_connect (const tidemark_options_t *options)
     self->linger_ms = options->linger_ms > 0 ? options->linger_ms : LINGER_MS;
     self->side = tide_worker_side_new ();
     self->reading = tide_subscriptions_new ();
+    self->members = tide_members_new ();
     self->message = tide_copy ("", 0);
     pthread_mutex_init (&self->lock, NULL);
     pthread_condattr_t monotonic;
@@ -128,6 +135,7 @@ tidemark_t *tidemark_connect (const tidemark_options_t *options)
     tide_post_config_t config = {.argument = self,
                                  .up = on_up,
                                  .lent = on_lent,
+                                 .member = tide_member_told,
                                  .heard = tide_subscribe_heard,
                                  .settle = tide_subscribe_settle,
                                  .tick = on_tick};
@@ -149,6 +157,7 @@ void tidemark_close (tidemark_t **self_p)
     tide_post_t *post = self->post; /* what it still tells may send */
     tide_post_destroy (&post, self->linger_ms);
     tide_subscriptions_destroy (&self->reading);
+    tide_members_destroy (&self->members);
     while (self->subscriptions) {
         tidemark_subscription_t *subscription = self->subscriptions;
         DL_DELETE (self->subscriptions, subscription);

@@ -133,8 +133,10 @@ typedef enum {
     TIDEMARK_RESET,     /* what was known is void, and code says why: TRIMMED, EPOCH_CHANGED. What
                            stands at seq follows, then JOINED */
     TIDEMARK_JOINED,    /* brought up: all up to seq, or what stands there, was told */
-    TIDEMARK_ENDED      /* nothing more comes, and code says why: TOO_LARGE, what stands is above
-                           256 MiB. It is still to be unsubscribed */
+    TIDEMARK_ENDED,     /* nothing more comes, and code says why: TOO_LARGE, what stands is above
+                           256 MiB; of a group, CONFLICT and others as tidemark_subscribe says,
+                           NOT_FOUND, it was removed. It is still to be unsubscribed */
+    TIDEMARK_MISSED     /* of a group: events up to seq were trimmed before it had read them */
 } tidemark_event_kind_t;
 
 typedef struct {
@@ -146,7 +148,7 @@ typedef struct {
  *  nothing; of RESET, JOINED and ENDED there are only kind, code, seq and epoch. */
 typedef struct {
     tidemark_event_kind_t kind;
-    tidemark_status_t code; /* of RESET and ENDED */
+    tidemark_status_t code; /* of RESET, ENDED and MISSED */
     uint64_t seq;     /* its place in the log; of a volatile one that behind which it belongs */
     uint64_t epoch;   /* the log */
     uint64_t time_ms; /* the broker's clock, Unix milliseconds */
@@ -160,9 +162,11 @@ typedef struct {
     unsigned attachment_count;
     int is_removed; /* the key is: it stands no more */
     int is_volatile;
+    unsigned attempt; /* of a group: from 1; above 1 it may have been handled before */
 } tidemark_event_t;
 
-/*  Is told what a subscription reads. What it returns is not looked at yet: return 0. */
+/*  Is told what a subscription reads. What it returns is for groups: 0 acknowledges the event, all
+ *  else gives it back, to be tried again after a while. */
 typedef int (tidemark_event_fn) (const tidemark_event_t *event, void *argument);
 
 typedef struct {
@@ -170,9 +174,13 @@ typedef struct {
      *  is; "snapshot", with what stands; "epoch:seq", with what is behind that place (the epoch in
      *  16 hex digits, as "%016" PRIx64 writes it). */
     const char *since;
-    /*  Not there yet; each must be NULL or 0. */
-    const char *cursor, *group;
-    uint32_t credit, lease_ms, attempts;
+    const char *cursor; /* not there yet: NULL */
+    /*  The group that shares what is read: one level of a topic, of 1-63 bytes. NULL: none, and the
+     *  others are 0. Members that are there at the same time agree on lease and attempts. */
+    const char *group;
+    uint32_t credit;   /* events in hand at once, at most 10000; 0: 1 */
+    uint32_t lease_ms; /* how long the function may take for one; 0: 30 seconds */
+    uint32_t attempts; /* how often one is given before it is dead; 0: 5 */
 } tidemark_subscribe_options_t;
 
 typedef struct tidemark_subscription tidemark_subscription_t;
@@ -190,6 +198,20 @@ tidemark_status_t tidemark_subscribe (tidemark_t *self, const char *topic,
                                       tidemark_event_fn *function, void *argument,
                                       const tidemark_subscribe_options_t *options,
                                       tidemark_subscription_t **subscription);
+
+/*  With a group, each event goes to one of its members, wherever they run, and to another one where
+ *  it was not acknowledged: the function returned something else than 0, took longer than the
+ * lease, or its process died. So it may come twice: the attempt is above 1 then. After the last
+ * attempt it is in $dead/GROUP. The group is in the log: it goes on where it was, whoever comes
+ * back, and `since` counts only where it is new (not "snapshot"). It belongs to its topic: ENDED
+ * with CONFLICT where it is another one's. As many functions run at once as there are threads in
+ *  tidemark_run, up to the credit: with a credit of 1 one after the other, in order but for what is
+ *  tried again. Acknowledgements of the last second may be forgotten if the broker dies.
+ *  CONFLICT: this client is a member already; TOO_LARGE: a number above its limit.
+ *
+ *  In the function, for as long as it runs: the event's lease begins anew, with lease_ms (0: as
+ * long as before). CONFLICT: it was over. BAD_REQUEST: the event is of no group. */
+tidemark_status_t tidemark_event_extend (const tidemark_event_t *event, uint32_t lease_ms);
 
 /*  Ends it, and nulls: the function is not called any more. Waits until it has returned, unless it
  *  is this function that calls. */

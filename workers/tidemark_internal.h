@@ -7,6 +7,7 @@
 #ifndef TIDEMARK_INTERNAL_H
 #define TIDEMARK_INTERNAL_H
 
+#include "tide_members.h"
 #include "tide_post.h"
 #include "tide_subscriptions.h"
 #include "tide_worker.h"
@@ -38,6 +39,7 @@ struct tidemark {
     pthread_cond_t changed;
     tide_worker_side_t *side;
     tide_subscriptions_t *reading;
+    tide_members_t *members;
     tidemark_subscription_t *subscriptions;
     tide_subscription_t *replies; /* NULL until something is requested */
     bool hears_replies;
@@ -49,6 +51,7 @@ struct tidemark {
     size_t middleware_count;
     unsigned runners;
     bool is_stopping;
+    bool given_last;      /* of what was told, the last thing was a group's */
     bool told_last;       /* the last thing that a thread took was told, and no call */
     uint64_t serving;     /* the serial number of the last SERVE */
     tide_status_t served; /* what came of it, if it was refused */
@@ -64,7 +67,9 @@ struct tidemark_subscription {
     void *argument;
     bool is_running; /* the function is, in this thread: */
     pthread_t thread;
-    bool is_ended; /* by its own function */
+    bool is_ended;                 /* by its own function */
+    tide_membership_t *membership; /* it is a group's, and no `subscription` */
+    unsigned running_count;        /* … whose functions may run side by side */
 };
 
 struct tidemark_call {
@@ -147,6 +152,47 @@ void tide_subscribe_settle (void *argument);
 tide_told_t *tide_subscribe_take (tidemark_t *self);
 /*  Tells it, without the lock. */
 void tide_subscribe_tell (tidemark_t *self, tide_told_t *told);
+
+/*  What a function is to be told. */
+typedef struct {
+    tidemark_event_kind_t kind;
+    tide_status_t code;
+    uint64_t seq, epoch;
+    uint32_t attempt;
+    const tide_event_t *event; /* all of it empty where there is none */
+    tidemark_t *client;
+    tide_given_t *given; /* of a group; NULL: of none */
+} tide_telling_t;
+
+/*  What it is told, and what is behind that. */
+typedef struct {
+    tidemark_event_t event;
+    tidemark_t *client;
+    tide_given_t *given;
+} tide_told_event_t;
+
+/*  Calls the function, without the lock, and returns what it does. */
+int tide_event_tell (const tidemark_subscription_t *subscription, const tide_telling_t *telling);
+
+/*  -- tide_member.c --------------------------------------------------------------------------- */
+
+/*  What the post tells: GROUP_EVENT or GROUP_NOTE. */
+void tide_member_told (void *argument, uint64_t now_ms, const tide_message_t *message);
+
+/*  Under the lock: sends what members have to say. */
+void tide_member_say (tidemark_t *self);
+/*  Under the lock: the next thing of a group to be told; NULL if there is none. */
+tide_given_t *tide_member_take (tidemark_t *self);
+/*  Tells it, without the lock. */
+void tide_member_tell (tidemark_t *self, tide_given_t *given);
+
+/*  Under the lock: made becomes a member of options->group. */
+tide_status_t tide_member_subscribe (tidemark_t *self, const char *topic,
+                                     const tidemark_subscribe_options_t *options,
+                                     const tide_begin_t *begin,
+                                     tidemark_subscription_t *made) TIDE_UNUSED_RESULT;
+/*  Ends one that is a member. */
+void tide_member_unsubscribe (tidemark_subscription_t *subscription);
 
 /*  -- tide_call.c ----------------------------------------------------------------------------- */
 
