@@ -96,6 +96,60 @@ static inline tide_bytes_t tide_member_peer (const tide_member_t *self)
     return (tide_bytes_t){self->peer->id, self->peer->size};
 }
 
+/*  -- tide_group_items.c ---------------------------------------------------------------------- */
+
+/*  A new one, above all that are in the window. */
+tide_group_item_t *tide_item_new (tide_groups_t *self, tide_group_t *group, uint64_t seq,
+                                  tide_item_state_t state);
+/*  It is out of the window already. */
+void tide_item_free (tide_groups_t *self, tide_group_item_t *item);
+void tide_item_keep_record (tide_groups_t *self, tide_group_item_t *item, tide_bytes_t record);
+void tide_item_drop_record (tide_groups_t *self, tide_group_item_t *item);
+void tide_item_become (tide_groups_t *self, tide_group_item_t *item, tide_item_state_t state);
+/*  Out of its group's list, or its member's hands, and without a time. */
+void tide_item_let_go (tide_groups_t *self, tide_group_item_t *item);
+/*  Among those that wait, in order of sequence: what comes back is near the front. */
+void tide_item_wait (tide_groups_t *self, tide_group_item_t *item);
+/*  The floor moves up to what is not acknowledged. */
+void tide_group_settle (tide_groups_t *self, tide_group_t *group);
+
+/*  -- tide_group_write.c ---------------------------------------------------------------------- */
+
+bool tide_group_wants_open (const tide_groups_t *self, const tide_group_t *group);
+/*  Writes the group's record, and the letters of what is dead; one at a time. */
+void tide_group_say (tide_groups_t *self, tide_group_t *group);
+/*  What was said is void: it was refused, or something else stands there now. */
+void tide_group_unsay (tide_groups_t *self, tide_group_t *group, uint64_t delay_ms);
+/*  Something is to be written down: soon, together with what comes meanwhile. */
+void tide_group_touch (tide_groups_t *self, tide_group_t *group);
+
+/*  -- tide_group_lend.c ----------------------------------------------------------------------- */
+
+bool tide_group_can_lend (const tide_groups_t *self, const tide_group_t *group);
+/*  Lends what waits while somebody takes it. */
+void tide_group_lend (tide_groups_t *self, tide_group_t *group);
+void tide_item_acknowledge (tide_groups_t *self, tide_group_item_t *item);
+/*  It was not handled: again, a while later, unless it was tried too often. */
+void tide_item_retry (tide_groups_t *self, tide_group_item_t *item, uint64_t delay_ms,
+                      tide_status_t code, const char *why);
+/*  Each attempt waits twice as long as the one before it. */
+uint64_t tide_item_delay_ms (const tide_group_item_t *item);
+/*  It is never tried again. */
+void tide_item_bury (tide_groups_t *self, tide_group_item_t *item, tide_status_t code,
+                     const char *message);
+
+/*  -- tide_group_read.c ----------------------------------------------------------------------- */
+
+/*  Lends and reads as far as members can take it. */
+void tide_group_go_on (tide_groups_t *self, tide_group_t *group);
+/*  Whatever is on its way is not for the group any more. */
+void tide_group_cancel_fetch (tide_group_t *group);
+/*  To all its members. */
+void tide_group_tell (tide_groups_t *self, const tide_group_t *group, tide_status_t code,
+                      uint64_t seq, const char *text);
+
+/*  -- tide_group_join.c ----------------------------------------------------------------------- */
+
 /*  Whether a peer may become a member, or stay one. group: NULL if it is new; member: NULL if the
  *  peer is none. OK: then topics are as tide_group_topics brings them. */
 tide_status_t tide_group_check_join (const tide_groups_t *self, const tide_group_t *group,

@@ -148,6 +148,33 @@ static void words_about_what_nobody_has (void **state)
     assert_refused (say_done ("one", seq, 1, HANDLED), TIDE_NOT_FOUND, "over");
 }
 
+static void words_about_what_nobody_has_any_more (void **state)
+{
+    (void) state;
+    join_with ("one", (join_t){.credit = 10, .attempts = 1, .start = START});
+    publish_many ("t", 3);
+    rig_forget_said (rig);
+    leave_group ("one"); /* the only attempt: they are dead */
+    pass (1000, NULL);
+    assert_int_equal (group_counts ().dead, 0);
+    join ("one", 10);
+    publish_many ("t", 3);
+    given_t given;
+    take_given ("one", &given);
+    assert_int_equal (given.count, 3);
+    leave_group ("one");
+    assert_int_equal (group_counts ().bytes, 0);
+    assert_acknowledged (say_done ("one", given.seq[0], 1, NEVER));
+    assert_acknowledged (say_done ("one", given.seq[1], 1, AGAIN));
+    assert_acknowledged (say_done ("one", given.seq[2], 1, HANDLED));
+    pass (1000, NULL);
+    assert_int_equal (group_counts ().waiting, 2);
+    join ("two", 10);
+    take_given ("two", &given);
+    assert_int_equal (given.count, 2);
+    assert_int_equal (given.attempt[0], 2);
+}
+
 static void a_message_that_is_not_text (void **state)
 {
     (void) state;
@@ -246,6 +273,7 @@ int main (void)
         TEST (contradictory_members),
         TEST (more_groups_and_members_than_there_may_be),
         TEST (words_about_what_nobody_has),
+        TEST (words_about_what_nobody_has_any_more),
         TEST (a_message_that_is_not_text),
         TEST (a_wait_longer_than_any),
         TEST (joining_again_before_the_answer),
