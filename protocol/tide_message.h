@@ -353,7 +353,8 @@ typedef struct {
     F (S, name, STR, 63, "the group's name")                                                       \
     F (S, seq, U64, 0, "the event's sequence")                                                     \
     F (S, attempt, U32, 0, "which time it was lent: what another attempt says is refused")         \
-    F (S, outcome, U8, 2, "0 acknowledged; 1 to be tried again; 2 never to be tried again")        \
+    F (S, outcome, U8, 3,                                                                          \
+       "0 acknowledged; 1 to be tried again; 2 never to be tried again; 3 not begun")              \
     F (S, delay_ms, U32, 0, "tried again: how long to wait; 0: as told by GROUP_JOIN")             \
     F (S, message, TEXT, 0, "what was wrong, for people")
 #define TIDE_GROUP_EXTEND_FIELDS(F, S)                                                             \

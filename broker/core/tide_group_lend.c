@@ -88,7 +88,8 @@ void tide_item_bury (tide_groups_t *self, tide_group_item_t *item, tide_status_t
 
 uint64_t tide_item_delay_ms (const tide_group_item_t *item)
 {
-    unsigned doublings = item->attempt > 0 ? item->attempt - 1 : 0;
+    uint32_t made = tide_item_attempts (item);
+    unsigned doublings = made > 0 ? made - 1 : 0;
     uint64_t delay_ms = item->group->delay_ms;
     while (doublings-- > 0 && delay_ms < TIDE_CALL_DELAY_MS_MAX)
         delay_ms *= 2;
@@ -100,9 +101,9 @@ void tide_item_retry (tide_groups_t *self, tide_group_item_t *item, uint64_t del
                       tide_status_t code, const char *why)
 {
     char text[TIDE_GROUP_MESSAGE_SIZE_MAX + 64];
-    if (item->attempt >= item->group->attempts) {
-        snprintf (text, sizeof text, "%s (attempt %u of %u)", why, item->attempt,
-                  item->group->attempts);
+    uint32_t made = tide_item_attempts (item);
+    if (made >= item->group->attempts) {
+        snprintf (text, sizeof text, "%s (attempt %u of %u)", why, made, item->group->attempts);
         tide_item_bury (self, item, code, text);
         return;
     }
@@ -113,4 +114,15 @@ void tide_item_retry (tide_groups_t *self, tide_group_item_t *item, uint64_t del
     tide_item_let_go (self, item);
     tide_item_become (self, item, TIDE_ITEM_RESTING);
     tide_due_set (&self->due, item->handle, self->now_ms + delay_ms);
+}
+
+void tide_item_take_back (tide_groups_t *self, tide_group_item_t *item)
+{
+    if (item->unused == TIDE_CALL_ATTEMPTS_MAX) {
+        tide_item_retry (self, item, tide_item_delay_ms (item), TIDE_WORKER_FAILED,
+                         "members only give it back");
+        return;
+    }
+    item->unused++;
+    tide_item_wait (self, item);
 }

@@ -91,6 +91,12 @@ struct tide_groups {
     uint64_t size, member_count, given;
 };
 
+/*  Those that count. */
+static inline uint32_t tide_item_attempts (const tide_group_item_t *self)
+{
+    return self->attempt - self->unused;
+}
+
 static inline tide_bytes_t tide_member_peer (const tide_member_t *self)
 {
     return (tide_bytes_t){self->peer->id, self->peer->size};
@@ -132,6 +138,9 @@ void tide_item_acknowledge (tide_groups_t *self, tide_group_item_t *item);
 /*  It was not handled: again, a while later, unless it was tried too often. */
 void tide_item_retry (tide_groups_t *self, tide_group_item_t *item, uint64_t delay_ms,
                       tide_status_t code, const char *why);
+/*  Nobody has begun to handle it: to another one at once, and this attempt does not count, unless
+ *  that goes on and on. */
+void tide_item_take_back (tide_groups_t *self, tide_group_item_t *item);
 /*  Each attempt waits twice as long as the one before it. */
 uint64_t tide_item_delay_ms (const tide_group_item_t *item);
 /*  It is never tried again. */

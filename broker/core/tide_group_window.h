@@ -32,6 +32,7 @@ struct tide_group_item {
     uint64_t seq;
     tide_item_state_t state;
     uint32_t attempt; /* how often it was lent */
+    uint32_t unused;  /* … and given back before anybody had begun */
     uint32_t handle;  /* among all groups' items */
     bool is_said;     /* DEAD: its dead letter is with the log */
     tide_member_t *member;

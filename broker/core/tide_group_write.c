@@ -34,7 +34,7 @@ static void append_letter (const tide_group_item_t *item, tide_buffer_t *list)
                                      .event = &event,
                                      .code = (tide_status_t) item->code,
                                      .message = tide_bytes (item->message),
-                                     .attempts = item->attempt,
+                                     .attempts = tide_item_attempts (item),
                                      .more = tide_buffer_bytes (&more),
                                      .spare = 16384},
                       list);

@@ -251,7 +251,7 @@ static const char *staleness (const tide_group_item_t *item, uint32_t attempt)
 static void hear (tide_groups_t *self, tide_group_item_t *item,
                   const tide_group_done_message_t *done)
 {
-    enum { HANDLED, AGAIN };
+    enum { HANDLED, AGAIN, NEVER, NOT_BEGUN };
     char message[TIDE_GROUP_MESSAGE_SIZE_MAX + 1];
     tide_bytes_t said = tide_utf8_cut (done->message, sizeof message - 1);
     snprintf (message, sizeof message, "%.*s", TIDE_PRINT (said));
@@ -261,6 +261,8 @@ static void hear (tide_groups_t *self, tide_group_item_t *item,
         tide_item_retry (self, item,
                          done->delay_ms > 0 ? done->delay_ms : tide_item_delay_ms (item),
                          TIDE_WORKER_FAILED, *message ? message : "the member could not handle it");
+    else if (done->outcome == NOT_BEGUN)
+        tide_item_take_back (self, item);
     else
         tide_item_bury (self, item, TIDE_WORKER_FAILED,
                         *message ? message : "the member will not handle it");

@@ -10,6 +10,8 @@
  *                   └───── its member is gone ────────┘          ▼                        │
  *                                                               DEAD ─ letter durable ────┘
  *
+ *  What a member gives back before it began waits again, and that attempt does not count.
+ *
  *  Its record stands in the log ($group/NAME): the floor, up to which all is acknowledged, and what
  *  is above it. It is written at most once in TIDE_GROUP_GATHER_MS, so after a broker's death some
  *  that were acknowledged are lent again. Dead letters are appended together with it, so each is

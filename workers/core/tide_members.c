@@ -223,12 +223,26 @@ static void part (tide_members_t *self, const tide_membership_t *membership)
     }
 }
 
+/*  What waits of the group; NULL: of all. */
+static void give_back (tide_members_t *self, const tide_membership_t *membership)
+{
+    tide_given_t *given, *next;
+    DL_FOREACH_SAFE (self->given, given, next) {
+        if (given->state != GIVEN_QUEUED || given->view.kind != TIDE_GIVEN_EVENT
+            || (membership && given->membership != membership))
+            continue;
+        say_done (self, given, TIDE_GIVEN_NOT_BEGUN, 0, (tide_bytes_t){0});
+        free_given (self, given);
+    }
+}
+
 void tide_members_remove (tide_members_t *self, tide_membership_t **membership_p)
 {
     tide_membership_t *membership = *membership_p;
     if (!membership)
         return;
     *membership_p = NULL;
+    give_back (self, membership);
     part (self, membership);
     tide_message_t leave = {.kind = TIDE_MESSAGE_GROUP_LEAVE,
                             .group_leave = {.user = tide_bytes (membership->user),
@@ -236,17 +250,6 @@ void tide_members_remove (tide_members_t *self, tide_membership_t **membership_p
     if (self->is_up && !membership->is_ended)
         say (self, &leave, 0);
     free_membership (self, membership);
-}
-
-static void give_back (tide_members_t *self)
-{
-    tide_given_t *given, *next;
-    DL_FOREACH_SAFE (self->given, given, next) {
-        if (given->state != GIVEN_QUEUED || given->view.kind != TIDE_GIVEN_EVENT)
-            continue;
-        say_done (self, given, TIDE_GIVEN_AGAIN, 1, tide_bytes ("the worker stops"));
-        free_given (self, given);
-    }
 }
 
 void tide_members_run (tide_members_t *self, bool is_running)
@@ -259,7 +262,7 @@ void tide_members_run (tide_members_t *self, bool is_running)
         say_join (self, membership);
     }
     if (!is_running)
-        give_back (self);
+        give_back (self, NULL);
 }
 
 /*  -- from the broker ------------------------------------------------------------------------- */

@@ -36,7 +36,7 @@ void tide_members_destroy (tide_members_t **self_p);
  *  TOO_LARGE: a number is above its limit. */
 tide_status_t tide_members_add (tide_members_t *self, const tide_group_join_message_t *join,
                                 void *handle, tide_membership_t **membership) TIDE_UNUSED_RESULT;
-/*  Leaves, and nulls. What waits is dropped, and goes to others; what is taken may still be
+/*  Leaves, and nulls. What waits is given back; what is taken may still be
  *  acknowledged until somebody else has it. */
 void tide_members_remove (tide_members_t *self, tide_membership_t **membership_p);
 
@@ -93,7 +93,12 @@ tide_given_t *tide_members_take (tide_members_t *self, uint64_t now_ms);
 /*  True if tide_members_take may give something. */
 bool tide_members_is_ready (const tide_members_t *self);
 
-typedef enum { TIDE_GIVEN_HANDLED, TIDE_GIVEN_AGAIN, TIDE_GIVEN_NEVER } tide_given_outcome_t;
+typedef enum {
+    TIDE_GIVEN_HANDLED,
+    TIDE_GIVEN_AGAIN,
+    TIDE_GIVEN_NEVER,
+    TIDE_GIVEN_NOT_BEGUN
+} tide_given_outcome_t;
 
 /*  Says what became of an event that was taken: OK, or CONFLICT: it was said before, its lease is
  *  over, or it was given anew. */

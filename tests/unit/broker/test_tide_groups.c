@@ -299,6 +299,23 @@ static void a_member_may_say_never_again (void **state)
     assert_letter ("worker_failed", 1, ",7]");
 }
 
+static void what_nobody_began_costs_no_attempt (void **state)
+{
+    (void) state;
+    join_with ("one", (join_t){.credit = 1, .attempts = 1, .start = START});
+    uint64_t seq = publish ("t", "1");
+    for (uint32_t attempt = 1; attempt <= TIDE_CALL_ATTEMPTS_MAX; attempt++) {
+        assert_int_equal (take_one_given ("one", attempt), seq);
+        assert_acknowledged (say_done ("one", seq, attempt, NOT_BEGUN));
+    }
+    /*  Not for ever, though. */
+    take_one_given ("one", TIDE_CALL_ATTEMPTS_MAX + 1);
+    rig_forget_said (rig);
+    say_done ("one", seq, TIDE_CALL_ATTEMPTS_MAX + 1, NOT_BEGUN);
+    pass (1000, NULL);
+    assert_letter ("worker_failed", 1, "members only give it back");
+}
+
 static void an_event_that_kills_its_only_member_is_dead_in_the_end (void **state)
 {
     (void) state;
@@ -824,6 +841,7 @@ int main (void)
         TEST (what_comes_back_goes_before_what_is_new),
         TEST (after_the_last_attempt_it_is_a_dead_letter_and_acknowledged),
         TEST (a_member_may_say_never_again),
+        TEST (what_nobody_began_costs_no_attempt),
         TEST (an_event_that_kills_its_only_member_is_dead_in_the_end),
         TEST (letters_and_the_record_stand_or_fall_together),
         TEST (acknowledgements_are_gathered_and_durable_within_a_second),

@@ -213,7 +213,7 @@ static void without_threads_no_credit_is_given (void **state)
     give (0, 6, 1);
     tide_given_t *given = take (0, 5);
     tide_members_run (members, false);
-    assert_string_equal (sayings (), "JOIN:0 DONE:6.1.1 ");
+    assert_string_equal (sayings (), "JOIN:0 DONE:6.1.3 ");
     assert_int_equal (done (0, given), TIDE_OK);
     tide_members_let (members, &given);
     give (0, 7, 1); /* it was on its way */
@@ -233,7 +233,7 @@ static void who_leaves_may_still_acknowledge_what_it_has (void **state)
     tide_members_remove (members, &group);
     assert_null (group);
     assert_int_equal (done (0, given), TIDE_OK);
-    assert_string_equal (sayings (), "LEAVE DONE:5.1.0 ");
+    assert_string_equal (sayings (), "DONE:6.1.3 LEAVE DONE:5.1.0 ");
     tide_members_let (members, &given);
     assert_null (tide_members_take (members, 0));
     assert_false (give (0, 8, 1));
