@@ -19,7 +19,7 @@
  *  tidemark_ack (call, json_pack ("[s]", "hello")). It is an array of all arguments, or anything
  *  else as the only one; NULL stands for no arguments.
  *
- *  Not there yet: named cursors and groups, a session's data, attachments of what is sent, CURVE.
+ *  Not there yet: named cursors of one reader alone (groups are), CURVE.
  *  SPDX-License-Identifier: MIT
  */
 #ifndef TIDEMARK_H
