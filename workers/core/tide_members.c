@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#define uthash_malloc(size) tide_alloc (size)
+#include <uthash.h>
 #include <utlist.h>
 
 #define NAME_SIZE_MAX 63u
@@ -23,8 +25,17 @@ struct tide_membership {
 
 typedef enum { GIVEN_QUEUED, GIVEN_TAKEN } state_t;
 
+/*  What an event is found by. */
+typedef struct {
+    const tide_membership_t *membership;
+    uint64_t seq;
+} event_key_t;
+
 struct tide_given {
     tide_given_t *prev, *next;
+    UT_hash_handle hh; /* an event that is not replaced */
+    event_key_t key;
+    bool is_known;                 /* it is in that hash */
     tide_membership_t *membership; /* NULL: left meanwhile */
     state_t state;
     bool is_said;     /* what became of it */
@@ -46,7 +57,11 @@ struct saying {
 
 struct tide_members {
     tide_membership_t *memberships;
-    tide_given_t *given; /* all, in the order in which they came */
+    tide_given_t *waiting; /* in the order in which they came */
+    tide_given_t *taken;
+    tide_given_t *by_event; /* the hash */
+    uint64_t waiting_count;
+    uint64_t due_ms; /* no lease of what waits is to be extended sooner */
     saying_t *sayings;
     tide_buffer_t said; /* the last that was given out */
     bool is_running, is_up;
@@ -60,9 +75,28 @@ tide_members_t *tide_members_new (void)
     return tide_alloc (sizeof (tide_members_t));
 }
 
+static void forget_event (tide_members_t *self, tide_given_t *given)
+{
+    if (given->is_known)
+        HASH_DEL (self->by_event, given);
+    given->is_known = false;
+}
+
+/*  No longer waiting, or taken. */
+static void unlist (tide_members_t *self, tide_given_t *given)
+{
+    if (given->state == GIVEN_TAKEN) {
+        DL_DELETE (self->taken, given);
+        return;
+    }
+    DL_DELETE (self->waiting, given);
+    self->waiting_count--;
+}
+
 static void free_given (tide_members_t *self, tide_given_t *given)
 {
-    DL_DELETE (self->given, given);
+    unlist (self, given);
+    forget_event (self, given);
     free (given->user);
     free (given->name);
     free (given);
@@ -90,10 +124,9 @@ void tide_members_destroy (tide_members_t **self_p)
     if (!self)
         return;
     *self_p = NULL;
-    while (self->given) {
-        tide_assert (self->given->state == GIVEN_QUEUED);
-        free_given (self, self->given);
-    }
+    tide_assert (!self->taken);
+    while (self->waiting)
+        free_given (self, self->waiting);
     while (self->memberships)
         free_membership (self, self->memberships);
     while (self->sayings)
@@ -213,13 +246,15 @@ tide_status_t tide_members_add (tide_members_t *self, const tide_group_join_mess
 static void part (tide_members_t *self, const tide_membership_t *membership)
 {
     tide_given_t *given, *next;
-    DL_FOREACH_SAFE (self->given, given, next) {
+    DL_FOREACH_SAFE (self->waiting, given, next) {
+        if (given->membership == membership)
+            free_given (self, given);
+    }
+    DL_FOREACH (self->taken, given) {
         if (given->membership != membership)
             continue;
-        if (given->state == GIVEN_QUEUED)
-            free_given (self, given);
-        else
-            given->membership = NULL;
+        forget_event (self, given);
+        given->membership = NULL;
     }
 }
 
@@ -227,9 +262,8 @@ static void part (tide_members_t *self, const tide_membership_t *membership)
 static void give_back (tide_members_t *self, const tide_membership_t *membership)
 {
     tide_given_t *given, *next;
-    DL_FOREACH_SAFE (self->given, given, next) {
-        if (given->state != GIVEN_QUEUED || given->view.kind != TIDE_GIVEN_EVENT
-            || (membership && given->membership != membership))
+    DL_FOREACH_SAFE (self->waiting, given, next) {
+        if (given->view.kind != TIDE_GIVEN_EVENT || (membership && given->membership != membership))
             continue;
         say_done (self, given, TIDE_GIVEN_NOT_BEGUN, 0, (tide_bytes_t){0});
         free_given (self, given);
@@ -267,20 +301,33 @@ void tide_members_run (tide_members_t *self, bool is_running)
 
 /*  -- from the broker ------------------------------------------------------------------------- */
 
+/*  What is taken is another's now, or of another log. */
+static void replace (tide_members_t *self, tide_given_t *given)
+{
+    forget_event (self, given);
+    given->is_replaced = true;
+}
+
+static uint64_t extend_due_ms (const tide_given_t *given)
+{
+    return given->began_ms + (given->until_ms - given->began_ms) / 2;
+}
+
 void tide_members_up (tide_members_t *self, uint64_t epoch)
 {
     bool is_other_log = self->epoch != 0 && self->epoch != epoch;
     self->epoch = epoch;
     self->is_up = true;
     tide_given_t *given, *next;
-    DL_FOREACH_SAFE (self->given, given, next) {
+    DL_FOREACH_SAFE (self->waiting, given, next) {
         if (given->view.kind != TIDE_GIVEN_EVENT)
-            continue;
-        given->is_replaced = given->is_replaced || is_other_log;
-        if (given->state != GIVEN_QUEUED)
             continue;
         self->counters.forgotten++;
         free_given (self, given);
+    }
+    DL_FOREACH (self->taken, given) {
+        if (is_other_log)
+            replace (self, given);
     }
     tide_membership_t *membership;
     DL_FOREACH (self->memberships, membership) {
@@ -300,7 +347,8 @@ static tide_given_t *add_given (tide_members_t *self, tide_membership_t *members
     given->view.epoch = self->epoch;
     given->user = tide_copy (membership->user, strlen (membership->user));
     given->name = tide_copy (membership->name, strlen (membership->name));
-    DL_APPEND (self->given, given);
+    DL_APPEND (self->waiting, given);
+    self->waiting_count++;
     return given;
 }
 
@@ -308,22 +356,10 @@ static tide_given_t *add_given (tide_members_t *self, tide_membership_t *members
 static tide_given_t *find_current (const tide_members_t *self, const tide_membership_t *membership,
                                    uint64_t seq)
 {
+    event_key_t key = {membership, seq};
     tide_given_t *given;
-    DL_FOREACH (self->given, given) {
-        if (given->membership == membership && given->view.seq == seq && !given->is_replaced
-            && given->view.kind == TIDE_GIVEN_EVENT)
-            return given;
-    }
-    return NULL;
-}
-
-static void replace (tide_members_t *self, tide_given_t *current)
-{
-    self->counters.replaced++;
-    if (current->state == GIVEN_QUEUED)
-        free_given (self, current);
-    else
-        current->is_replaced = true;
+    HASH_FIND (hh, self->by_event, &key, sizeof key, given);
+    return given;
 }
 
 bool tide_members_event (tide_members_t *self, uint64_t now_ms,
@@ -343,8 +379,13 @@ bool tide_members_event (tide_members_t *self, uint64_t now_ms,
         self->counters.refused++;
         return false;
     }
-    if (current)
-        replace (self, current);
+    if (current) {
+        self->counters.replaced++;
+        if (current->state == GIVEN_QUEUED)
+            free_given (self, current);
+        else
+            replace (self, current);
+    }
     tide_given_t *given = add_given (self, membership, TIDE_GIVEN_EVENT, record);
     bool is_sound =
         tide_event_decode ((tide_bytes_t){given->bytes, record.size}, &given->view.event);
@@ -354,6 +395,11 @@ bool tide_members_event (tide_members_t *self, uint64_t now_ms,
     given->lease_ms = message->lease_ms;
     given->began_ms = now_ms;
     given->until_ms = now_ms + message->lease_ms;
+    given->key = (event_key_t){membership, event.seq};
+    given->is_known = true;
+    HASH_ADD (hh, self->by_event, key, sizeof given->key, given);
+    if (self->waiting_count == 1 || extend_due_ms (given) < self->due_ms)
+        self->due_ms = extend_due_ms (given);
     self->counters.given++;
     return true;
 }
@@ -428,6 +474,12 @@ static void begin_lease (tide_members_t *self, tide_given_t *given, uint64_t now
     say (self, &extend, 0);
 }
 
+/*  So much of its lease is gone that its function is to begin with a fresh one. */
+static bool is_stale (const tide_given_t *given, uint64_t now_ms)
+{
+    return now_ms - given->began_ms > (given->until_ms - given->began_ms) / 8;
+}
+
 /*  This process stood still: it is another's by now. */
 static void drop (tide_members_t *self, tide_given_t *given)
 {
@@ -438,16 +490,18 @@ static void drop (tide_members_t *self, tide_given_t *given)
 tide_given_t *tide_members_take (tide_members_t *self, uint64_t now_ms)
 {
     tide_given_t *given, *next;
-    DL_FOREACH_SAFE (self->given, given, next) {
+    DL_FOREACH_SAFE (self->waiting, given, next) {
         bool is_event = given->view.kind == TIDE_GIVEN_EVENT;
-        if (given->state != GIVEN_QUEUED || (is_event && !self->is_running))
+        if (is_event && !self->is_running)
             continue;
         if (is_event && now_ms >= given->until_ms) {
             drop (self, given);
             continue;
         }
+        unlist (self, given);
         given->state = GIVEN_TAKEN;
-        if (is_event && now_ms > given->began_ms)
+        DL_APPEND (self->taken, given);
+        if (is_event && is_stale (given, now_ms))
             begin_lease (self, given, now_ms, 0);
         return given;
     }
@@ -456,12 +510,7 @@ tide_given_t *tide_members_take (tide_members_t *self, uint64_t now_ms)
 
 bool tide_members_is_ready (const tide_members_t *self)
 {
-    const tide_given_t *given;
-    DL_FOREACH (self->given, given) {
-        if (given->state == GIVEN_QUEUED)
-            return true;
-    }
-    return false;
+    return self->waiting != NULL;
 }
 
 static bool is_over (const tide_given_t *given, uint64_t now_ms)
@@ -505,27 +554,29 @@ void tide_members_let (tide_members_t *self, tide_given_t **given_p)
 
 /*  -- time ------------------------------------------------------------------------------------ */
 
-static bool has_lease (const tide_given_t *given)
+/*  The leases of what waits. */
+static void extend_waiting (tide_members_t *self, uint64_t now_ms)
 {
-    return given->state == GIVEN_QUEUED && given->view.kind == TIDE_GIVEN_EVENT;
-}
-
-static uint64_t extend_due_ms (const tide_given_t *given)
-{
-    return given->began_ms + (given->until_ms - given->began_ms) / 2;
+    tide_given_t *given, *next;
+    self->due_ms = UINT64_MAX;
+    DL_FOREACH_SAFE (self->waiting, given, next) {
+        if (given->view.kind != TIDE_GIVEN_EVENT)
+            continue;
+        if (now_ms >= given->until_ms) {
+            drop (self, given);
+            continue;
+        }
+        if (now_ms >= extend_due_ms (given))
+            begin_lease (self, given, now_ms, 0);
+        if (extend_due_ms (given) < self->due_ms)
+            self->due_ms = extend_due_ms (given);
+    }
 }
 
 void tide_members_tick (tide_members_t *self, uint64_t now_ms)
 {
-    tide_given_t *given, *next;
-    DL_FOREACH_SAFE (self->given, given, next) {
-        if (!has_lease (given) || now_ms < extend_due_ms (given))
-            continue;
-        if (now_ms < given->until_ms)
-            begin_lease (self, given, now_ms, 0);
-        else
-            drop (self, given);
-    }
+    if (self->waiting && now_ms >= self->due_ms)
+        extend_waiting (self, now_ms);
     tide_membership_t *membership;
     DL_FOREACH (self->memberships, membership) {
         if (now_ms >= membership->again_ms)
@@ -535,12 +586,7 @@ void tide_members_tick (tide_members_t *self, uint64_t now_ms)
 
 uint64_t tide_members_deadline_ms (const tide_members_t *self)
 {
-    uint64_t due_ms = UINT64_MAX;
-    const tide_given_t *given;
-    DL_FOREACH (self->given, given) {
-        if (has_lease (given) && extend_due_ms (given) < due_ms)
-            due_ms = extend_due_ms (given);
-    }
+    uint64_t due_ms = self->waiting ? self->due_ms : UINT64_MAX;
     const tide_membership_t *membership;
     DL_FOREACH (self->memberships, membership) {
         if (membership->again_ms < due_ms)
@@ -552,9 +598,6 @@ uint64_t tide_members_deadline_ms (const tide_members_t *self)
 tide_members_counters_t tide_members_counters (const tide_members_t *self)
 {
     tide_members_counters_t counters = self->counters;
-    const tide_given_t *given;
-    DL_FOREACH (self->given, given) {
-        counters.waiting += given->state == GIVEN_QUEUED;
-    }
+    counters.waiting = self->waiting_count;
     return counters;
 }
