@@ -41,7 +41,7 @@ everyClient((name, version, way) => test(`a_worker_says_who_may_come_in (${name}
     assert.deepEqual(events[0].about, ["Ann", false]);
     socket.disconnect();
     const left = await events.until("her leave", (event) => event.sid === sid && event.name === "left");
-    assert.equal(left.about, "client namespace disconnect");
+    assert.deepEqual(left.about, ["client namespace disconnect", null]);
 }));
 
 test("a_session_is_in_the_room_that_a_worker_lets_it_into", async (t) => {
@@ -72,6 +72,28 @@ test("a_session_is_in_the_room_that_a_worker_lets_it_into", async (t) => {
     assert.equal((await reason)[0], "io server disconnect");
 });
 
+test("workers_keep_data_of_a_session_and_ask_its_client", async (t) => {
+    const server = await tidemark(t);
+    await workers(t, server, 3);
+    const events = await told(t, server);
+    const socket = await stockClient(t, { url: `${server.url}/door` }, { auth: { name: "Ann" } });
+    assert.equal(await call(socket, "recall"), null);
+    for (const data of [{ deep: ["é", { n: 1.5 }] }, 7, "text", false]) {
+        assert.equal(await call(socket, "remember", data), undefined);
+        assert.deepEqual(await call(socket, "recall"), data);
+    }
+    assert.equal((await call(socket, "remember", "x".repeat(70000))).code, "too_large");
+    socket.on("how are you", (whom, bytes, answer) => answer("well", whom, bytes));
+    const answer = await call(socket, "ask me", 5000);
+    assert.deepEqual(answer, ["well", "friend", Buffer.from([1, 2, 255])]);
+    socket.off("how are you");
+    assert.equal((await call(socket, "ask me", 300)).code, "timeout");
+    const { id } = socket;
+    socket.disconnect();
+    const left = await events.until("its leave", (event) => event.name === "left" && event.sid === id);
+    assert.deepEqual(left.about, ["client namespace disconnect", false]); /* it is still there to be read */
+});
+
 test("g7_whoever_was_at_a_gateway_that_died_is_told_of", async (t) => {
     const server = await tidemark(t, { isSeparate: true });
     await workers(t, server, 1);
@@ -84,12 +106,15 @@ test("g7_whoever_was_at_a_gateway_that_died_is_told_of", async (t) => {
     await call(back, "enter", "room");
     const heard = [];
     back.on("said", (room, n) => heard.push(n));
+    await call(lost, "remember", { n: 1 });
+    await call(back, "remember", ["what it said"]);
     const { id } = lost, returning = back.id;
     await second.gateway.end("SIGKILL");
     const left = await events.until("the lost one", (event) => event.name === "left" && event.sid === id);
-    assert.equal(left.about, "transport close");
+    assert.deepEqual(left.about, ["transport close", { n: 1 }]);
     await events.until("who came back", (event) => event.name === "came" && event.sid === returning && event.about[1]);
     await call(back, "say to", "room", 1);
     await until("the room, which it is still in", () => heard.length === 1);
+    assert.deepEqual(await call(back, "recall"), ["what it said"]);
     assert.equal(events.filter(({ name, sid }) => name === "left" && sid === id).length, 1);
 });

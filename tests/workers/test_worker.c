@@ -109,7 +109,11 @@ static int on_connect (tidemark_call_t *call, void *argument)
 static int on_disconnect (tidemark_call_t *call, void *argument)
 {
     (void) argument;
-    tell (call, "left", json_incref (json_array_get (tidemark_call_args (call), 0)));
+    json_t *data;
+    tidemark_session_get (call, &data);
+    tell (call, "left",
+          json_pack ("[O, o]", json_array_get (tidemark_call_args (call), 0),
+                     data ? data : json_null ()));
     return 0;
 }
 
@@ -158,6 +162,38 @@ static int on_room (tidemark_call_t *call, void *argument)
     return (int) tidemark_emit (call, topic, "said", copy_of_args (call), NULL);
 }
 
+static int on_remember (tidemark_call_t *call, void *argument)
+{
+    (void) argument;
+    json_t *data = json_array_get (tidemark_call_args (call), 0);
+    tidemark_status_t status = tidemark_session_set (call, json_incref (data));
+    return (int) (status == TIDEMARK_OK ? tidemark_ack (call, NULL)
+                                        : tidemark_fail (call, status, tidemark_error ()));
+}
+
+static int on_recall (tidemark_call_t *call, void *argument)
+{
+    (void) argument;
+    json_t *data;
+    tidemark_status_t status = tidemark_session_get (call, &data);
+    return (int) (status == TIDEMARK_OK
+                      ? tidemark_ack (call, json_pack ("[o]", data ? data : json_null ()))
+                      : tidemark_fail (call, status, tidemark_error ()));
+}
+
+/*  Asks the caller, in the meantime, within so many milliseconds. */
+static int on_ask (tidemark_call_t *call, void *argument)
+{
+    json_t *answer;
+    json_int_t timeout_ms = json_integer_value (json_array_get (tidemark_call_args (call), 0));
+    tidemark_status_t status =
+        tidemark_ask (argument, tidemark_call_from (call), "how are you",
+                      json_pack ("[s, o]", "friend", tidemark_binary ("\1\2\377", 3)),
+                      (uint32_t) timeout_ms, &answer);
+    return (int) (status == TIDEMARK_OK ? tidemark_ack (call, json_pack ("[o]", answer))
+                                        : tidemark_fail (call, status, tidemark_error ()));
+}
+
 /*  Nobody comes into the cellar; and what concerns "tired" is done at the second attempt. */
 static int guard (tidemark_call_t *call, void *argument)
 {
@@ -196,6 +232,9 @@ int main (int argc, char **argv)
                     {"/door", "enter", on_enter},
                     {"/door", "leave", on_leave},
                     {"/door", "go", on_go},
+                    {"/door", "remember", on_remember},
+                    {"/door", "recall", on_recall},
+                    {"/door", "ask me", on_ask},
                     {"/door", "say to", on_room}};
     if (argc != 4) {
         fprintf (stderr, "tide-test-worker ENDPOINT FILE THREADS\n");
@@ -207,7 +246,7 @@ int main (int argc, char **argv)
     if (file < 0 || threads < 1 || threads > 64 || !client)
         return 2;
     for (size_t at = 0; at < sizeof handlers / sizeof handlers[0]; at++)
-        tidemark_handle (client, handlers[at].nsp, handlers[at].event, handlers[at].handler, NULL,
+        tidemark_handle (client, handlers[at].nsp, handlers[at].event, handlers[at].handler, client,
                          0);
     tidemark_use (client, "/door", guard, NULL);
     tidemark_service_options_t options = {.credit = (uint32_t) threads * 8, .attempts = 50};
