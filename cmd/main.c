@@ -19,7 +19,7 @@ static const struct {
     {"snapshot", tide_command_snapshot, "snapshot TOPIC", "print the standing keyed events"},
     {"history", tide_command_history, "history TOPIC", "print logged events"},
     {"cursors", tide_command_cursors, "cursors", "list named cursors and their lag; remove one"},
-    {"top", tide_command_top, "top", "a live view of topics, rates, clients and workers"},
+    {"top", tide_command_top, "top", "a live view of topics, rates, clients and lag"},
     {"check", tide_command_check, "check DIR", "verify a log; report what it holds"},
 };
 #define COMMANDS (sizeof commands / sizeof *commands)

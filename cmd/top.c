@@ -10,6 +10,7 @@
 #include "tide_alloc.h"
 #include "tide_args.h"
 #include "tide_client.h"
+#include "tide_cursor.h"
 #include "tide_picture.h"
 
 #include <inttypes.h>
@@ -28,8 +29,10 @@
 
 enum {
     ROUND_MS = 1000,
-    ONCE_MS = 2200,       /* between the two rounds of --once: each lane speaks twice */
-    TOPICS_EVERY = 10,    /* rounds */
+    ONCE_MS = 2200,    /* between the two rounds of --once: each lane speaks twice */
+    TOPICS_EVERY = 10, /* rounds */
+    READERS_EVERY = 5,
+    READERS_MAX = 50,     /* of named cursors: each costs a page of history to count */
     TOPICS_MAX = 10000,   /* that are known of */
     TOPICS_SHOWN = 200,   /* at most, however high the terminal is */
     LANE_SILENT_MS = 5000 /* then it is not there any more */
@@ -50,8 +53,9 @@ static const tide_option_t table[] = {TIDE_CLIENT_OPTION_BROKER,
 static const tide_program_t program = {
     .program = "tidemark top",
     .arguments = "",
-    .about = "Shows topics with their rates, gateways with their clients, and services with their\n"
-             "workers, once a second. q ends it.",
+    .about =
+        "Shows topics with their rates, gateways with their clients, services with their workers\n"
+        "and named cursors with their lag, once a second. q ends it.",
     .table = table,
     .bit = 1,
     .arguments_min = 0,
@@ -111,13 +115,22 @@ typedef struct {
     uint64_t workers, credit, in_hand, waiting;
 } service_t;
 
+/*  Whoever reads by a named cursor. */
+typedef struct {
+    char *name;
+    uint64_t epoch;
+    tide_buffer_t wants;
+    uint32_t want_count;
+    tide_cell_t lag;
+} cursor_t;
+
 typedef struct {
     tide_client_t *client;
     const options_t *options;
     bool is_done;
 
     /*  A round. */
-    uint64_t stats_token, marks_token, topics_token;
+    uint64_t stats_token, marks_token, topics_token, cursors_token, lag_token;
     bool is_asking; /* the broker is there, and its answers have not all come */
     bool has_failed;
     uint64_t next_ms;
@@ -129,6 +142,9 @@ typedef struct {
     uint64_t figures[FIGURE_COUNT], before[FIGURE_COUNT];
     service_t *services;
     size_t service_count;
+    cursor_t *cursors; /* whose lag is known up to `counted` */
+    cursor_t *listing_cursors;
+    size_t cursor_count, listed_cursors, counted;
     topic_t *topics;
     uint32_t listing;
     size_t listed;
@@ -345,6 +361,113 @@ static void take_topics (top_t *self, const tide_topics_message_t *topics)
         forget_topics (self, false);
 }
 
+/*  -- named cursors --------------------------------------------------------------------------- */
+
+static void forget_cursors (cursor_t **cursors, size_t *count)
+{
+    for (size_t at = 0; at < *count; at++) {
+        free ((*cursors)[at].name);
+        tide_buffer_free (&(*cursors)[at].wants);
+    }
+    free (*cursors);
+    *cursors = NULL;
+    *count = 0;
+}
+
+/*  Each of the topics, one a line, behind the cursor's position. */
+static void want_topics (cursor_t *cursor, tide_bytes_t topics, uint64_t seq)
+{
+    while (topics.size > 0 && cursor->want_count < TIDE_WANTS_MAX) {
+        const uint8_t *end = memchr (topics.data, '\n', topics.size);
+        size_t size = end ? (size_t) (end - topics.data) : topics.size;
+        if (size > 0 && size <= TIDE_TOPIC_SIZE_MAX) {
+            tide_want_append (&cursor->wants, &(tide_want_t){{topics.data, size}, seq});
+            cursor->want_count++;
+        }
+        size += end != NULL;
+        topics = (tide_bytes_t){topics.data + size, topics.size - size};
+    }
+}
+
+static void list_cursor (top_t *self, const tide_cursor_t *stands)
+{
+    self->listing_cursors = tide_realloc (
+        self->listing_cursors, (self->listed_cursors + 1) * sizeof *self->listing_cursors);
+    cursor_t *cursor = &self->listing_cursors[self->listed_cursors++];
+    *cursor = (cursor_t){.epoch = stands->epoch};
+    tide_buffer_t name = {0};
+    tide_buffer_append_bytes (&name, stands->name);
+    if (stands->user.size > 0) {
+        tide_buffer_append_text (&name, " of ");
+        tide_buffer_append_bytes (&name, stands->user);
+    }
+    tide_put_u8 (&name, 0);
+    cursor->name = (char *) name.data;
+    /*  One that begins with a snapshot is not behind: that stands for all there is. */
+    if (!(stands->flags & TIDE_CURSOR_BEGINS_WITH_SNAPSHOT))
+        want_topics (cursor, stands->topics, stands->seq);
+}
+
+static void ask_cursors (top_t *self, uint64_t request, uint32_t part)
+{
+    tide_message_t message = {.kind = TIDE_MESSAGE_SNAPSHOT};
+    message.snapshot.request = request;
+    message.snapshot.topic = tide_bytes ("$cursor/#");
+    message.snapshot.part = part;
+    self->cursors_token = tide_client_request (self->client, &message);
+}
+
+/*  How much is behind the next one whose lag can be told; those that can't are passed over. What
+ * was shown before is shown until all is known. */
+static void ask_lag (top_t *self)
+{
+    while (self->counted < self->listed_cursors
+           && self->listing_cursors[self->counted].want_count == 0)
+        self->counted++;
+    if (self->counted == self->listed_cursors) {
+        forget_cursors (&self->cursors, &self->cursor_count);
+        self->cursors = self->listing_cursors;
+        self->cursor_count = self->listed_cursors;
+        self->listing_cursors = NULL;
+        self->listed_cursors = 0;
+        return;
+    }
+    const cursor_t *cursor = &self->listing_cursors[self->counted];
+    tide_message_t message = {.kind = TIDE_MESSAGE_READ};
+    message.read.epoch = cursor->epoch;
+    message.read.limit = TIDE_PAGE_EVENTS_MAX;
+    message.read.size_max = TIDE_PAGE_SIZE_MAX;
+    message.read.wants = tide_list (&cursor->wants, cursor->want_count);
+    self->lag_token = tide_client_request (self->client, &message);
+}
+
+static void take_standing (top_t *self, const tide_standing_message_t *standing)
+{
+    if (standing->part == 0)
+        forget_cursors (&self->listing_cursors, &self->listed_cursors);
+    tide_list_t events = standing->events;
+    tide_event_t event;
+    tide_cursor_t cursor;
+    while (tide_event_next (&events, &event) && self->listed_cursors < READERS_MAX)
+        if (tide_cursor_of (&event, &cursor))
+            list_cursor (self, &cursor);
+    self->counted = 0;
+    if (standing->more && self->listed_cursors < READERS_MAX)
+        ask_cursors (self, standing->request, standing->part + 1);
+    else
+        ask_lag (self);
+}
+
+/*  page: NULL where its position is none of this log. */
+static void take_lag (top_t *self, const tide_page_message_t *page)
+{
+    cursor_t *cursor = &self->listing_cursors[self->counted++];
+    if (page)
+        cursor->lag = (tide_cell_t){page->more ? TIDE_CELL_LEAST : TIDE_CELL_COUNT,
+                                    (double) page->events.count};
+    ask_lag (self);
+}
+
 /*  -- gateways -------------------------------------------------------------------------------- */
 
 static uint64_t number_of (const json_t *json, const char *name)
@@ -425,6 +548,8 @@ static void begin_round (top_t *self)
         self->listed = 0;
         ask_topics (self, (tide_bytes_t){0});
     }
+    if (self->rounds % READERS_EVERY == 0 || self->options->once)
+        ask_cursors (self, 0, 0);
 }
 
 static void end_round (top_t *self)
@@ -455,6 +580,8 @@ static void fail_marks (top_t *self, const tide_fail_message_t *fail)
 
 static void take_fail (top_t *self, uint64_t token, const tide_fail_message_t *fail)
 {
+    if (token == self->lag_token || token == self->cursors_token)
+        return; /* it shows: nothing can be told of them */
     if (token == self->marks_token
         && (fail->code == TIDE_EPOCH_CHANGED || fail->code == TIDE_TRIMMED))
         fail_marks (self, fail);
@@ -467,7 +594,9 @@ static void take_fail (top_t *self, uint64_t token, const tide_fail_message_t *f
 static void answered (void *argument, uint64_t token, const tide_message_t *answer)
 {
     top_t *self = argument;
-    uint64_t *tokens[] = {&self->stats_token, &self->marks_token, &self->topics_token};
+    uint64_t *tokens[] = {&self->stats_token, &self->marks_token, &self->topics_token,
+                          &self->cursors_token, &self->lag_token};
+    bool is_lag = token == self->lag_token;
     if (answer->kind == TIDE_MESSAGE_FAIL)
         take_fail (self, token, &answer->fail);
     for (size_t at = 0; at < sizeof tokens / sizeof tokens[0]; at++)
@@ -479,7 +608,14 @@ static void answered (void *argument, uint64_t token, const tide_message_t *answ
         take_marks (self, &answer->marks);
     else if (answer->kind == TIDE_MESSAGE_TOPICS)
         take_topics (self, &answer->topics);
-    if (self->is_asking && !self->stats_token && !self->marks_token && !self->topics_token)
+    else if (answer->kind == TIDE_MESSAGE_STANDING)
+        take_standing (self, &answer->standing);
+    if (is_lag)
+        take_lag (self, answer->kind == TIDE_MESSAGE_PAGE ? &answer->page : NULL);
+    bool is_waiting = false;
+    for (size_t at = 0; at < sizeof tokens / sizeof tokens[0]; at++)
+        is_waiting = is_waiting || *tokens[at] != 0;
+    if (self->is_asking && !is_waiting)
         end_round (self);
 }
 
@@ -605,6 +741,15 @@ static tide_row_t *make_services (const top_t *self)
     return rows;
 }
 
+static tide_row_t *make_cursors (const top_t *self)
+{
+    tide_row_t *rows = tide_alloc ((self->cursor_count + 1) * sizeof *rows);
+    for (size_t at = 0; at < self->cursor_count; at++)
+        rows[at] = (tide_row_t){.name = tide_bytes (self->cursors[at].name),
+                                .cells = {self->cursors[at].lag}};
+    return rows;
+}
+
 static int by_rate (const void *one, const void *other)
 {
     const topic_t *left = *(topic_t *const *) one, *right = *(topic_t *const *) other;
@@ -644,6 +789,7 @@ static void draw (top_t *self, unsigned width, unsigned height, bool has_colors,
     size_t gateway_count, topic_count;
     tide_row_t *gateways = make_gateways (self, &gateway_count, &clients);
     tide_row_t *services = make_services (self);
+    tide_row_t *cursors = make_cursors (self);
     tide_row_t *topics = make_topics (self, &topic_count);
     tide_buffer_t lines[LINES] = {0};
     put_lines (self, &clients, lines);
@@ -660,6 +806,7 @@ static void draw (top_t *self, unsigned width, unsigned height, bool has_colors,
          .heads = {"WORKERS", "CREDIT", "IN HAND", "WAITING"},
          .rows = services,
          .row_count = self->service_count},
+        {.title = "CURSOR", .heads = {"LAG"}, .rows = cursors, .row_count = self->cursor_count},
         {.title = "TOPIC",
          .heads = {"EVENTS/s", "EVENTS", "KEYS", "LAST"},
          .rows = topics,
@@ -678,6 +825,7 @@ static void draw (top_t *self, unsigned width, unsigned height, bool has_colors,
         tide_buffer_free (&lines[at]);
     free (gateways);
     free (services);
+    free (cursors);
     free (topics);
 }
 
@@ -831,6 +979,8 @@ static int run (const options_t *options)
     int exit_status = options->once || !is_terminal ? run_once (&self) : run_live (&self);
     tide_client_destroy (&self.client);
     forget_services (&self);
+    forget_cursors (&self.cursors, &self.cursor_count);
+    forget_cursors (&self.listing_cursors, &self.listed_cursors);
     forget_topics (&self, true);
     forget_lanes (&self, 0, true);
     return exit_status;

@@ -33,7 +33,14 @@ test("one picture shows what there is, and how fast it goes", async (t) => {
     const clients = await Promise.all([1, 2].map(() => jsonClient(t, other)));
     await Promise.all(clients.map((client) => client.ok({ op: "sub", topic: "busy" })));
     await subscribe(socket, "busy");
+    await clients[0].ok({ op: "sub", topic: "lamps", since: "start", cursor: "slow" });
+    await clients[1].ok({ op: "sub", topic: "lamps", since: "start", cursor: "fast" });
     await publish(server, [1, 2, 3].map((key) => ({ topic: "lamps", event: "set", key: `${key}`, data: key })));
+
+    await clients[1].count(3, "lamps");
+    clients[1].send({ op: "ack", cursor: "fast", seq: clients[1].events("lamps")[1].seq });
+    await until("the acknowledgement to be durable", async () =>
+        /"cursor":"fast".*"lag":1,/.test((await server.cli(["cursors", "--broker", server.endpoint])).out));
 
     let isOver = false;
     const noise = (async () => {
@@ -69,6 +76,7 @@ test("one picture shows what there is, and how fast it goes", async (t) => {
     assert.ok(Number(gateways[there]["OUT/s"]) > 0, out);
     assert.ok(Number(gateways[here]["IN/s"]) > 0 && Number(gateways[here]["CALLS/s"]) > 0, out);
     assert.equal(gateways[there]["CALLS/s"], "0");
+    assert.deepEqual(table(out, "CURSOR"), { slow: { LAG: "3" }, fast: { LAG: "1" } });
     assert.equal(table(out, "SERVICE").test.WORKERS, "2");
     assert.equal(await server.metric("tidemark_broker_service_workers"), 2);
 });
