@@ -1,4 +1,4 @@
-/*  cursors.c - `tidemark cursors`: lists named cursors with their lag, or removes one.
+/*  cursors.c - `tidemark cursors`: lists named cursors and groups with their lag, or removes one.
  *
  *  What stands is read in one snapshot; then each cursor's lag is looked for, one page of history
  *  each: a lag that is more than a page is said to be at least so much, which costs little however
@@ -7,9 +7,11 @@
  */
 #include "commands.h"
 #include "tide_alloc.h"
+#include "tide_args.h"
 #include "tide_client.h"
 #include "tide_cursor.h"
 #include "tide_dialect_json.h"
+#include "tide_topic.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -19,6 +21,7 @@
 typedef struct {
     tide_client_options_t common;
     char *remove;
+    bool is_group;
     char *user;
 } options_t;
 
@@ -26,6 +29,8 @@ static const tide_option_t table[] = {
     TIDE_CLIENT_OPTION_BROKER,
     {"remove", TIDE_OPTION_TEXT, 1, .is_flag_only = true, .offset = offsetof (options_t, remove),
      .value = "NAME", .help = "remove the cursor of this name; its reader is told"},
+    {"group", TIDE_OPTION_SWITCH, 1, .is_flag_only = true, .offset = offsetof (options_t, is_group),
+     .help = "… the group; its members are told"},
     {"user", TIDE_OPTION_TEXT, 1, .is_flag_only = true, .offset = offsetof (options_t, user),
      .value = "USER", .help = "… that is this user's", .otherwise = "nobody's"},
     TIDE_CLIENT_OPTION_TIMEOUT,
@@ -38,7 +43,9 @@ static const tide_program_t program = {
         "Lists the named cursors, one JSON object a line: what is read by each, up to where it "
         "was\n"
         "acknowledged (seq), and how many events are behind that (lag; with \"more\": at least so\n"
-        "many). \"trimmed\": some of them are gone, and the reader will be told.",
+        "many). \"trimmed\": some of them are gone, and the reader will be told. Then the groups, "
+        "in\n"
+        "the same way; those that are acknowledged above seq do not count.",
     .table = table,
     .bit = 1,
     .arguments_min = 0,
@@ -48,6 +55,7 @@ static const tide_program_t program = {
 typedef struct {
     tide_client_t *client;
     const options_t *options;
+    bool lists_groups; /* the cursors are done */
     enum {
         LISTING,  /* what stands is asked for */
         COUNTING, /* … and the lag of the first of `rest` */
@@ -55,6 +63,7 @@ typedef struct {
         REMOVING
     } step;
     tide_buffer_t topic; /* FINDING, REMOVING: its own */
+    char key[TIDE_NAME_SIZE_MAX + 1];
     uint64_t stands;
     uint64_t token;
     uint32_t part;
@@ -90,9 +99,31 @@ static void append_topics (tide_buffer_t *line, tide_bytes_t topics)
     tide_buffer_append_text (line, "]");
 }
 
-static void append_lag (tide_buffer_t *line, const tide_page_message_t *page)
+/*  A group as a cursor; *acked: how many are acknowledged above its position. */
+static bool group_of (const tide_event_t *event, tide_cursor_t *cursor, uint32_t *acked)
 {
-    tide_buffer_printf (line, ",\"lag\":%" PRIu32, page->events.count);
+    tide_args_t args;
+    tide_grouped_t grouped;
+    if (tide_args_decode (event->payload, &args) != TIDE_OK
+        || !tide_grouped_decode (args.about, &grouped))
+        return false;
+    *cursor = (tide_cursor_t){
+        .name = grouped.name, .user = grouped.user, .topics = grouped.topics, .seq = grouped.floor};
+    *acked = (uint32_t) (grouped.acked.size / 4);
+    return true;
+}
+
+static bool entry_of (const cursors_t *self, const tide_event_t *event, tide_cursor_t *cursor,
+                      uint32_t *acked)
+{
+    *acked = 0;
+    return self->lists_groups ? group_of (event, cursor, acked) : tide_cursor_of (event, cursor);
+}
+
+static void append_lag (tide_buffer_t *line, const tide_page_message_t *page, uint32_t acked)
+{
+    uint32_t count = page->events.count;
+    tide_buffer_printf (line, ",\"lag\":%" PRIu32, count > acked ? count - acked : 0);
     if (page->more)
         tide_buffer_append_text (line, ",\"more\":true");
     if (page->lost.count > 0)
@@ -100,26 +131,30 @@ static void append_lag (tide_buffer_t *line, const tide_page_message_t *page)
 }
 
 /*  answer: the page behind its position, or why there is none, or NULL: none was asked for. */
-static void append_cursor (tide_buffer_t *line, const tide_event_t *event,
-                           const tide_cursor_t *cursor, const tide_message_t *answer)
+static void append_cursor (const cursors_t *self, tide_buffer_t *line, const tide_event_t *event,
+                           const tide_cursor_t *cursor, uint32_t acked,
+                           const tide_message_t *answer)
 {
-    tide_buffer_append_text (line, "{\"cursor\":");
+    tide_buffer_append_text (line, self->lists_groups ? "{\"group\":" : "{\"cursor\":");
     tide_json_string (line, cursor->name);
     if (cursor->user.size > 0)
         append_member (line, "user", cursor->user);
     append_topics (line, cursor->topics);
-    tide_buffer_append_text (line, ",\"epoch\":");
-    tide_json_epoch (line, cursor->epoch);
+    if (!self->lists_groups) {
+        tide_buffer_append_text (line, ",\"epoch\":");
+        tide_json_epoch (line, cursor->epoch);
+    }
     if (cursor->flags & TIDE_CURSOR_BEGINS_WITH_SNAPSHOT)
         tide_buffer_append_text (line, ",\"snapshot\":true");
     else
         tide_buffer_printf (line, ",\"seq\":%" PRIu64, cursor->seq);
     if (answer && answer->kind == TIDE_MESSAGE_PAGE)
-        append_lag (line, &answer->page);
+        append_lag (line, &answer->page, acked);
     else if (answer)
         append_member (line, "code",
                        tide_bytes (tide_status_name ((tide_status_t) answer->fail.code)));
-    append_member (line, "owner", cursor->owner);
+    if (!self->lists_groups)
+        append_member (line, "owner", cursor->owner);
     tide_buffer_printf (line, ",\"time\":%" PRIu64 "}\n", event->time_ms);
 }
 
@@ -155,14 +190,29 @@ static void print (const tide_buffer_t *lines)
         fwrite (lines->data, 1, lines->size, stdout);
 }
 
+/*  All of one kind are listed. */
+static void go_on (cursors_t *self)
+{
+    self->is_done = self->lists_groups;
+    if (self->is_done) {
+        print (&self->lines);
+        return;
+    }
+    self->lists_groups = true;
+    self->step = LISTING;
+    self->part = 0;
+    ask_standing (self, tide_bytes ("$group/#"));
+}
+
 /*  Asks for the lag of the next one that has any. */
 static void count_next (cursors_t *self)
 {
     self->step = COUNTING;
     tide_event_t event;
     tide_cursor_t cursor;
+    uint32_t acked;
     for (tide_list_t rest = self->rest; tide_event_next (&rest, &event); self->rest = rest) {
-        if (!tide_cursor_of (&event, &cursor))
+        if (!entry_of (self, &event, &cursor, &acked))
             continue;
         tide_buffer_t wants = {0};
         tide_message_t message = {.kind = TIDE_MESSAGE_READ};
@@ -176,21 +226,21 @@ static void count_next (cursors_t *self)
             self->token = tide_client_request (self->client, &message);
         }
         else
-            append_cursor (&self->lines, &event, &cursor, NULL);
+            append_cursor (self, &self->lines, &event, &cursor, acked, NULL);
         tide_buffer_free (&wants);
         if (has_lag)
             return;
     }
-    print (&self->lines);
-    self->is_done = true;
+    go_on (self);
 }
 
 static void counted (cursors_t *self, const tide_message_t *answer)
 {
     tide_event_t event;
     tide_cursor_t cursor;
-    if (tide_event_next (&self->rest, &event) && tide_cursor_of (&event, &cursor))
-        append_cursor (&self->lines, &event, &cursor, answer);
+    uint32_t acked;
+    if (tide_event_next (&self->rest, &event) && entry_of (self, &event, &cursor, &acked))
+        append_cursor (self, &self->lines, &event, &cursor, acked, answer);
     count_next (self);
 }
 
@@ -202,7 +252,7 @@ static void take_part (cursors_t *self, const tide_standing_message_t *standing)
     self->count += standing->events.count;
     if (standing->more) {
         self->part = standing->part + 1;
-        ask_standing (self, tide_bytes ("$cursor/#"));
+        ask_standing (self, tide_bytes (self->lists_groups ? "$group/#" : "$cursor/#"));
         return;
     }
     self->rest = tide_list (&self->standing, self->count);
@@ -215,7 +265,7 @@ static void ask_removal (cursors_t *self)
 {
     char id[64];
     tide_buffer_t records = {0}, expects = {0};
-    tide_bytes_t topic = tide_buffer_bytes (&self->topic), key = tide_bytes (TIDE_CURSOR_KEY);
+    tide_bytes_t topic = tide_buffer_bytes (&self->topic), key = tide_bytes (self->key);
     tide_client_make_id (self->client, id);
     tide_event_append (&records, &(tide_event_t){.topic = topic,
                                                  .name = tide_bytes ("removed"),
@@ -237,22 +287,22 @@ static void found (cursors_t *self, const tide_standing_message_t *standing)
     tide_list_t events = standing->events;
     self->stands = 0;
     while (self->stands == 0 && tide_event_next (&events, &event))
-        if (tide_bytes_is (event.key, TIDE_CURSOR_KEY))
+        if (tide_bytes_is (event.key, self->key))
             self->stands = event.seq;
     if (self->stands > 0) {
         ask_removal (self);
         return;
     }
-    fprintf (stderr, "%s: not_found: there is no cursor \"%s\"%s%s\n", program.program,
-             self->options->remove, self->options->user ? " of " : "",
-             self->options->user ? self->options->user : "");
+    fprintf (stderr, "%s: not_found: there is no %s \"%s\"%s%s\n", program.program,
+             self->options->is_group ? "group" : "cursor", self->options->remove,
+             self->options->user ? " of " : "", self->options->user ? self->options->user : "");
     self->is_done = self->has_failed = true;
 }
 
 static void removed (cursors_t *self)
 {
     tide_buffer_t line = {0};
-    tide_buffer_append_text (&line, "{\"cursor\":");
+    tide_buffer_append_text (&line, self->options->is_group ? "{\"group\":" : "{\"cursor\":");
     tide_json_string (&line, tide_bytes (self->options->remove));
     if (self->options->user)
         append_member (&line, "user", tide_bytes (self->options->user));
@@ -268,6 +318,7 @@ static void begin (cursors_t *self)
 {
     self->part = 0;
     self->lines.size = 0;
+    self->lists_groups = false;
     self->step = self->options->remove ? FINDING : LISTING;
     ask_standing (self, self->options->remove ? tide_buffer_bytes (&self->topic)
                                               : tide_bytes ("$cursor/#"));
@@ -304,6 +355,20 @@ static void welcomed (void *argument)
     begin (self);
 }
 
+static bool find_group (cursors_t *self, tide_bytes_t name, tide_bytes_t user)
+{
+    if (name.size == 0 || name.size > 63 || memchr (name.data, '/', name.size)
+        || !tide_topic_valid (name) || user.size > TIDE_GROUP_USER_SIZE_MAX) {
+        fprintf (stderr, "%s: a group's name is 1-63 bytes of UTF-8: one level of a topic\n",
+                 program.program);
+        return false;
+    }
+    tide_buffer_printf (&self->topic, "$group/%.*s", TIDE_PRINT (name));
+    snprintf (self->key, sizeof self->key, "#group%s%.*s", user.size > 0 ? "/" : "",
+              TIDE_PRINT (user));
+    return true;
+}
+
 /*  The topic of the cursor that is to be removed; false if it has none, which has been said. */
 static bool find_topic (cursors_t *self)
 {
@@ -311,6 +376,9 @@ static bool find_topic (cursors_t *self)
     const char *why;
     tide_bytes_t name = tide_bytes (options->remove);
     tide_bytes_t user = options->user ? tide_bytes (options->user) : (tide_bytes_t){0};
+    snprintf (self->key, sizeof self->key, TIDE_CURSOR_KEY);
+    if (options->is_group)
+        return find_group (self, name, user);
     if (tide_cursor_check (name, user, &why) == TIDE_OK) {
         tide_cursor_topic (&self->topic, name, user);
         return true;
@@ -322,8 +390,8 @@ static bool find_topic (cursors_t *self)
 static int run (const options_t *options)
 {
     cursors_t self = {.options = options, .is_due = true};
-    if (options->user && !options->remove) {
-        fprintf (stderr, "%s: --user goes with --remove\n", program.program);
+    if ((options->user || options->is_group) && !options->remove) {
+        fprintf (stderr, "%s: --user and --group go with --remove\n", program.program);
         return 2;
     }
     if (options->remove && !find_topic (&self))

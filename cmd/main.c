@@ -18,7 +18,8 @@ static const struct {
     {"sub", tide_command_sub, "sub TOPIC...", "print events as they come"},
     {"snapshot", tide_command_snapshot, "snapshot TOPIC", "print the standing keyed events"},
     {"history", tide_command_history, "history TOPIC", "print logged events"},
-    {"cursors", tide_command_cursors, "cursors", "list named cursors and their lag; remove one"},
+    {"cursors", tide_command_cursors, "cursors",
+     "list named cursors and groups, and their lag; remove one"},
     {"top", tide_command_top, "top", "a live view of topics, rates, clients and lag"},
     {"check", tide_command_check, "check DIR", "verify a log; report what it holds"},
 };

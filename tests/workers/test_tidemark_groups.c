@@ -193,6 +193,7 @@ static int hear (const tidemark_event_t *event, void *argument)
     member_t *member = argument;
     pthread_mutex_lock (&lock);
     member->running++;
+    pthread_cond_broadcast (&changed);
     member->most = member->running > member->most ? member->running : member->most;
     while (member->is_held)
         pthread_cond_wait (&changed, &lock);
@@ -399,6 +400,56 @@ static void groups_that_cannot_be_joined_are_ended (void **state)
     pthread_join (thread, NULL);
 }
 
+/*  What `tidemark cursors` says; its exit status is returned. */
+static int run_command (const char *arguments, char *text, size_t size)
+{
+    char command[400];
+    snprintf (command, sizeof command, "%s cursors --broker %s %s 2>&1", TIDE_COMMAND_PROGRAM,
+              endpoint, arguments);
+    FILE *pipe = popen (command, "r");
+    assert_non_null (pipe);
+    size_t got = fread (text, 1, size - 1, pipe);
+    text[got] = 0;
+    return WEXITSTATUS (pclose (pipe));
+}
+
+static void they_are_listed_with_their_lag_and_removed (void **state)
+{
+    (void) state;
+    char text[2000];
+    member_t member = {.is_held = true};
+    pthread_t thread;
+    tidemark_subscribe_options_t group = {.since = "start", .group = "drivers"};
+    for (int at = 0; at < 5; at++)
+        publish ("jobs", json_integer (at));
+    assert_int_equal (tidemark_subscribe (client, "jobs", hear, &member, &group, NULL),
+                      TIDEMARK_OK);
+    pthread_create (&thread, NULL, run, client);
+    await_running (&member, 1);
+    assert_int_equal (run_command ("", text, sizeof text), 0);
+    const char *listed =
+        "{\"group\":\"drivers\",\"topics\":[\"jobs\"],\"seq\":0,\"lag\":5,\"time\":";
+    assert_memory_equal (text, listed, strlen (listed));
+    hold (&member, false);
+    await_told (&member, 5);
+    for (uint64_t end_ms = clock_ms () + PATIENCE_MS; !strstr (text, "\"lag\":0,");) {
+        assert_true (clock_ms () < end_ms);
+        assert_int_equal (run_command ("", text, sizeof text), 0);
+    }
+    assert_int_equal (run_command ("--remove other --group", text, sizeof text), 1);
+    assert_non_null (strstr (text, "not_found: there is no group \"other\""));
+    assert_int_equal (run_command ("--remove a/b --group", text, sizeof text), 2);
+    assert_int_equal (run_command ("--group", text, sizeof text), 2);
+    assert_int_equal (run_command ("--remove drivers --group", text, sizeof text), 0);
+    assert_string_equal (text, "{\"group\":\"drivers\",\"removed\":true}\n");
+    await_told (&member, 6);
+    assert_int_equal (member.told[5].kind, TIDEMARK_ENDED);
+    assert_int_equal (run_command ("", text, sizeof text), 0);
+    assert_string_equal (text, "");
+    tidemark_stop (client);
+    pthread_join (thread, NULL);
+}
+
 static void options_that_are_none (void **state)
 {
     (void) state;
@@ -442,6 +493,7 @@ int main (int argc, char *argv[])
         TEST (threads_handle_side_by_side_up_to_the_credit),
         TEST (a_group_goes_on_where_it_was),
         TEST (groups_that_cannot_be_joined_are_ended),
+        TEST (they_are_listed_with_their_lag_and_removed),
         TEST (options_that_are_none),
         TEST (each_is_handled_however_often_members_and_brokers_are_killed),
     };
