@@ -2,6 +2,8 @@
  *
  *    1. how long one client waits that calls one by one: of a durable log, of a volatile call, in
  *       memory; beside it what a sync of this disk takes;
+ *       A durable call is two commits, as it comes and as it ends, and a commit of LMDB two syncs:
+ *       its pages, then the page that says which of them count.
  *    2. how many durable calls a second many clients have answered, and what each process spends
  *       on one.
  *
