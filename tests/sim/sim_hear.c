@@ -172,18 +172,22 @@ static uint64_t find_in_log (const sim_disk_t *disk, const sim_topic_t *topic, u
 }
 
 /*  Where the event is that a join brings up: in the log that the join named, or else in one since
- *  the last of which the client has heard: the lane may not have heard of the present one. 0: it is
+ *  the last of which the client has heard: the lane may not have heard of the present one. One that
+ *  was published anew after a log was lost is in several: then it is where it comes next. 0: it is
  *  not there. */
 static uint64_t find_brought_up (const sim_t *sim, const sim_client_t *client, sim_topic_t *topic,
-                                 uint64_t n, uint64_t told)
+                                 unsigned pattern, uint64_t n, uint64_t told)
 {
     const uint64_t named = topic->epoch, first = named > 0 ? named : client->epoch;
     uint64_t found = 0;
+    bool is_next = false;
     const sim_disk_t *disk = sim->disk;
     while (disk) {
         uint64_t at = named == 0 || disk->epoch == named ? find_in_log (disk, topic, n, told) : 0;
-        if (at > 0) {
+        bool comes_next = at > 0 && sim_check_next (disk, pattern, topic->at, at) == at;
+        if (at > 0 && comes_next >= is_next) {
             found = at;
+            is_next = comes_next;
             topic->epoch = disk->epoch;
         }
         disk = disk->epoch == first ? NULL : disk->older;
@@ -194,7 +198,7 @@ static uint64_t find_brought_up (const sim_t *sim, const sim_client_t *client, s
 static void heard_bring_up (sim_t *sim, sim_client_t *client, sim_topic_t *topic, unsigned pattern,
                             uint64_t n, uint64_t told)
 {
-    uint64_t seq = find_brought_up (sim, client, topic, n, told);
+    uint64_t seq = find_brought_up (sim, client, topic, pattern, n, told);
     const sim_disk_t *disk = sim_disk_find (sim, topic->epoch);
     uint64_t next = seq > 0 ? sim_check_next (disk, pattern, topic->at, seq) : 0;
     sim->stats.brought_up++;
