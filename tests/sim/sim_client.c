@@ -325,7 +325,7 @@ static void choose_since (sim_t *sim, sim_client_t *client, sim_topic_t *topic)
     unsigned dice = (unsigned) sim_random (sim, 100);
     topic->since = dice < 40 ? client->position : sim_random (sim, disk->count + 1);
     if (dice > 95)
-        topic->since = disk->count + 500;
+        topic->since = disk->count + 1000000; /* which is never reached */
     else if (dice > 92)
         topic->epoch ^= 0x100;
     topic->must_reset = dice > 92;
