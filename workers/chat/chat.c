@@ -75,27 +75,37 @@ static int present (const tidemark_event_t *event, void *client)
 
 /*  -- what they emit -------------------------------------------------------------------------- */
 
-/*  add user (username[, room]): that it is in the room now, and who it is, is one append. */
+/*  No session, no user, as over plain WebSocket without one; all else is tried again. */
+static int failed (tidemark_call_t *call, tidemark_status_t status)
+{
+    return status == TIDEMARK_NOT_FOUND ? (int) tidemark_fail (call, status, tidemark_error ())
+                                        : (int) status;
+}
+
+/*  add user (username[, room]): the first one counts. Who was called by another name before, or by
+ *  this call when it was tried before, is let in as that. */
 static int add_user (tidemark_call_t *call, void *argument)
 {
     (void) argument;
     const json_t *args = tidemark_call_args (call);
     const char *username = json_string_value (json_array_get (args, 0));
     const char *name = json_string_value (json_array_get (args, 1));
-    char room[64] = "chat";
+    char room[64] = "chat", topic[TIDEMARK_TOPIC_SIZE];
     if (!username || *username == '\0' || strlen (username) > 200
-        || (name && snprintf (room, sizeof room, "chat:%s", name) >= (int) sizeof room))
+        || (name && snprintf (room, sizeof room, "chat:%s", name) >= (int) sizeof room)
+        || tidemark_topic_of_room (topic, "/", room) != TIDEMARK_OK)
         return (int) tidemark_fail (call, TIDEMARK_BAD_REQUEST, "say who you are: a short text");
     json_t *data = NULL;
     tidemark_status_t status = tidemark_session_get (call, &data);
     if (status == TIDEMARK_OK && !data) {
-        tidemark_session_set (call, json_pack ("{ss, ss}", "username", username, "room", room));
-        status = tidemark_join (call, room, json_pack ("{ss}", "username", username));
+        data = json_pack ("{ss, ss}", "username", username, "room", room);
+        status = tidemark_session_set (call, json_incref (data));
     }
+    if (status == TIDEMARK_OK)
+        status = tidemark_join (call, json_string_value (json_object_get (data, "room")),
+                                json_pack ("{sO}", "username", json_object_get (data, "username")));
     json_decref (data);
-    return status == TIDEMARK_BAD_TOPIC
-               ? (int) tidemark_fail (call, status, "there is no such room")
-               : (int) status;
+    return status == TIDEMARK_OK ? 0 : failed (call, status);
 }
 
 /*  Tells everybody in the sender's room but the sender. */
@@ -106,7 +116,7 @@ static int broadcast (tidemark_call_t *call, void *client)
     json_t *data = NULL;
     tidemark_status_t status = tidemark_session_get (call, &data);
     if (status != TIDEMARK_OK)
-        return (int) status; /* it is tried again */
+        return failed (call, status);
     if (!data)
         return (int) tidemark_fail (call, TIDEMARK_FORBIDDEN, "say who you are first: add user");
     tidemark_topic_of_room (room, "/", json_string_value (json_object_get (data, "room")));

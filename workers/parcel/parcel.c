@@ -82,7 +82,11 @@ static int on_duty (tidemark_call_t *call, void *argument)
     char topic[TIDEMARK_TOPIC_SIZE];
     if (!driver || topic_of (topic, "driver", driver) != TIDEMARK_OK)
         return (int) tidemark_fail (call, TIDEMARK_BAD_REQUEST, "on duty {driver}: a name");
-    tidemark_session_set (call, json_pack ("{ss}", "driver", driver));
+    tidemark_status_t status = tidemark_session_set (call, json_pack ("{ss}", "driver", driver));
+    if (status == TIDEMARK_NOT_FOUND)
+        return (int) tidemark_fail (call, status, tidemark_error ());
+    if (status != TIDEMARK_OK)
+        return (int) status; /* it is tried again */
     return (int) tidemark_join (call, "drivers", json_pack ("{ss}", "driver", driver));
 }
 
@@ -107,8 +111,9 @@ static int step (tidemark_call_t *call, void *client)
         else
             tidemark_emit (call, hand, "pick-up", json_incref (parcel), &stays);
     }
-    else if (status == TIDEMARK_OK)
-        tidemark_fail (call, TIDEMARK_NOT_FOUND, "it is not in your hands, or not any more");
+    else if (status == TIDEMARK_OK || status == TIDEMARK_NOT_FOUND)
+        status =
+            tidemark_fail (call, TIDEMARK_NOT_FOUND, "it is not in your hands, or not any more");
     json_decref (who);
     json_decref (held);
     return (int) status; /* the broker was away: it is tried again */
