@@ -55,7 +55,10 @@ export async function conformance(t, kind, ...args) {
             throw new Error(`${PROGRAM} ${kind}: ${end}\n${err}`);
         return /listening at (http:\S+)/.exec(out)?.[1];
     });
-    return new Place(new URL(url).origin, where);
+    const { origin } = new URL(url);
+    await until(`${PROGRAM} ${kind} to have its broker`,
+        async () => (await fetch(`${origin}/readyz`)).status === 200);
+    return new Place(origin, where);
 }
 
 /* What comes one by one, and is taken one by one. */
