@@ -3,14 +3,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { conformance, join, Link, Polling, TRANSPORTS } from "./support/conformance.mjs";
+import { CALM, conformance, join, Link, Polling, TRANSPORTS } from "./support/conformance.mjs";
 import { wait } from "./support/tidemark.mjs";
 
 /* A test for each transport. */
 function each(what, run, ...args) {
     for (const transport of TRANSPORTS)
         test(`${what} (${transport})`, async (t) => {
-            const place = await conformance(t, "socket", ...args);
+            const place = await conformance(t, "socket", ...CALM, ...args);
             await run(t, place, transport);
         });
 }
