@@ -467,7 +467,7 @@ test("the landing page leads to the board", async (t) => {
     const server = await tidemark(t);
     const tab = await openBoard(t, server);
     await tab.goto(server.url);
-    await tab.click("a.elsewhere");
+    await tab.click('.elsewhere a[href="board/"]');
     await tab.waitForSelector("#self.connected");
     assert.equal(new URL(tab.url()).pathname, "/board/");
 });
