@@ -153,14 +153,20 @@ static void call_logged (tide_dispatch_t *self, tide_bytes_t peer, uint64_t requ
 }
 
 /*  What is around the arguments may be above what a publish has, they themselves are not. */
+static tide_status_t check_made (const tide_dispatch_t *self, const tide_buffer_t *list,
+                                 const char **why)
+{
+    tide_publish_message_t publish = {.events = tide_list (list, 1)};
+    bool is_volatile;
+    return tide_check_publish (&publish, self->core->payload_max + TIDE_CALL_ABOUT_SIZE_MAX,
+                               &is_volatile, why);
+}
+
 static bool is_sound (tide_dispatch_t *self, tide_bytes_t peer, uint64_t request,
                       const tide_buffer_t *list)
 {
-    tide_publish_message_t publish = {.request = request, .events = tide_list (list, 1)};
-    bool is_volatile;
     const char *why;
-    tide_status_t status = tide_check_publish (
-        &publish, self->core->payload_max + TIDE_CALL_ABOUT_SIZE_MAX, &is_volatile, &why);
+    tide_status_t status = check_made (self, list, &why);
     if (status != TIDE_OK)
         tide_core_fail (self->core, peer, request, status, 0, "%s", why);
     return status == TIDE_OK;
@@ -232,6 +238,15 @@ void tide_dispatch_call (tide_dispatch_t *self, uint64_t now_ms, tide_bytes_t pe
     tide_buffer_free (&list);
 }
 
+/*  Whoever wrote the record may be any peer: what names it has may make no event. */
+static bool make_hook (const tide_dispatch_t *self, const tide_call_message_t *call,
+                       const tide_handler_t *handler, tide_buffer_t *list)
+{
+    const char *why;
+    return call->id.size <= TIDE_NAME_SIZE_MAX && tide_dispatch_can_answer (call->from)
+           && make_call (call, handler, list) && check_made (self, list, &why) == TIDE_OK;
+}
+
 bool tide_dispatch_hook (tide_dispatch_t *self, uint64_t now_ms, const tide_call_message_t *call)
 {
     self->now_ms = now_ms;
@@ -241,13 +256,13 @@ bool tide_dispatch_hook (tide_dispatch_t *self, uint64_t now_ms, const tide_call
     tide_buffer_t list = {0};
     bool is_done = true;
     self->core->counters.calls++;
-    if (is_full (self) || !make_call (call, handler, &list))
+    if (is_full (self) || !make_hook (self, call, handler, &list))
         self->core->counters.hooks_dropped++;
     else if ((handler->flags & TIDE_HANDLER_VOLATILE) == 0) {
         tide_publish_message_t publish = {.events = tide_list (&list, 1)};
         is_done = tide_sequencer_append (self->sequencer, now_ms, (tide_bytes_t){0}, &publish);
     }
-    else if (handler->worker_count > 0)
+    else if (handler->worker_count > 0 && tide_dispatch_is_new (self, call))
         tide_dispatch_enter_volatile (self, handler, (tide_bytes_t){list.data + 4, list.size - 4});
     tide_buffer_free (&list);
     return is_done;

@@ -89,6 +89,44 @@ static void a_call_whose_session_can_have_no_topic_is_none (void **state)
     assert_int_equal (counts ().calls, 1);
 }
 
+/*  The record of a session whose lane is nowhere to be seen. */
+static void log_a_session (const char *nsp, const char *from)
+{
+    rig_add (rig, &(tide_event_t){.flags = TIDE_EVENT_OWNS_TOPIC,
+                                  .topic = tide_bytes ("$session/x"),
+                                  .name = tide_bytes (nsp),
+                                  .key = tide_bytes ("#session"),
+                                  .from = tide_bytes (from),
+                                  .lease = tide_bytes ("away"),
+                                  .linger_ms = 1000,
+                                  .payload = rig_payload ("1")});
+    rig_publish (rig, "gateway");
+    rig_settle (rig);
+}
+
+static void of_a_session_whose_names_make_no_call_nobody_is_told (void **state)
+{
+    (void) state;
+    char from[256];
+    lent_t lent;
+    memset (from, 'x', 255);
+    from[255] = 0;
+    const char *const bad[][2] = {{"/", from}, {"/", "a/#"}, {"/#", "s1"}, {"/a#b", "s1"}};
+    serve ("one",
+           (offer_t){"door", 9, .nsp = "*", .events = {TIDE_HOOK_DISCONNECT, TIDE_HOOK_EXPIRED}});
+    for (size_t at = 0; at < sizeof bad / sizeof bad[0]; at++) {
+        log_a_session (bad[at][0], bad[at][1]);
+        pass (13000, NULL);
+        assert_nothing_lent ("one");
+        assert_int_equal (counts ().calls, 0);
+        assert_int_equal (rig->broker->core.counters.hooks_dropped, 2 * (at + 1));
+    }
+    log_a_session ("/", "s1");
+    pass (13000, NULL);
+    take_lent ("one", &lent);
+    assert_true (lent.count > 0);
+}
+
 /*  -- what workers say ------------------------------------------------------------------------ */
 
 static uint64_t done_and_says (const lent_t *lent, uint8_t outcome, const char *text, size_t size)
@@ -267,6 +305,7 @@ int main (void)
     const struct CMUnitTest tests[] = {
         TEST (what_has_no_room_around_it_is_refused_whatever_the_limit),
         TEST (a_call_whose_session_can_have_no_topic_is_none),
+        TEST (of_a_session_whose_names_make_no_call_nobody_is_told),
         TEST (a_message_is_utf8_and_cut_between_characters),
         TEST (a_reply_is_json),
         TEST (one_session_can_have_so_many_calls_open_and_no_more),
