@@ -347,8 +347,10 @@ void tide_app_leave (tide_hub_t *hub, const char *sid, tide_bytes_t topic, tide_
 static void kick (tide_hub_t *hub, tide_session_t *session)
 {
     tide_buffer_t packet = {0};
-    tide_socketio_disconnect (&packet, tide_bytes (session->nsp));
-    tide_hub_send_text (hub, session->connection, tide_buffer_bytes (&packet));
+    if (session->connection->kind == TIDE_CLIENT_SOCKETIO) {
+        tide_socketio_disconnect (&packet, tide_bytes (session->nsp));
+        tide_hub_send_text (hub, session->connection, tide_buffer_bytes (&packet));
+    }
     tide_buffer_free (&packet);
     session->reason = "server namespace disconnect";
     tide_session_kick (hub, session);
@@ -359,14 +361,16 @@ void tide_app_disconnect (tide_hub_t *hub, const char *sid, bool closes)
     tide_session_t *session = find_session (hub, sid), *each;
     if (!session)
         return;
-    if (!closes) {
+    /*  A connection that is no Socket.IO's is its one session. */
+    if (!closes && session->connection->kind == TIDE_CLIENT_SOCKETIO) {
         kick (hub, session);
         return;
     }
     DL_FOREACH (session->connection->sessions, each)
         if (each->is_registered)
             kick (hub, each);
-    tide_hub_close (hub, session->connection, 0);
+    tide_hub_close (hub, session->connection,
+                    session->connection->kind == TIDE_CLIENT_JSON ? 1000 : 0);
 }
 
 void tide_app_send (tide_hub_t *hub, tide_connection_t *connection, tide_bytes_t message,

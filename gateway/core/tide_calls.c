@@ -65,11 +65,11 @@ static void give_up (tide_session_t *session, tide_bytes_t wanted)
 /*  It is durable, and its reply on its way; or it is not to be. */
 static void called (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
 {
-    if (answer && answer->kind == TIDE_MESSAGE_ACK) {
-        if (op->session)
-            op->session->is_served = true;
+    bool is_called = answer && answer->kind == TIDE_MESSAGE_ACK;
+    if (op->session && (is_called || !answer))
+        op->session->is_served = true;
+    if (is_called)
         return;
-    }
     hub->counters.call_failures++;
     if (!answer && op->session && op->text.size > 0)
         give_up (op->session, tide_buffer_bytes (&op->text));
@@ -77,6 +77,15 @@ static void called (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer
         tide_reply_fail_answer (hub, &op->reply, answer);
     else if (answer && answer->kind == TIDE_MESSAGE_FAIL && answer->fail.code == TIDE_NO_WORKER)
         hub->counters.ignored_events++;
+}
+
+bool tide_calls_are_open (const tide_session_t *session)
+{
+    const tide_op_t *op;
+    DL_FOREACH2 (session->connection->ops, op, own_next)
+        if (op->done == called && op->session == session)
+            return true;
+    return false;
 }
 
 static void refuse (tide_hub_t *hub, tide_reply_t *reply, tide_status_t status, const char *why)

@@ -13,6 +13,7 @@
 #include "tide_cursor.h"
 #include "tide_op.h"
 #include "tide_ops.h"
+#include "tide_orders.h"
 #include "tide_presence.h"
 #include "tide_reply.h"
 
@@ -224,6 +225,8 @@ static void release (tide_hub_t *hub, tide_named_t *named)
         tide_reply_fail (hub, &named->reply, TIDE_NOT_FOUND,
                          "the topic was left while it was joined");
     named->is_asked = false;
+    if (named->session)
+        tide_orders_go_on (hub, named->session);
     if (tide_cursor_owes (named->cursor) == 0) {
         named_free (hub, named);
         return;
@@ -273,6 +276,7 @@ static void refuse (tide_hub_t *hub, tide_named_t *named, tide_status_t status, 
 {
     tide_reply_fail (hub, &named->reply, status, why);
     named->is_asked = false;
+    tide_orders_go_on (hub, named->session);
     if (!named->is_read)
         named_free (hub, named);
 }
@@ -387,6 +391,7 @@ static void taken (tide_hub_t *hub, tide_named_t *named, const tide_cursor_place
     json_decref (present);
     if (!tide_join_find (session, topic)) /* it could not even begin, which has been said */
         tide_cursors_leave (hub, session, topic);
+    tide_orders_go_on (hub, session);
 }
 
 /*  {"code":…,"message":…,"cursor":…}: it is not this client's any more. */

@@ -36,6 +36,12 @@ uint64_t tide_session_limit (const tide_session_t *session)
     return limit;
 }
 
+uint64_t tide_session_position (const tide_session_t *session)
+{
+    return session->order_pin != 0 && session->order_pin <= session->cursor ? session->order_pin - 1
+                                                                            : session->cursor;
+}
+
 /*  -- from the tape --------------------------------------------------------------------------- */
 
 static void add_pending (tide_session_t *session, tide_member_t *member)
@@ -162,14 +168,13 @@ static bool is_due (tide_hub_t *hub, tide_session_t *session, const tide_member_
 }
 
 /*  An order is nothing to be written: the session does as it says, and waits for it. */
-static bool obey (tide_hub_t *hub, tide_session_t *session, uint64_t number, uint64_t *limit)
+static bool obey (tide_hub_t *hub, tide_session_t *session, uint64_t number)
 {
     tide_tape_entry_t entry = tide_tape_entry (hub->tape, number);
     tide_event_t event;
     if ((entry.flags & TIDE_TAPE_ORDER) == 0 || !tide_event_decode (entry.record, &event))
         return false;
     tide_orders_take (hub, session, &event);
-    *limit = tide_session_limit (session);
     return true;
 }
 
@@ -187,10 +192,11 @@ static bool deliver_tape (tide_hub_t *hub, tide_session_t *session, tide_buffer_
             tide_deliver_settle (hub, session);
             return true;
         }
-        if (item.seq > limit)
+        /*  Not even what is volatile, and says that the client is where the order was. */
+        if (item.seq > limit || session->order_pin != 0)
             return false;
         if (is_due (hub, session, member, item)) {
-            if (!obey (hub, session, item.number, &limit)) {
+            if (!obey (hub, session, item.number)) {
                 tide_buffer_append_bytes (out, wire_form (hub, item.number, member));
                 hub->counters.deliveries++;
             }

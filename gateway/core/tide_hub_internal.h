@@ -314,10 +314,11 @@ struct tide_session {
     bool is_served;     /* workers know it, or may: they are told of its end */
     bool is_closed;     /* it has ended for good, which its record is to say */
     uint64_t order_pin; /* the order that it carries out: its cursor goes no further; 0: none */
-    bool is_moved;      /* it goes to, or comes from, another lane: nobody is told */
-    bool has_rooms;     /* it is in its own topic and in its namespace's */
-    tide_call_t *calls; /* that the application has in hand */
-    tide_given_up_t *given_up; /* calls whose client was told that no answer came in time */
+    struct tide_order *order_waiting; /* … that waits for a join to end; NULL: it does not */
+    bool is_moved;                    /* it goes to, or comes from, another lane: nobody is told */
+    bool has_rooms;                   /* it is in its own topic and in its namespace's */
+    tide_call_t *calls;               /* that the application has in hand */
+    tide_given_up_t *given_up;        /* calls whose client was told that no answer came in time */
     unsigned given_up_count;
     uint64_t *asks; /* questions that wait until all before them is out */
     unsigned ask_count;

@@ -18,6 +18,7 @@
 #include "tide_deliver.h"
 #include "tide_op.h"
 #include "tide_ops.h"
+#include "tide_orders.h"
 #include "tide_presence.h"
 #include "tide_reply.h"
 #include "tide_session.h"
@@ -157,6 +158,7 @@ void tide_join_abandon (tide_hub_t *hub, tide_join_t **join_p)
     hub->gathering -= join->is_gathering;
     DL_DELETE2 (join->session->joins, join, own_prev, own_next);
     join->session->join_count--;
+    tide_orders_go_on (hub, join->session);
     tide_channel_unuse (hub, join->channel);
     tide_state_destroy (&join->state);
     tide_present_free (&join->present);
@@ -548,7 +550,7 @@ static void bring_up (tide_hub_t *hub, tide_join_t *join, tide_list_t events)
         if (is_snapshot (join))
             tide_state_put (join->state, &event);
         else if (!tide_session_is_excluded (session, &event))
-            tide_form_encode (hub, &form, &event, session->cursor, outbox);
+            tide_form_encode (hub, &form, &event, tide_session_position (session), outbox);
     }
     if (outbox->size > 0)
         tide_hub_ask_writable (hub, session->connection);

@@ -5,6 +5,7 @@
 
 #include "tide_application_internal.h"
 #include "tide_ask.h"
+#include "tide_cursors.h"
 #include "tide_deliver.h"
 #include "tide_join.h"
 #include "tide_op.h"
@@ -202,16 +203,28 @@ static void ask (tide_hub_t *hub, order_t *order)
     tide_buffer_free (&record);
 }
 
+/*  The topic is being joined by the client itself: that comes to its end first. */
+static bool must_wait (const order_t *order, tide_bytes_t topic)
+{
+    tide_session_t *session = order->session;
+    return order->kind == JOIN
+           && (tide_join_find (session, topic) || tide_cursors_are_asked (session, topic));
+}
+
 static void carry_out (tide_hub_t *hub, order_t *order)
 {
     tide_session_t *session = order->session;
+    const json_t *first = json_array_get (order->args, 0);
+    tide_bytes_t topic = {(const uint8_t *) json_string_value (first), json_string_length (first)};
+    if (must_wait (order, topic)) {
+        session->order_waiting = order;
+        return;
+    }
     order->session = NULL;
     if (order->kind == ASK) {
         ask (hub, order);
         return;
     }
-    const json_t *first = json_array_get (order->args, 0);
-    tide_bytes_t topic = {(const uint8_t *) json_string_value (first), json_string_length (first)};
     tide_reply_t reply = {
         .kind = TIDE_REPLY_DONE, .done = carried_out, .argument = order, .hub = hub};
     json_t *present = json_array_get (order->args, 1);
@@ -226,11 +239,12 @@ static void carry_out (tide_hub_t *hub, order_t *order)
                                         .epoch = tide_feed_epoch (hub->feed),
                                         .seq = order->seq},
                          member && member->meta, present, &reply);
-    else if (order->kind == LEAVE)
+    else if (order->kind == LEAVE && !(member && member->joined > order->seq))
         tide_leave (hub, session, topic, &reply);
-    else
+    else if (order->kind == DISCONNECT)
         tide_app_disconnect (hub, session->sid, json_is_true (first));
-    tide_reply_free (&reply); /* of one that goes nothing is left to hold */
+    tide_reply_free (&reply); /* of one that goes nothing is left to hold, nor of one that has
+                                 joined anew since, and comes from behind the order again */
 }
 
 void tide_orders_sweep (tide_hub_t *hub)
@@ -242,9 +256,19 @@ void tide_orders_sweep (tide_hub_t *hub)
     }
 }
 
+void tide_orders_go_on (tide_hub_t *hub, tide_session_t *session)
+{
+    order_t *order = session->order_waiting;
+    session->order_waiting = NULL;
+    if (order)
+        DL_APPEND (hub->orders, order);
+}
+
 void tide_orders_forget (tide_hub_t *hub, tide_session_t *session)
 {
     order_t *order, *next;
+    tide_orders_go_on (hub, session);
+    session->order_pin = 0;
     DL_FOREACH_SAFE (hub->orders, order, next) {
         if (order->session != session)
             continue;

@@ -16,6 +16,8 @@ bool tide_orders_is_one (const tide_event_t *event);
 /*  The session has come to it. It is carried out when nobody is in the midst of delivering. */
 void tide_orders_take (tide_hub_t *hub, tide_session_t *session, const tide_event_t *event);
 void tide_orders_sweep (tide_hub_t *hub);
+/*  Something has ended that an order of the session may have waited for. */
+void tide_orders_go_on (tide_hub_t *hub, tide_session_t *session);
 void tide_orders_forget (tide_hub_t *hub, tide_session_t *session);
 
 #endif

@@ -637,6 +637,7 @@ void tide_session_end (tide_hub_t *hub, tide_session_t **session_p, bool for_goo
 {
     tide_session_t *session = *session_p;
     *session_p = NULL;
+    session->is_served = session->is_served || tide_calls_are_open (session);
     /*  One that is on its way is told of by the lane that it has reached. */
     if ((session->state >= TIDE_SESSION_OPEN) != session->is_moved) {
         const char *reason = session->reason ? session->reason : session->connection->reason;
@@ -815,6 +816,7 @@ static void lose_taken (tide_hub_t *hub, tide_session_t *session)
 void tide_session_epoch (tide_hub_t *hub, tide_session_t *session)
 {
     tide_deliver_forget_page (hub, session);
+    tide_orders_forget (hub, session); /* what the other log said */
     if (session->state == TIDE_SESSION_TAKEN) {
         lose_taken (hub, session);
         return;

@@ -50,5 +50,7 @@ void tide_released_tick (tide_hub_t *hub);
 void tide_released_forget (tide_hub_t *hub);
 /*  The cursor may not pass this: the lowest pin of its joins. */
 uint64_t tide_session_limit (const tide_session_t *session);
+/*  Where a client begins again that is told this: not behind an order that is not done. */
+uint64_t tide_session_position (const tide_session_t *session);
 
 #endif

@@ -292,6 +292,25 @@ static void g7_who_died_with_its_gateway_is_gone_in_the_end (void **state)
     assert_true (tide_bytes_is (event.from, sid));
 }
 
+/*  A worker has it in hand, and its gateway does not know that yet. */
+static void who_has_called_just_before_it_left_is_told_of (void **state)
+{
+    (void) state;
+    tide_loop_client_t *client = opened_at (HOLDER);
+    tide_loop_say (client, "40");
+    assert_hears (client, "40{");
+    tide_loop_serve (loop, "chat", "/", "enter " TIDE_HOOK_DISCONNECT " " TIDE_HOOK_EXPIRED, 0);
+    loop->lost_answers[HOLDER] = (uint64_t) 1 << TIDE_MESSAGE_ACK;
+    tide_loop_say (client, "42[\"enter\"]");
+    assert_lent ("enter", "[]");
+    admit ();
+    tide_loop_say (client, "41");
+    assert_lent (TIDE_HOOK_DISCONNECT, "\"client namespace disconnect\"");
+    admit ();
+    loop->lost_answers[HOLDER] = 0;
+    tide_loop_cut (client);
+}
+
 static void of_whom_nobody_wants_to_know_nothing_is_kept (void **state)
 {
     (void) state;
@@ -310,7 +329,8 @@ static void of_whom_nobody_wants_to_know_nothing_is_kept (void **state)
 static tide_event_t order_of (const char *topic, const char *name, const char *json,
                               tide_buffer_t *payload)
 {
-    tide_args_encode (payload, &(tide_args_t){.json = tide_bytes (json)});
+    bool is_list = json[0] == '[';
+    tide_args_encode (payload, &(tide_args_t){.many = is_list, .json = tide_bytes (json)});
     return (tide_event_t){.topic = tide_bytes (topic),
                           .name = tide_bytes (name),
                           .payload = tide_buffer_bytes (payload)};
@@ -430,6 +450,192 @@ static void g5_an_order_is_not_passed_before_it_was_carried_out (void **state)
     assert_null (tide_loop_hear (client));
 }
 
+/*  It is carried out as soon as the record can be written. */
+static tide_loop_client_t *caller_whose_order_waits (char pid[64], const char *topic)
+{
+    tide_loop_serve (loop, "chat", "/", "enter", 0);
+    tide_loop_client_t *client = opened_at (HOLDER);
+    tide_loop_say (client, "40");
+    text_of (tide_loop_hear (client), "pid", pid);
+    tide_loop_say (client, "42[\"enter\"]");
+    assert_lent ("enter", "[]");
+    loop->held_kinds[HOLDER] = (uint64_t) 1 << TIDE_MESSAGE_PUBLISH;
+    give_order (TIDE_ORDER_JOIN, "\"room\"", topic);
+    return client;
+}
+
+static void g5_what_is_brought_up_meanwhile_does_not_name_a_place_behind_the_order (void **state)
+{
+    (void) state;
+    char pid[64], offset[64];
+    tide_loop_publish (loop, "old", 7);
+    tide_loop_client_t *client = caller_whose_order_waits (pid, "room");
+    tide_loop_say (client, "42[\"tide:subscribe\",{\"topic\":\"old\",\"since\":0}]");
+    const char *frame = tide_loop_hear (client);
+    assert_memory_equal (frame, "42[\"n\",7,\"", 10);
+    snprintf (offset, sizeof offset, "%.*s", (int) strcspn (frame + 10, "\""), frame + 10);
+    tide_loop_kill_lane (loop, HOLDER);
+    loop->held_kinds[HOLDER] = 0;
+    client = opened_at (OTHER);
+    tide_loop_say (client, "40{\"pid\":\"%s\",\"offset\":\"%s\"}", pid, offset);
+    assert_hears (client, "40{");
+    assert_hears (client, "42[\"n\",1");
+    tide_loop_publish (loop, "room", 2);
+    assert_hears (client, "42[\"n\",2");
+}
+
+static void g5_nor_does_what_is_volatile (void **state)
+{
+    (void) state;
+    char pid[64], own[80];
+    tide_loop_client_t *client = caller_whose_order_waits (pid, NULL);
+    tide_buffer_t payload = {0}, list = {0};
+    snprintf (own, sizeof own, "@%.*s", TIDE_PRINT (event.from));
+    tide_event_t hint = order_of (own, "hint", "1", &payload);
+    hint.flags = TIDE_EVENT_VOLATILE;
+    tide_event_append (&list, &hint);
+    tide_message_t message = {.kind = TIDE_MESSAGE_PUBLISH};
+    message.publish.request = 9;
+    message.publish.events = tide_list (&list, 1);
+    tide_loop_ask_broker (loop, &message);
+    tide_buffer_free (&payload);
+    tide_buffer_free (&list);
+    assert_null (tide_loop_hear (client));
+    tide_loop_let_all_go (loop);
+    tide_loop_publish (loop, "room", 1);
+    assert_int_equal (count_heard (client, "42[\"n\",1"), 1);
+}
+
+static void an_order_to_join_waits_for_the_clients_own_join (void **state)
+{
+    (void) state;
+    char pid[64];
+    for (int fails = 0; fails < 2; fails++) {
+        tide_loop_serve (loop, "chat", "/", "enter", 0);
+        tide_loop_client_t *client = opened_at (HOLDER);
+        tide_loop_say (client, "40");
+        text_of (tide_loop_hear (client), "pid", pid);
+        tide_loop_say (client, "42[\"enter\"]");
+        assert_lent ("enter", "[]");
+        loop->held_kinds[HOLDER] = (uint64_t) 1
+                                   << (fails ? TIDE_MESSAGE_SNAPSHOT : TIDE_MESSAGE_PUBLISH);
+        tide_loop_say (client, "421[\"tide:subscribe\",{\"topic\":\"room\",\"since\":\"%s\"}]",
+                       fails ? "snapshot" : "live");
+        give_order (TIDE_ORDER_JOIN, "[\"room\",{\"seat\":1}]", NULL);
+        if (fails) /* it has left before it was in, and a worker lets it in */
+            tide_loop_say (client, "42[\"tide:unsubscribe\",{\"topic\":\"room\"}]");
+        tide_loop_let_all_go (loop);
+        assert_hears (client, fails ? "431[{\"ok\":false" : "431[{\"ok\":true");
+        tide_loop_publish (loop, "room", 3);
+        assert_hears (client, "42[\"n\",3");
+        tide_loop_http (loop, THIRD, "GET", "/api/v1/presence", "topic=room", "");
+        assert_non_null (strstr (loop->http_body, "\"seat\":1"));
+        tide_loop_say (client, "41");
+    }
+}
+
+static void an_order_to_join_waits_for_a_subscription_by_a_cursor (void **state)
+{
+    (void) state;
+    for (int fails = 0; fails < 2; fails++) {
+        tide_loop_client_t *client = caller (false);
+        tide_loop_say (client, "42[\"enter\"]");
+        assert_lent ("enter", "[]");
+        loop->held_kinds[HOLDER] = (uint64_t) 1 << TIDE_MESSAGE_SNAPSHOT;
+        tide_loop_say (client, "421[\"tide:subscribe\",{\"topic\":\"room\",\"cursor\":\"c\"}]");
+        give_order (TIDE_ORDER_JOIN, "\"room\"", NULL);
+        if (fails)
+            tide_loop_say (client, "42[\"tide:unsubscribe\",{\"topic\":\"room\"}]");
+        tide_loop_let_all_go (loop);
+        assert_hears (client, fails ? "431[{\"ok\":false" : "431[{\"ok\":true");
+        tide_loop_publish (loop, "room", 3);
+        assert_hears (client, "42[\"n\",3");
+        tide_loop_say (client, "41");
+    }
+}
+
+static void an_order_to_leave_is_not_for_who_joined_behind_it (void **state)
+{
+    (void) state;
+    char pid[64];
+    tide_loop_serve (loop, "chat", "/", "enter", 0);
+    tide_loop_client_t *client = opened_at (HOLDER);
+    tide_loop_say (client, "40");
+    text_of (tide_loop_hear (client), "pid", pid);
+    static const char *const orders[] = {TIDE_ORDER_JOIN, TIDE_ORDER_LEAVE};
+    for (size_t at = 0; at < 2; at++) {
+        tide_loop_say (client, "421[\"enter\"]");
+        assert_lent ("enter", "[]");
+        give_order (orders[at], "\"room\"", NULL);
+        assert_hears (client, "431[]");
+    }
+    tide_loop_say (client, "422[\"tide:subscribe\",{\"topic\":\"room\"}]");
+    assert_hears (client, "432[{\"ok\":true");
+    tide_loop_cut (client); /* it was given no position, and comes to all orders again */
+    client = opened_at (OTHER);
+    tide_loop_say (client, "40{\"pid\":\"%s\"}", pid);
+    assert_hears (client, "40{");
+    tide_loop_publish (loop, "room", 2);
+    assert_int_equal (count_heard (client, "42[\"n\",2"), 1);
+}
+
+static void another_log_knows_nothing_of_an_order_that_waits (void **state)
+{
+    (void) state;
+    tide_loop_client_t *client = caller (false);
+    tide_loop_say (client, "42[\"enter\"]");
+    assert_lent ("enter", "[]");
+    loop->held_kinds[HOLDER] = (uint64_t) 1 << TIDE_MESSAGE_PUBLISH;
+    tide_loop_say (client, "421[\"tide:subscribe\",{\"topic\":\"room\"}]");
+    give_order (TIDE_ORDER_JOIN, "\"room\"", NULL);
+    loop->held_kinds[HOLDER] = 0;
+    tide_loop_kill_broker (loop, true);
+    tide_loop_pass (loop, 3000);
+    assert_hears (client, "431[{\"ok\":false,\"code\":\"epoch_changed\"");
+    tide_loop_publish (loop, "room", 1);
+    assert_null (hear (client));
+    tide_loop_say (client, "422[\"tide:subscribe\",{\"topic\":\"room\"}]");
+    assert_hears (client, "432[{\"ok\":true");
+    for (int number = 2; number < 20; number++) {
+        tide_loop_publish (loop, "room", number);
+        assert_hears (client, "42[\"n\",");
+    }
+}
+
+static void of_a_session_that_ends_no_order_waits (void **state)
+{
+    (void) state;
+    for (int how = 0; how < 2; how++) {
+        tide_loop_client_t *client = caller (false);
+        tide_loop_say (client, "42[\"enter\"]");
+        assert_lent ("enter", "[]");
+        loop->held_kinds[HOLDER] = (uint64_t) 1 << TIDE_MESSAGE_PUBLISH;
+        tide_loop_say (client, "42[\"tide:subscribe\",{\"topic\":\"room\"}]");
+        give_order (TIDE_ORDER_JOIN, "\"room\"", NULL);
+        if (how == 0)
+            tide_loop_say (client, "41");
+        tide_loop_cut (client);
+        tide_loop_let_all_go (loop);
+        tide_loop_publish (loop, "room", 1);
+    }
+}
+
+static void a_worker_ends_a_session_of_the_json_dialect (void **state)
+{
+    (void) state;
+    for (int closes = 0; closes < 2; closes++) {
+        tide_loop_serve (loop, "chat", "/", "enter", 0);
+        tide_loop_client_t *client = json_client ();
+        tide_loop_say (client, "{\"op\":\"call\",\"event\":\"enter\"}");
+        assert_lent ("enter", "[]");
+        give_order (TIDE_ORDER_DISCONNECT, closes ? "true" : "false", NULL);
+        assert_hears (client, "{\"op\":\"ok\"");
+        assert_null (tide_loop_hear (client));
+        assert_null (client->connection);
+        assert_int_equal (client->close_code, 1000);
+    }
+}
+
 static void a_worker_ends_a_session (void **state)
 {
     (void) state;
@@ -543,12 +749,21 @@ int main (void)
         TEST (g7_who_was_cut_off_is_gone_when_it_cannot_come_back),
         TEST (g7_a_gateway_that_dies_has_its_clients_told_of),
         TEST (g7_who_died_with_its_gateway_is_gone_in_the_end),
+        TEST (who_has_called_just_before_it_left_is_told_of),
         TEST (of_whom_nobody_wants_to_know_nothing_is_kept),
         TEST (g1_a_session_that_is_let_into_a_room_gets_all_behind_that),
         TEST (an_order_to_join_leaves_a_subscription_with_meta_as_it_is),
         TEST (g1_an_order_finds_the_session_that_was_away),
         TEST (g5_an_order_is_not_passed_before_it_was_carried_out),
+        TEST (g5_what_is_brought_up_meanwhile_does_not_name_a_place_behind_the_order),
+        TEST (g5_nor_does_what_is_volatile),
+        TEST (an_order_to_join_waits_for_the_clients_own_join),
+        TEST (an_order_to_join_waits_for_a_subscription_by_a_cursor),
+        TEST (an_order_to_leave_is_not_for_who_joined_behind_it),
+        TEST (another_log_knows_nothing_of_an_order_that_waits),
+        TEST (of_a_session_that_ends_no_order_waits),
         TEST (a_worker_ends_a_session),
+        TEST (a_worker_ends_a_session_of_the_json_dialect),
         TEST (orders_that_are_none_are_passed_over),
         TEST (a_worker_asks_a_client_for_an_acknowledgement),
     };
