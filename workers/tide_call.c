@@ -225,8 +225,7 @@ tidemark_status_t tidemark_ack (tidemark_call_t *call, json_t *args)
     return (tidemark_status_t) status;
 }
 
-/*  A text for people, no longer than the wire takes. */
-static tide_bytes_t message_of (const char *message)
+tide_bytes_t tide_message_of (const char *message)
 {
     tide_bytes_t bytes = tide_text (message);
     if (bytes.size > 1024)
@@ -240,7 +239,7 @@ tidemark_status_t tidemark_fail (tidemark_call_t *call, tidemark_status_t code, 
 {
     if (code <= TIDEMARK_OK || (int) code >= (int) TIDE_STATUS_COUNT)
         return TIDEMARK_BAD_REQUEST;
-    tide_worker_end_t end = {.code = (tide_status_t) code, .message = message_of (message)};
+    tide_worker_end_t end = {.code = (tide_status_t) code, .message = tide_message_of (message)};
     return (tidemark_status_t) end_call (call, &end);
 }
 
@@ -252,7 +251,7 @@ tidemark_status_t tidemark_retry (tidemark_call_t *call, uint32_t delay_ms)
 
 tidemark_status_t tidemark_reject (tidemark_call_t *call, const char *message)
 {
-    tide_worker_end_t end = {.outcome = TIDE_OUTCOME_NEVER, .message = message_of (message)};
+    tide_worker_end_t end = {.outcome = TIDE_OUTCOME_NEVER, .message = tide_message_of (message)};
     return (tidemark_status_t) end_call (call, &end);
 }
 

@@ -61,11 +61,17 @@ tidemark_status_t tidemark_disconnect (tidemark_call_t *call, int closes)
 
 tidemark_status_t tidemark_refuse (tidemark_call_t *call, const char *message, json_t *data)
 {
-    if (message && strcmp (call->event, TIDEMARK_CONNECT) == 0)
-        return tidemark_ack (call, data ? json_pack ("{ss, so}", "message", message, "data", data)
-                                        : json_pack ("{ss}", "message", message));
-    json_decref (data);
-    return TIDEMARK_BAD_REQUEST;
+    if (!message || strcmp (call->event, TIDEMARK_CONNECT) != 0) {
+        json_decref (data);
+        return TIDEMARK_BAD_REQUEST;
+    }
+    /*  No answer at all lets the client in: the message must make one, whatever is in it. */
+    tide_bytes_t said = tide_message_of (message);
+    json_t *answer =
+        json_pack ("{ss%}", "message", said.size > 0 ? (const char *) said.data : "", said.size);
+    if (data)
+        json_object_set_new (answer, "data", data);
+    return tidemark_ack (call, answer);
 }
 
 /*  -- what workers keep of it ----------------------------------------------------------------- */

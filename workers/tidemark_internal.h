@@ -91,6 +91,9 @@ static inline tide_bytes_t tide_text (const char *text)
  *  `changed`. False if it is not at end_ms. */
 bool tide_await (tidemark_t *self, const bool *is_so, uint64_t end_ms);
 
+/*  A text for people: as much of it as the wire takes, and is UTF-8. */
+tide_bytes_t tide_message_of (const char *message);
+
 /*  What a function that waits returns: tidemark_error tells the message from now on, or what the
  *  status means where that is NULL. */
 tidemark_status_t tide_failed (tide_status_t status, const char *message);

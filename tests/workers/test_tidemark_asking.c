@@ -38,6 +38,11 @@ static int reject (tidemark_call_t *call, void *argument)
     return (int) tidemark_reject (call, argument);
 }
 
+static int turn_away (tidemark_call_t *call, void *argument)
+{
+    return (int) tidemark_refuse (call, argument, json_integer (7));
+}
+
 /*  A handler that asks the other service, from which this one's threads are free. */
 static int forward (tidemark_call_t *call, void *argument)
 {
@@ -94,6 +99,8 @@ static int set_up (void **state)
     assert_int_equal (tidemark_handle (server, "/", "fail", refuse, "not you", 0), TIDEMARK_OK);
     assert_int_equal (tidemark_handle (server, "/", "mute", refuse, NULL, 0), TIDEMARK_OK);
     assert_int_equal (tidemark_handle (server, "/", "reject", reject, "never", 0), TIDEMARK_OK);
+    assert_int_equal (tidemark_handle (server, "/", TIDEMARK_CONNECT, turn_away, "not\xff you", 0),
+                      TIDEMARK_OK);
     assert_int_equal (tidemark_service (server, "test", &service), TIDEMARK_OK);
     assert_int_equal (pthread_create (&runner, NULL, run, server), 0);
     /*  Until it is there. */
@@ -165,6 +172,15 @@ static void what_goes_wrong_is_told (void **state)
     free (large);
     assert_int_equal (request ("echo", json_integer (7), &reply), TIDEMARK_OK);
     assert_json (reply, "[7]");
+}
+
+/*  It keeps the client out even so: what is no message would let it in. */
+static void who_refuses_says_what_of_it_is_text (void **state)
+{
+    (void) state;
+    json_t *reply;
+    assert_int_equal (request (TIDEMARK_CONNECT, NULL, &reply), TIDEMARK_OK);
+    assert_json (reply, "[{\"message\":\"not\",\"data\":7}]");
 }
 
 static void a_reply_that_comes_late_is_nobodys (void **state)
@@ -354,6 +370,7 @@ int main (void)
     const struct CMUnitTest tests[] = {
         TEST (a_worker_asks_another),
         TEST (what_goes_wrong_is_told),
+        TEST (who_refuses_says_what_of_it_is_text),
         TEST (a_reply_that_comes_late_is_nobodys),
         TEST (replies_survive_the_broker),
         TEST (a_log_that_is_another_one_ends_what_waits),
