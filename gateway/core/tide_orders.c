@@ -140,8 +140,10 @@ static void publish_answer (tide_hub_t *hub, const order_t *order, tide_status_t
                                               .payload = tide_buffer_bytes (&payload)});
     tide_message_t message = {.kind = TIDE_MESSAGE_PUBLISH};
     message.publish.events = tide_list (&list, 1);
-    tide_op_t *op = tide_op_send (hub, &message, published, NULL);
-    hub->counters.publish_failures += !op; /* whoever asked sees that its time is up */
+    if (args && payload.size > hub->config.payload_max)
+        publish_answer (hub, order, TIDE_TOO_LARGE, NULL);
+    else if (!tide_op_send (hub, &message, published, NULL))
+        hub->counters.publish_failures++; /* whoever asked sees that its time is up */
     tide_buffer_free (&about);
     tide_buffer_free (&payload);
     tide_buffer_free (&list);

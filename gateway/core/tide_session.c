@@ -564,6 +564,14 @@ static void nothing_more (tide_hub_t *hub, tide_op_t *op, const tide_message_t *
     (void) answer;
 }
 
+/*  If it can't be now, its time runs as if the connection had been lost: else it would stand for as
+ *  long as this lane lives. */
+static void removed (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
+{
+    if (!answer || answer->kind != TIDE_MESSAGE_ACK)
+        tide_record_release (hub, op->topic, op->number);
+}
+
 /*  Removes the record: its topics first, then itself, on condition that it is still ours. False if
  *  too many requests wait: then its time has to run out. */
 static bool remove_record (tide_hub_t *hub, tide_session_t *session)
@@ -585,11 +593,12 @@ static bool remove_record (tide_hub_t *hub, tide_session_t *session)
     }
     tide_record_topic (hub, session, tide_bytes (TIDE_SESSION_KEY), 0, false, false, NULL,
                        &records);
-    bool is_sent =
-        tide_record_publish (hub, session, &records, count + 1, session->record_seq, nothing_more)
-        != NULL;
+    tide_op_t *op =
+        tide_record_publish (hub, session, &records, count + 1, session->record_seq, removed);
+    if (op)
+        op->number = session->record_seq;
     tide_buffer_free (&records);
-    return is_sent;
+    return op != NULL;
 }
 
 /*  Workers are told that it has ended, and what it had is theirs to read for as long as that may
@@ -598,6 +607,8 @@ static void closed (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer
 {
     if (answer && answer->kind == TIDE_MESSAGE_ACK)
         tide_record_release (hub, op->topic, answer->ack.first);
+    else
+        removed (hub, op, answer);
 }
 
 static bool close_record (tide_hub_t *hub, tide_session_t *session)
@@ -610,10 +621,12 @@ static bool close_record (tide_hub_t *hub, tide_session_t *session)
     DL_FOREACH2 (session->members, member, own_next)
         count += tide_presence_append_removal (hub, session, tide_channel_pattern (member->channel),
                                                &member->present, &records);
-    bool is_sent =
-        tide_record_publish (hub, session, &records, count, session->record_seq, closed) != NULL;
+    tide_op_t *op =
+        tide_record_publish (hub, session, &records, count, session->record_seq, closed);
+    if (op)
+        op->number = session->record_seq;
     tide_buffer_free (&records);
-    return is_sent;
+    return op != NULL;
 }
 
 /*  What it asked for is forgotten; an append that is under way goes on without it. */

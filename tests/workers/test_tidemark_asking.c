@@ -180,7 +180,7 @@ static void who_refuses_says_what_of_it_is_text (void **state)
     (void) state;
     json_t *reply;
     assert_int_equal (request (TIDEMARK_CONNECT, NULL, &reply), TIDEMARK_OK);
-    assert_json (reply, "[{\"message\":\"not\",\"data\":7}]");
+    assert_json (reply, "[{\"data\":7,\"message\":\"not\"}]");
 }
 
 static void a_reply_that_comes_late_is_nobodys (void **state)

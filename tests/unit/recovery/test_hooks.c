@@ -3,6 +3,7 @@
  */
 #include "tide_fixture.h"
 
+#include "tide_alloc.h"
 #include "tide_loop_worker.h"
 
 #include <stdlib.h>
@@ -309,6 +310,25 @@ static void who_has_called_just_before_it_left_is_told_of (void **state)
     admit ();
     loop->lost_answers[HOLDER] = 0;
     tide_loop_cut (client);
+}
+
+static void who_has_left_while_nothing_could_be_written_is_gone_in_the_end (void **state)
+{
+    (void) state;
+    char sid[64], pid[64];
+    tide_loop_serve (loop, "door", "/",
+                     TIDE_HOOK_CONNECT " " TIDE_HOOK_DISCONNECT " " TIDE_HOOK_EXPIRED, 0);
+    tide_loop_client_t *client = admitted (sid, pid);
+    loop->lost_kind = TIDE_MESSAGE_PUBLISH;
+    tide_loop_say (client, "41");
+    assert_lent (TIDE_HOOK_DISCONNECT, "\"client namespace disconnect\"");
+    admit ();
+    tide_loop_pass (loop, loop->hub_config.resume_ms - 1000);
+    assert_nothing_lent ();
+    tide_loop_pass (loop, 60000);
+    assert_lent (TIDE_HOOK_EXPIRED, "[]");
+    assert_true (tide_bytes_is (event.from, sid));
+    loop->lost_kind = 0;
 }
 
 static void of_whom_nobody_wants_to_know_nothing_is_kept (void **state)
@@ -721,6 +741,16 @@ static void a_worker_asks_a_client_for_an_acknowledgement (void **state)
     assert_null (tide_loop_hear (asker));
     tide_loop_pass (loop, 1200);
     assert_non_null (tide_loop_hear (asker));
+    ask ("[1000,\"all\"]", "answers");
+    frame = tide_loop_hear (client);
+    snprintf (number, sizeof number, "%.*s", (int) strcspn (frame + 2, "["), frame + 2);
+    size_t limit = loop->hub_config.payload_max;
+    char *much = tide_alloc (limit);
+    memset (much, 'x', limit - strlen (number) - 6);
+    tide_loop_say (client, "43%s[\"%s\"]", number, much); /* as large as it may be */
+    free (much);
+    tide_loop_pass (loop, 10);
+    assert_non_null (tide_loop_hear (asker));
     static const char *const bad[] = {"[]",     "[0,\"x\"]",        "[700000,\"x\"]",     "[10]",
                                       "[10,7]", "[10,\"connect\"]", "[10,\"tide:reset\"]"};
     for (size_t at = 0; at < sizeof bad / sizeof bad[0]; at++) {
@@ -750,6 +780,7 @@ int main (void)
         TEST (g7_a_gateway_that_dies_has_its_clients_told_of),
         TEST (g7_who_died_with_its_gateway_is_gone_in_the_end),
         TEST (who_has_called_just_before_it_left_is_told_of),
+        TEST (who_has_left_while_nothing_could_be_written_is_gone_in_the_end),
         TEST (of_whom_nobody_wants_to_know_nothing_is_kept),
         TEST (g1_a_session_that_is_let_into_a_room_gets_all_behind_that),
         TEST (an_order_to_join_leaves_a_subscription_with_meta_as_it_is),
