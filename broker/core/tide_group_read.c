@@ -97,14 +97,19 @@ static void fetch_again (tide_groups_t *self, tide_group_t *group)
     group->job->upto = 0;
 }
 
+/*  No more of its events may be in memory. */
+static bool is_full (const tide_groups_t *self, const tide_group_t *group)
+{
+    return group->size >= TIDE_GROUP_SIZE_MAX
+           || (self->size >= TIDE_GROUPS_SIZE_MAX && group->size > 0);
+}
+
 /*  How many are to be read now. */
 static uint32_t appetite (const tide_groups_t *self, const tide_group_t *group)
 {
     uint32_t credit = free_credit (group), room = tide_group_window_room (&group->window);
     uint32_t all = credit + AHEAD;
-    bool is_full = group->size >= TIDE_GROUP_SIZE_MAX
-                   || (self->size >= TIDE_GROUPS_SIZE_MAX && group->size > 0);
-    if (is_full || group->waiting_count >= all)
+    if (is_full (self, group) || group->waiting_count >= all)
         return 0;
     uint32_t wanted = all - group->waiting_count;
     wanted = wanted < TIDE_PAGE_EVENTS_MAX ? wanted : TIDE_PAGE_EVENTS_MAX;
@@ -143,13 +148,26 @@ static void read_on (tide_groups_t *self, tide_group_t *group, uint32_t limit)
     group->job->upto = upto;
 }
 
+/*  What is lent last goes out of memory, for what is lent first. False if all that is there is in
+ *  members' hands, or dead: then some of it will be over. */
+static bool make_room (tide_groups_t *self, tide_group_t *group)
+{
+    for (uint32_t at = group->window.count; at-- > 0 && is_full (self, group);) {
+        tide_group_item_t *item = tide_group_window_at (&group->window, at);
+        if (item->state == TIDE_ITEM_WAITING || item->state == TIDE_ITEM_RESTING)
+            tide_item_drop_record (self, item);
+    }
+    return !is_full (self, group);
+}
+
 /*  Reads as far as members can take it. */
 static void fill (tide_groups_t *self, tide_group_t *group)
 {
     if (!tide_group_can_lend (self, group) || group->job || !group->members || !has_fetches (self))
         return;
     if (group->waiting && group->waiting->record.size == 0) {
-        fetch_again (self, group);
+        if (make_room (self, group))
+            fetch_again (self, group);
         return;
     }
     uint32_t limit = group->window.read_to < self->core->head ? appetite (self, group) : 0;
