@@ -93,6 +93,18 @@ static tide_status_t check_start (const tide_groups_t *self, const tide_group_jo
     return is_here ? TIDE_OK : TIDE_EPOCH_CHANGED;
 }
 
+/*  A record beyond the limit, or what somebody else has written: nothing of ours can stand there.
+ */
+static tide_status_t check_place (const tide_groups_t *self, const tide_group_join_message_t *join,
+                                  const char **why)
+{
+    char topic[TIDE_NAME_SIZE_MAX + 1], key[TIDE_NAME_SIZE_MAX + 1];
+    *why = "what stands in the group's place is no group: remove it first";
+    uint64_t seq = tide_index_standing (self->core->index, tide_group_topic (join->name, topic),
+                                        tide_group_key (join->user, key));
+    return seq == 0 ? TIDE_OK : TIDE_CONFLICT;
+}
+
 static tide_status_t check_new (const tide_groups_t *self, const tide_group_join_message_t *join,
                                 const char **why)
 {
@@ -100,7 +112,8 @@ static tide_status_t check_new (const tide_groups_t *self, const tide_group_join
     *why = text;
     if (HASH_COUNT (self->groups) >= TIDE_GROUPS_MAX)
         return TIDE_TOO_MANY;
-    return check_start (self, join, why);
+    tide_status_t status = check_place (self, join, why);
+    return status == TIDE_OK ? check_start (self, join, why) : status;
 }
 
 static tide_status_t check_known (const tide_group_t *group, const tide_member_t *member,

@@ -39,7 +39,8 @@ static void lend (tide_groups_t *self, tide_group_item_t *item, tide_member_t *m
     member->given = ++self->given;
     if (group->lent_to < item->seq)
         group->lent_to = item->seq;
-    tide_due_set (&self->due, item->handle, self->now_ms + group->lease_ms);
+    item->lease_ms = group->lease_ms;
+    tide_due_set (&self->due, item->handle, self->now_ms + item->lease_ms);
     tide_buffer_t list = {0};
     tide_list_append (&list, item->record);
     tide_message_t message = {.kind = TIDE_MESSAGE_GROUP_EVENT,

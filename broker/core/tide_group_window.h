@@ -31,10 +31,11 @@ struct tide_group_item {
     tide_group_t *group;
     uint64_t seq;
     tide_item_state_t state;
-    uint32_t attempt; /* how often it was lent */
-    uint32_t unused;  /* … and given back before anybody had begun */
-    uint32_t handle;  /* among all groups' items */
-    bool is_said;     /* DEAD: its dead letter is with the log */
+    uint32_t attempt;  /* how often it was lent */
+    uint32_t unused;   /* … and given back before anybody had begun */
+    uint32_t handle;   /* among all groups' items */
+    uint32_t lease_ms; /* LENT: as it was told last */
+    bool is_said;      /* DEAD: its dead letter is with the log */
     tide_member_t *member;
     tide_bytes_t record; /* owned: the event; empty: to be fetched before it is lent */
     char *message;       /* DEAD: why */

@@ -7,6 +7,7 @@
 #include "tide_json_text.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /*  A record for which there was no room, or whose forerunner is not durable. */
 enum { AGAIN_MS = 50 };
@@ -18,11 +19,16 @@ bool tide_group_wants_open (const tide_groups_t *self, const tide_group_t *group
     return group->members && !self->is_stopping;
 }
 
-static void append_letter (const tide_group_item_t *item, tide_buffer_t *list)
+/*  False if it is a dead letter already: of those that cannot be handled none are written, or a
+ *  group of dead letters would never come to an end. */
+static bool append_letter (const tide_group_item_t *item, tide_buffer_t *list)
 {
     tide_event_t event;
     bool is_sound = tide_event_decode (item->record, &event);
     tide_assert (is_sound);
+    size_t prefix = strlen (TIDE_DEAD_TOPIC);
+    if (event.topic.size > prefix && memcmp (event.topic.data, TIDE_DEAD_TOPIC, prefix) == 0)
+        return false;
     tide_buffer_t more = {0};
     char name[TIDE_SERVICE_SIZE_MAX + 1];
     snprintf (name, sizeof name, "%.*s", TIDE_PRINT (item->group->name));
@@ -39,6 +45,7 @@ static void append_letter (const tide_group_item_t *item, tide_buffer_t *list)
                                      .spare = 16384},
                       list);
     tide_buffer_free (&more);
+    return true;
 }
 
 /*  The letters of those that are dead, as many as go along; the others go with the next record. */
@@ -55,8 +62,7 @@ static uint32_t append_letters (tide_group_t *group, tide_buffer_t *list)
         group->is_changed = group->is_changed || !fits;
         if (!fits)
             continue;
-        append_letter (item, list);
-        count++;
+        count += append_letter (item, list);
     }
     return count;
 }

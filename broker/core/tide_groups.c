@@ -238,20 +238,41 @@ void tide_groups_leave (tide_groups_t *self, uint64_t now_ms, tide_bytes_t peer,
         leave (self, member, "the member left");
 }
 
-/*  Why a member's word does not count; NULL if it does. */
-static const char *staleness (const tide_group_item_t *item, uint32_t attempt)
+enum { HANDLED, AGAIN, NEVER, NOT_BEGUN };
+
+/*  It is to be given to somebody. */
+static bool wants_more (const tide_group_done_message_t *done)
+{
+    return done->outcome == AGAIN || done->outcome == NOT_BEGUN;
+}
+
+/*  Why a member's word does not count; NULL if it does. That it is done may be said by whoever had
+ *  that attempt: it may be the same member, behind another connection. */
+static const char *staleness (const tide_group_item_t *item, tide_bytes_t peer,
+                              const tide_group_done_message_t *done)
 {
     if (!item || item->state == TIDE_ITEM_ACKED)
         return "the event is over, or the group has not read it";
-    if (item->attempt != attempt || item->attempt == 0)
+    if (item->attempt != done->attempt || item->attempt == 0)
         return "the event was lent anew meanwhile";
-    return item->state == TIDE_ITEM_DEAD ? "the event is dead: it was tried too often" : NULL;
+    if (item->state == TIDE_ITEM_DEAD)
+        return "the event is dead: it was tried too often";
+    bool is_others = item->member && !tide_bytes_equal (tide_member_peer (item->member), peer);
+    return is_others && wants_more (done) ? "another member has the event" : NULL;
+}
+
+/*  What is in nobody's hands waits already, to be given; what is in memory no more has no letter.
+ */
+static bool counts (const tide_group_item_t *item, const tide_group_done_message_t *done)
+{
+    if (wants_more (done))
+        return item->state == TIDE_ITEM_LENT;
+    return done->outcome == HANDLED || item->record.size > 0;
 }
 
 static void hear (tide_groups_t *self, tide_group_item_t *item,
                   const tide_group_done_message_t *done)
 {
-    enum { HANDLED, AGAIN, NEVER, NOT_BEGUN };
     char message[TIDE_GROUP_MESSAGE_SIZE_MAX + 1];
     tide_bytes_t said = tide_utf8_cut (done->message, sizeof message - 1);
     snprintf (message, sizeof message, "%.*s", TIDE_PRINT (said));
@@ -274,7 +295,7 @@ void tide_groups_done (tide_groups_t *self, uint64_t now_ms, tide_bytes_t peer,
     self->now_ms = now_ms;
     tide_group_t *group = find_group (self, done->user, done->name);
     tide_group_item_t *item = group ? tide_group_window_find (&group->window, done->seq) : NULL;
-    const char *why = group ? staleness (item, done->attempt) : "there is no such group";
+    const char *why = group ? staleness (item, peer, done) : "there is no such group";
     if (why) {
         bool is_over = !item || item->state == TIDE_ITEM_ACKED;
         self->core->counters.stale++;
@@ -292,8 +313,7 @@ void tide_groups_done (tide_groups_t *self, uint64_t now_ms, tide_bytes_t peer,
     if (heard.delay_ms > TIDE_CALL_DELAY_MS_MAX)
         heard.delay_ms = TIDE_CALL_DELAY_MS_MAX;
     ack (self, peer, done->request, 0);
-    /*  What is in nobody's hands, and in memory no more, waits already. */
-    if (done->outcome == 0 || item->record.size > 0)
+    if (counts (item, done))
         hear (self, item, &heard);
     tide_group_go_on (self, group);
 }
@@ -303,13 +323,13 @@ void tide_groups_extend (tide_groups_t *self, uint64_t now_ms,
 {
     self->now_ms = now_ms;
     const tide_group_t *group = find_group (self, extend->user, extend->name);
-    const tide_group_item_t *item =
-        group ? tide_group_window_find (&group->window, extend->seq) : NULL;
+    tide_group_item_t *item = group ? tide_group_window_find (&group->window, extend->seq) : NULL;
     if (!item || item->attempt != extend->attempt || item->state != TIDE_ITEM_LENT)
         return;
     uint32_t lease_ms = extend->lease_ms > 0 ? extend->lease_ms : group->lease_ms;
     if (lease_ms > TIDE_CALL_LEASE_MS_MAX)
         lease_ms = TIDE_CALL_LEASE_MS_MAX;
+    item->lease_ms = lease_ms;
     tide_due_set (&self->due, item->handle, now_ms + lease_ms);
 }
 
@@ -383,6 +403,34 @@ static void written (tide_groups_t *self, tide_group_t *group)
         tide_due_set (&self->writing, group->handle, self->now_ms + TIDE_GROUP_GATHER_MS);
 }
 
+/*  The group whose record is to stand where the event does. */
+static tide_group_t *find_place (const tide_groups_t *self, const tide_event_t *event)
+{
+    char topic[TIDE_NAME_SIZE_MAX + 1], key[TIDE_NAME_SIZE_MAX + 1];
+    tide_group_t *group;
+    DL_FOREACH (self->list, group)
+        if (tide_bytes_equal (event->topic, tide_group_topic (group->name, topic))
+            && tide_bytes_equal (event->key, tide_group_key (group->user, key)))
+            break;
+    return group;
+}
+
+/*  It is there no more. */
+static void forget (tide_groups_t *self, tide_group_t *group)
+{
+    tide_group_tell (self, group, TIDE_NOT_FOUND, 0, "the group was removed");
+    while (group->members) {
+        tide_member_t *member = group->members;
+        if (member->is_asking)
+            tide_core_fail (self->core, tide_member_peer (member), member->request, TIDE_NOT_FOUND,
+                            0, "the group was removed");
+        while (member->items)
+            tide_item_let_go (self, member->items);
+        remove_member (self, member);
+    }
+    remove_group (self, group);
+}
+
 void tide_groups_stand (tide_groups_t *self, uint64_t now_ms, uint32_t key,
                         const tide_event_t *event)
 {
@@ -399,7 +447,9 @@ void tide_groups_stand (tide_groups_t *self, uint64_t now_ms, uint32_t key,
     }
     if (!group) {
         self->core->counters.groups_unknown++;
-        tide_groups_forget (self, key);
+        group = find_place (self, event);
+        if (group)
+            forget (self, group);
         return;
     }
     if (!group->key) {
@@ -423,19 +473,8 @@ void tide_groups_stand (tide_groups_t *self, uint64_t now_ms, uint32_t key,
 void tide_groups_forget (tide_groups_t *self, uint32_t key)
 {
     tide_group_t *group = find_key (self, key);
-    if (!group)
-        return;
-    tide_group_tell (self, group, TIDE_NOT_FOUND, 0, "the group was removed");
-    while (group->members) {
-        tide_member_t *member = group->members;
-        if (member->is_asking)
-            tide_core_fail (self->core, tide_member_peer (member), member->request, TIDE_NOT_FOUND,
-                            0, "the group was removed");
-        while (member->items)
-            tide_item_wait (self, member->items);
-        remove_member (self, member);
-    }
-    remove_group (self, group);
+    if (group)
+        forget (self, group);
 }
 
 void tide_groups_undo (tide_groups_t *self, uint64_t now_ms)
@@ -483,7 +522,7 @@ void tide_groups_paused (tide_groups_t *self, uint64_t now_ms)
     for (uint32_t at = 0; at < self->used; at++) {
         const tide_group_item_t *item = self->items[at];
         if (item && item->state == TIDE_ITEM_LENT)
-            tide_due_set (&self->due, at, now_ms + item->group->lease_ms);
+            tide_due_set (&self->due, at, now_ms + item->lease_ms);
     }
 }
 
@@ -526,7 +565,7 @@ void tide_groups_destroy (tide_groups_t **self_p)
         tide_group_t *group = self->list;
         while (group->members) {
             while (group->members->items)
-                tide_item_wait (self, group->members->items);
+                tide_item_let_go (self, group->members->items);
             remove_member (self, group->members);
         }
         remove_group (self, group);

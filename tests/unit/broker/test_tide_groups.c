@@ -533,6 +533,23 @@ static void a_pause_of_the_broker_costs_nobody_an_attempt (void **state)
     handle ("one", seq, 1);
 }
 
+static void a_pause_of_the_broker_shortens_no_lease (void **state)
+{
+    (void) state;
+    join_with ("one", (join_t){.credit = 10, .lease_ms = 1000});
+    uint64_t seq = publish ("t", "1");
+    take_one_given ("one", 1);
+    rig_send (rig, "one",
+              &(tide_message_t){
+                  .kind = TIDE_MESSAGE_GROUP_EXTEND,
+                  .group_extend = {
+                      .name = tide_bytes ("g"), .seq = seq, .attempt = 1, .lease_ms = 60000}});
+    rig_tick (rig, 10000);
+    pass (20000, NULL);
+    assert_nothing_given ("one");
+    handle ("one", seq, 1);
+}
+
 /*  -- what is gone ---------------------------------------------------------------------------- */
 
 static void trim_to (uint64_t events)
@@ -854,6 +871,7 @@ int main (void)
         TEST (when_nobody_is_there_nothing_is_kept_in_memory),
         TEST (the_log_is_full_and_a_group_is_not_made),
         TEST (a_pause_of_the_broker_costs_nobody_an_attempt),
+        TEST (a_pause_of_the_broker_shortens_no_lease),
         TEST (what_was_trimmed_before_it_was_read_is_said),
         TEST (what_is_in_hand_is_given_again_though_it_is_trimmed),
         TEST (what_was_to_be_given_again_and_is_gone_is_said),

@@ -241,6 +241,125 @@ static void a_broker_that_stops_takes_no_members (void **state)
     assert_refused (join_with ("one", (join_t){.credit = 1}), TIDE_SHUTTING_DOWN, "stopping");
 }
 
+static void what_was_given_back_is_not_given_back_again (void **state)
+{
+    (void) state;
+    join ("one", 1);
+    uint64_t seq = publish ("t", "1");
+    take_one_given ("one", 1);
+    join ("one", 0);
+    for (int at = 0; at < 3; at++)
+        assert_acknowledged (say_done ("one", seq, 1, NOT_BEGUN));
+    assert_acknowledged (say_done ("one", seq, 1, AGAIN)); /* it waits already */
+    assert_int_equal (group_counts ().waiting, 1);
+    join ("one", 1);
+    assert_int_equal (take_one_given ("one", 2), seq);
+    leave_group ("one");
+    join ("two", 1);
+    assert_int_equal (take_one_given ("two", 3), seq);
+}
+
+static void what_another_member_has_in_hand (void **state)
+{
+    (void) state;
+    join ("one", 1);
+    uint64_t seq = publish ("t", "1");
+    join ("two", 1);
+    take_one_given ("one", 1);
+    assert_refused (say_done ("two", seq, 1, AGAIN), TIDE_CONFLICT, "another member");
+    assert_refused (say_done ("two", seq, 1, NOT_BEGUN), TIDE_CONFLICT, "another member");
+    assert_nothing_given ("two");
+    assert_int_equal (group_counts ().lent, 1);
+    /*  It may have been its own before its connection was another one. */
+    handle ("two", seq, 1);
+}
+
+static void what_is_no_group_stands_in_its_place (void **state)
+{
+    (void) state;
+    rig_publish_one (rig, "gateway", "$group/g", "#group", NULL, "{}");
+    rig_settle (rig);
+    assert_refused (join_with ("one", (join_t){.credit = 1}), TIDE_CONFLICT, "is no group");
+    assert_int_equal (group_counts ().groups, 0);
+    rig_publish_one (rig, "gateway", "$group/g", "#group", NULL, NULL);
+    rig_settle (rig);
+    join ("one", 1);
+}
+
+static void what_is_no_group_comes_into_its_place (void **state)
+{
+    (void) state;
+    static const char *const keys[] = {"#group", "#group/ann"};
+    static const char *const users[] = {"", "ann"};
+    for (int at = 0; at < 2; at++) {
+        rig_publish_one (rig, "gateway", "$group/g", keys[at], NULL, "{}");
+        rig_drain (rig); /* it is with the log */
+        uint64_t request = ask_to_join ("one", (join_t){.credit = 1, .user = users[at]});
+        assert_int_equal (group_counts ().groups, 1);
+        rig_settle (rig);
+        assert_refused (request, TIDE_NOT_FOUND, "removed");
+        assert_int_equal (group_counts ().groups, 0);
+    }
+}
+
+static void the_memory_of_what_is_put_off_is_bounded (void **state)
+{
+    (void) state;
+    enum { SIZE = 60000, COUNT = 900, ROUNDS = 3 };
+    static given_t given;
+    char *json = malloc (SIZE + 1);
+    memset (json, '7', SIZE);
+    json[SIZE] = 0;
+    for (int at = 0; at < COUNT; at++)
+        publish ("t", json);
+    free (json);
+    join_t all = {.credit = 1000, .start = START};
+    size_t max = TIDE_GROUP_SIZE_MAX + 2 * TIDE_PAGE_SIZE_MAX;
+    for (int round = 0; round < ROUNDS; round++) {
+        join_with ("one", all);
+        take_given ("one", &given);
+        assert_true (given.count > 0);
+        for (unsigned at = 0; at < given.count; at++)
+            say_done_with ("one", &(tide_group_done_message_t){.seq = given.seq[at],
+                                                               .attempt = given.attempt[at],
+                                                               .outcome = AGAIN,
+                                                               .delay_ms = 1000});
+        assert_true (group_counts ().bytes <= max);
+        leave_group ("one");
+    }
+    pass (1000, NULL);
+    unsigned total = 0;
+    join_with ("two", all);
+    take_given ("two", &given);
+    while (given.count > 0) {
+        assert_true (group_counts ().bytes <= max);
+        total += given.count;
+        for (unsigned at = 0; at < given.count; at++)
+            handle ("two", given.seq[at], given.attempt[at]);
+        take_given ("two", &given);
+    }
+    assert_int_equal (total, COUNT);
+    assert_none_in_hand ();
+}
+
+static void a_letter_that_nobody_can_handle_is_not_written_again (void **state)
+{
+    (void) state;
+    given_t given;
+    join_with ("one", (join_t){.credit = 10, .topics = "$dead/#\nt"});
+    uint64_t seq = publish ("t", "1");
+    take_one_given ("one", 1);
+    say_done ("one", seq, 1, NEVER);
+    pass (1000, NULL);
+    uint64_t letter = take_one_given ("one", 1);
+    say_done ("one", letter, 1, NEVER);
+    pass (1000, NULL);
+    take_given ("one", &given);
+    assert_int_equal (given.count, 0);
+    assert_none_in_hand ();
+    assert_true (floor_of ("g") >= letter);
+}
+
 static void members_that_do_not_say_hello (void **state)
 {
     (void) state;
@@ -279,6 +398,12 @@ int main (void)
         TEST (joining_again_before_the_answer),
         TEST (leaving_before_the_answer),
         TEST (a_broker_that_stops_takes_no_members),
+        TEST (what_was_given_back_is_not_given_back_again),
+        TEST (what_another_member_has_in_hand),
+        TEST (what_is_no_group_stands_in_its_place),
+        TEST (what_is_no_group_comes_into_its_place),
+        TEST (the_memory_of_what_is_put_off_is_bounded),
+        TEST (a_letter_that_nobody_can_handle_is_not_written_again),
         TEST (members_that_do_not_say_hello),
         TEST (what_is_the_brokers_to_say),
     };
