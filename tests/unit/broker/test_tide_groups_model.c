@@ -181,29 +181,45 @@ static void member_goes (void)
     rig_drain (rig);
 }
 
-/*  The member says something of what it has; acknowledgements are told from the answer. */
-static void answer (uint64_t seq, uint8_t outcome)
+static const tide_message_t *say_word (int member, uint64_t seq, uint32_t attempt, uint8_t outcome)
 {
-    known_t *known = &model->known[seq];
-    int member = known->holder;
-    known->holder = -1;
-    model->in_hand[member]--;
     uint64_t request = ++rig->request;
     rig_send (rig, names[member],
               &(tide_message_t){.kind = TIDE_MESSAGE_GROUP_DONE,
                                 .group_done = {.request = request,
                                                .name = tide_bytes ("g"),
                                                .seq = seq,
-                                               .attempt = known->attempt,
+                                               .attempt = attempt,
                                                .outcome = outcome,
                                                .delay_ms = (uint32_t) roll (2) * 20}});
     rig_drain (rig);
     const tide_message_t *said = rig_answer (rig, request);
     assert_non_null (said);
-    if (said->kind == TIDE_MESSAGE_ACK && outcome != AGAIN) {
-        known->is_acked = known->is_acked_now = true;
+    return said;
+}
+
+/*  The member says something of what it has, perhaps twice, and perhaps another one does before it;
+ *  acknowledgements are told from the answer. */
+static void answer (uint64_t seq, uint8_t outcome)
+{
+    known_t *known = &model->known[seq];
+    int member = known->holder, other = (int) roll (MEMBERS);
+    uint32_t attempt = known->attempt;
+    if (other != member && roll (4) == 0) {
+        const tide_message_t *said = say_word (other, seq, attempt, roll (2) ? AGAIN : NOT_BEGUN);
+        assert_int_equal (said->kind, TIDE_MESSAGE_FAIL);
+        look ();
     }
+    known->holder = -1;
+    model->in_hand[member]--;
+    const tide_message_t *said = say_word (member, seq, attempt, outcome);
+    if (said->kind == TIDE_MESSAGE_ACK && (outcome == HANDLED || outcome == NEVER))
+        known->is_acked = known->is_acked_now = true;
     look ();
+    if (roll (4) == 0) { /* its answer was lost: it changes nothing */
+        say_word (member, seq, attempt, outcome);
+        look ();
+    }
 }
 
 static void answer_some (uint64_t handled_of_ten)
@@ -211,7 +227,8 @@ static void answer_some (uint64_t handled_of_ten)
     for (size_t seq = 0; seq <= model->last; seq++)
         if (model->known[seq].holder >= 0 && roll (2)) {
             uint64_t sort = roll (10);
-            answer (seq, sort < handled_of_ten ? HANDLED : sort == 9 ? NEVER : AGAIN);
+            uint8_t others[] = {[8] = NOT_BEGUN, [9] = NEVER};
+            answer (seq, sort < handled_of_ten ? HANDLED : sort < 8 ? AGAIN : others[sort]);
         }
 }
 
@@ -317,7 +334,7 @@ static void step (void)
     case 7:
     case 8:
     case 9:
-        answer_some (8);
+        answer_some (7);
         return;
     case 10:
         answer_some (2);
