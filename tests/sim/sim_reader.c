@@ -200,16 +200,29 @@ static void check_gap (sim_t *sim, sim_client_t *client, const sim_disk_t *disk,
                   (unsigned long long) missed, (unsigned long long) since);
 }
 
+static uint64_t said_of (sim_t *sim, const sim_client_t *client, const sim_disk_t *disk)
+{
+    const sim_cursor_t *cursor = cursor_of (sim, client);
+    return cursor->said_epoch == disk->epoch ? cursor->said : 0;
+}
+
 /*  The first event that a subscription brings, or that there is none up to seq. */
 static void begin_at (sim_t *sim, sim_client_t *client, const sim_disk_t *disk, uint64_t seq,
                       const char *what)
 {
     sim_reader_t *reader = &client->reader;
-    const sim_cursor_t *cursor = cursor_of (sim, client);
-    uint64_t said = cursor->said_epoch == disk->epoch ? cursor->said : 0;
     reader->has_begun = false;
-    check_gap (sim, client, disk, said, seq, what);
+    check_gap (sim, client, disk, said_of (sim, client, disk), seq, what);
     reader->has_begun = true;
+}
+
+/*  It goes on behind what it has. While the cursor is taken again, it may instead begin behind what
+ *  another reader has acknowledged meanwhile. */
+static void go_on_at (sim_t *sim, sim_client_t *client, const sim_disk_t *disk, uint64_t seq,
+                      bool is_asked, const char *what)
+{
+    uint64_t since = client->reader.last, said = said_of (sim, client, disk);
+    check_gap (sim, client, disk, is_asked && said > since ? said : since, seq, what);
 }
 
 /*  The log that the event is of: the one that it knows, or a later one that it has not heard of. */
@@ -254,7 +267,7 @@ void sim_reader_event (sim_t *sim, sim_client_t *client, uint64_t n, uint64_t se
         sim_fail (sim, "G1", "client %u, at %llu, gets %llu", client->number,
                   (unsigned long long) reader->last, (unsigned long long) seq);
     else
-        check_gap (sim, client, disk, reader->last, seq, "gets");
+        go_on_at (sim, client, disk, seq, reader->asked_id != 0, "gets");
     set_last (client, seq);
 }
 
@@ -297,7 +310,7 @@ static void answered (sim_t *sim, sim_client_t *client, bool ok, const json_t *a
         return;
     }
     if (reader->has_begun && client->epoch == epoch)
-        check_gap (sim, client, disk, reader->last, seq + 1, "joins at");
+        go_on_at (sim, client, disk, seq + 1, true, "joins at");
     else
         begin_at (sim, client, disk, seq + 1, "joins at");
     reader->is_in = true;
