@@ -337,6 +337,10 @@ void tide_dispatch_done (tide_dispatch_t *self, uint64_t now_ms, tide_bytes_t pe
     }
     else {
         tide_dispatch_acknowledge (self, peer, done->request);
+        /*  Of what is in nobody's hands only NEVER says something new: the word may have come
+         *  twice, and what was given back once costs one attempt less, not two. */
+        if (done->outcome != NEVER && call->state != TIDE_CALL_LENT)
+            return;
         if (done->outcome == AGAIN)
             tide_dispatch_retry (
                 self, call, done->delay_ms > 0 ? done->delay_ms : tide_dispatch_delay_ms (call),

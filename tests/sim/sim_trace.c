@@ -102,6 +102,19 @@ static void print_message (const tide_message_t *m)
     case TIDE_MESSAGE_MARKED:
         print_marks (m->marked.marks);
         break;
+    case TIDE_MESSAGE_CALL:
+        printf (" #%llu %.*s %.*s of %.*s", (unsigned long long) m->call.request,
+                TIDE_PRINT (m->call.event), TIDE_PRINT (m->call.id), TIDE_PRINT (m->call.from));
+        break;
+    case TIDE_MESSAGE_LEND:
+        printf (" %llx attempt %u", (unsigned long long) m->lend.call, m->lend.attempt);
+        print_events (m->lend.events);
+        break;
+    case TIDE_MESSAGE_DONE:
+        printf (" #%llu %llx attempt %u outcome %u code %u", (unsigned long long) m->done.request,
+                (unsigned long long) m->done.call, m->done.attempt, m->done.outcome, m->done.code);
+        print_events (m->done.events);
+        break;
     default:
         break;
     }

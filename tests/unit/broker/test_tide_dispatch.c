@@ -247,6 +247,36 @@ static void what_is_given_back_goes_on_at_once_and_costs_no_attempt (void **stat
     assert_all_over ();
 }
 
+/*  A worker whose connection broke says it again when it is back. */
+static void what_is_given_back_twice_is_given_back_once (void **state)
+{
+    (void) state;
+    lent_t lent;
+    serve ("one", (offer_t){"chat", 1, .attempts = 2, .events = {"say"}});
+    say ("s1", "1");
+    take_one ("one", &lent);
+    serve ("one", (offer_t){"chat", 0, .attempts = 2, .events = {"say"}});
+    tide_lend_message_t lend = {.call = lent.lend[0].call, .attempt = 1};
+    for (int times = 0; times < 3; times++) {
+        rig_forget_said (rig);
+        assert_acknowledged (done ("one", &lend, NOT_BEGUN, NULL));
+    }
+    serve ("two", (offer_t){"chat", 1, .attempts = 2, .events = {"say"}});
+    for (lend.attempt = 2; lend.attempt <= 3; lend.attempt++) {
+        take_one ("two", &lent);
+        assert_int_equal (lent.lend[0].attempt, lend.attempt);
+        rig_forget_said (rig);
+        assert_acknowledged (done ("two", &lend, AGAIN, NULL));
+        if (lend.attempt == 3)
+            break;
+        pass (500, NULL);
+        assert_acknowledged (done ("two", &lend, AGAIN, NULL)); /* for that it rests no longer */
+        pass (500, NULL);
+    }
+    assert_dead ("worker_failed", 2, ",1]");
+    assert_all_over ();
+}
+
 static void what_is_only_ever_given_back_is_dead_at_last (void **state)
 {
     (void) state;
@@ -725,6 +755,7 @@ int main (void)
         TEST (a_handler_of_just_this_comes_before_one_of_all),
         TEST (what_is_not_handled_is_lent_again_each_time_later),
         TEST (what_is_given_back_goes_on_at_once_and_costs_no_attempt),
+        TEST (what_is_given_back_twice_is_given_back_once),
         TEST (what_is_only_ever_given_back_is_dead_at_last),
         TEST (what_is_never_to_be_handled_is_dead_at_once),
         TEST (a_lease_that_is_over_is_lent_again_and_its_word_is_stale),

@@ -316,6 +316,26 @@ static void what_nobody_began_costs_no_attempt (void **state)
     assert_letter ("worker_failed", 1, "members only give it back");
 }
 
+static void what_is_given_back_twice_is_given_back_once (void **state)
+{
+    (void) state;
+    join_with ("one", (join_t){.credit = 1, .attempts = 2, .delay_ms = 1});
+    uint64_t seq = publish ("t", "1");
+    take_one_given ("one", 1);
+    join_with ("one", (join_t){.credit = 0, .attempts = 2, .delay_ms = 1});
+    for (int times = 0; times < 3; times++)
+        assert_acknowledged (say_done ("one", seq, 1, NOT_BEGUN));
+    join_with ("one", (join_t){.credit = 1, .attempts = 2, .delay_ms = 1});
+    for (uint32_t attempt = 2; attempt <= 3; attempt++) {
+        take_one_given ("one", attempt);
+        rig_forget_said (rig);
+        assert_acknowledged (say_done ("one", seq, attempt, AGAIN));
+        pass (1000, NULL);
+    }
+    assert_letter ("worker_failed", 2, "(attempt 2 of 2)");
+    assert_none_in_hand ();
+}
+
 static void an_event_that_kills_its_only_member_is_dead_in_the_end (void **state)
 {
     (void) state;
@@ -852,6 +872,7 @@ int main (void)
         TEST (g3_an_event_is_given_when_it_is_durable),
         TEST (a_removal_is_an_event_as_well),
         TEST (what_a_dead_member_had_goes_to_another),
+        TEST (what_is_given_back_twice_is_given_back_once),
         TEST (a_member_that_leaves_gives_back_what_it_has),
         TEST (what_is_not_answered_in_time_goes_to_another),
         TEST (what_fails_is_tried_again_later_and_later),
