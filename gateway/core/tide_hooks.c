@@ -70,6 +70,7 @@ static void asked (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
     if (is_called || session->admission == 0) /* the reply comes, or was here first */
         return;
     bool is_nobodys = code == TIDE_NOT_FOUND;
+    session->let_in = 0;
     if (code == TIDE_NO_WORKER
         || (is_nobodys
             && tide_namespace_listed (hub->config.namespaces, tide_bytes (session->nsp))))
@@ -94,6 +95,7 @@ void tide_hooks_ask (tide_hub_t *hub, tide_session_t *session)
     char wanted[24], id[64];
     const char *why;
     tide_link_make_id (hub->link, id);
+    session->let_in = tide_feed_watermark (hub->feed); /* a volatile answer says no more of it */
     snprintf (wanted, sizeof wanted, "%" PRIu64, session->admission);
     json_t *args = json_pack ("[o, b]", auth_of (session), session->recovered);
     tide_op_t *op =
@@ -144,6 +146,8 @@ static void reply (tide_hub_t *hub, tide_session_t *session, const tide_event_t 
 {
     char *message, *data;
     session->is_served = true;
+    if (event->seq > 0)
+        session->let_in = event->seq;
     if (replied->code != TIDE_OK)
         fail (hub, session, replied);
     else if (is_refusal (event->payload, &message, &data)) {

@@ -153,9 +153,16 @@ static bool is_admitted (tide_hub_t *hub, tide_session_t *session, const char *t
     return !tide_app_asks_admission (hub, session);
 }
 
+/*  A session that is new begins where a worker has let it in, so that it comes to what the worker
+ *  did with that; or else here. */
+static void begin_at (tide_session_t *session, uint64_t here)
+{
+    session->base = session->cursor = session->let_in > 0 ? session->let_in : here;
+}
+
 static void open_without_record (tide_hub_t *hub, tide_session_t *session)
 {
-    session->cursor = session->base = tide_feed_watermark (hub->feed);
+    begin_at (session, tide_feed_watermark (hub->feed));
     open_now (hub, session);
 }
 
@@ -182,15 +189,15 @@ static void made (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
     }
     tide_session_t *session = op->session;
     if (good) {
-        session->record_seq = session->base = session->cursor = answer->ack.first;
+        session->record_seq = answer->ack.first;
         session->owns_record = true;
+        begin_at (session, session->record_seq);
         open_now (hub, session);
     }
     else if (answer && answer->kind == TIDE_MESSAGE_FAIL && answer->fail.code == TIDE_LOG_FULL) {
         /*  The disk is full: readers are served all the same, only not resumed. */
         session->recovers = false;
-        session->base = session->cursor = tide_feed_watermark (hub->feed);
-        open_now (hub, session);
+        open_without_record (hub, session);
     }
     else
         tide_client_refused (hub, session);
@@ -201,7 +208,7 @@ static void make_session (tide_hub_t *hub, tide_session_t *session)
     forget_members (hub, session);
     session->recovered = session->is_admitted = false;
     session->has_rooms = session->connection->kind == TIDE_CLIENT_SOCKETIO;
-    session->base = session->record_seq = session->cursor = 0;
+    session->let_in = session->base = session->record_seq = session->cursor = 0;
     tide_hub_random (hub, "sid", session->sid, sizeof session->sid);
     tide_hub_random (hub, "pid", session->pid, sizeof session->pid);
     set_topic (session, tide_bytes (session->pid));
@@ -212,6 +219,7 @@ static void make_session (tide_hub_t *hub, tide_session_t *session)
 static void write_record (tide_hub_t *hub, tide_session_t *session)
 {
     session->state = TIDE_SESSION_MAKING;
+    session->base = session->let_in;
     tide_buffer_t records = {0};
     tide_record_session (hub, session, &records);
     if (!tide_record_publish (hub, session, &records, 1, 0, made))

@@ -408,6 +408,48 @@ static void g1_a_session_that_is_let_into_a_room_gets_all_behind_that (void **st
     }
 }
 
+static void g1_who_is_let_in_is_let_into_a_room_with_that (void **state)
+{
+    (void) state;
+    static const uint8_t flags[] = {0, TIDE_HANDLER_VOLATILE};
+    for (size_t at = 0; at < sizeof flags; at++) {
+        char pid[64];
+        tide_loop_serve (loop, "door", "/", TIDE_HOOK_CONNECT, flags[at]);
+        tide_loop_client_t *client = opened_at (HOLDER);
+        tide_loop_say (client, "40");
+        assert_lent (TIDE_HOOK_CONNECT, "[{},false]");
+        give_order (TIDE_ORDER_JOIN, "\"room\"", "room");
+        text_of (tide_loop_hear (client), "pid", pid);
+        assert_hears (client, "42[\"n\",1");
+        tide_loop_publish (loop, "room", 2);
+        assert_hears (client, "42[\"n\",2");
+        tide_loop_cut (client);
+        client = opened_at (OTHER);
+        tide_loop_say (client, "40{\"pid\":\"%s\"}", pid);
+        assert_lent (TIDE_HOOK_CONNECT, "[{},true]");
+        give_order (TIDE_ORDER_JOIN, "\"other\"", "other");
+        assert_hears (client, "40{");
+        assert_hears (client, "42[\"n\",1"); /* it did not say how far it was */
+        assert_hears (client, "42[\"n\",2");
+        assert_hears (client, "42[\"n\",1");
+        tide_loop_publish (loop, "other", 3);
+        assert_hears (client, "42[\"n\",3");
+        assert_null (tide_loop_hear (client));
+    }
+}
+
+static void g1_so_is_who_cannot_be_resumed (void **state)
+{
+    (void) state;
+    tide_loop_serve (loop, "door", "/plain", TIDE_HOOK_CONNECT, 0);
+    tide_loop_client_t *client = opened_at (HOLDER);
+    tide_loop_say (client, "40/plain,");
+    assert_lent (TIDE_HOOK_CONNECT, "[{},false]");
+    give_order (TIDE_ORDER_JOIN, "\"room\"", "room");
+    assert_hears (client, "40/plain,{\"sid\":\"");
+    assert_hears (client, "42/plain,[\"n\",1");
+}
+
 static void an_order_to_join_leaves_a_subscription_with_meta_as_it_is (void **state)
 {
     (void) state;
@@ -783,6 +825,8 @@ int main (void)
         TEST (who_has_left_while_nothing_could_be_written_is_gone_in_the_end),
         TEST (of_whom_nobody_wants_to_know_nothing_is_kept),
         TEST (g1_a_session_that_is_let_into_a_room_gets_all_behind_that),
+        TEST (g1_who_is_let_in_is_let_into_a_room_with_that),
+        TEST (g1_so_is_who_cannot_be_resumed),
         TEST (an_order_to_join_leaves_a_subscription_with_meta_as_it_is),
         TEST (g1_an_order_finds_the_session_that_was_away),
         TEST (g5_an_order_is_not_passed_before_it_was_carried_out),
