@@ -412,11 +412,15 @@ static bool gather_record (tide_hub_t *hub, tide_op_t *op, const tide_message_t 
 static bool take_records (tide_hub_t *hub, tide_session_t *session, tide_op_t *op, char lane[128])
 {
     bool good = op->tag > 0;
-    tide_list_t events = tide_list (&op->text, (uint32_t) op->tag);
     tide_event_t event;
     session->record_seq = 0;
-    while (good && tide_event_next (&events, &event))
-        good = take_record (hub, session, &event, lane);
+    /*  Whose it is comes first, wherever it stands: its topics' cursors and presence go by that. */
+    for (int is_topics = 0; is_topics < 2; is_topics++) {
+        tide_list_t events = tide_list (&op->text, (uint32_t) op->tag);
+        while (good && tide_event_next (&events, &event))
+            if (tide_bytes_is (event.key, TIDE_SESSION_KEY) != is_topics)
+                good = take_record (hub, session, &event, lane);
+    }
     good = good && session->record_seq > 0;
     if (good)
         add_rooms (hub, session);

@@ -621,6 +621,28 @@ static void a_resumed_session_reads_on_where_it_was_and_acknowledges_from_there 
     assert_acked (&client, "bad_request");
 }
 
+/*  What a record says of its topics stands before what says whose it is, once that was written anew
+ *  by a take-over. */
+static void a_session_that_is_resumed_again_has_its_cursor_still (void **state)
+{
+    (void) state;
+    static stock_t client;
+    start_stock (&client, HOLDER, false, "inbox");
+    for (int at = 1; at <= 3; at++) {
+        publish_one (2 * at - 1);
+        stock_listen (&client);
+        tide_loop_cut (client.wire);
+        stock_reconnect (&client, at % 2 ? OTHER : HOLDER);
+        assert_true (client.is_recovered);
+        uint64_t last = publish_one (2 * at);
+        stock_assert_numbers (&client, 1, 2 * at);
+        stock_ack (&client, "inbox", last);
+        assert_acked (&client, NULL);
+        assert_int_equal (standing ("inbox").seq, last);
+        assert_string_equal (standing ("inbox").owner, client.sid);
+    }
+}
+
 static void a_resumed_session_takes_nothing_from_who_came_meanwhile (void **state)
 {
     (void) state;
@@ -867,6 +889,7 @@ int main (void)
         TEST (one_that_has_lost_it_is_told_by_an_event),
         TEST (while_the_broker_is_away_whoever_waits_is_told_and_it_is_written_later),
         TEST (a_resumed_session_reads_on_where_it_was_and_acknowledges_from_there),
+        TEST (a_session_that_is_resumed_again_has_its_cursor_still),
         TEST (a_resumed_session_takes_nothing_from_who_came_meanwhile),
         TEST (a_resumed_session_that_had_left_it_has_none),
         TEST (a_session_that_is_handed_over_goes_on_acknowledging),
