@@ -166,10 +166,11 @@ struct tide_op {
     tide_reply_t reply;
     tide_buffer_t text; /* what is gathered over several answers */
     char *topic;
-    size_t size;     /* of the request, as it counts against TIDE_OPS_SIZE_MAX */
-    unsigned weight; /* how much it counts for against TIDE_CONNECTION_OPS_MAX */
-    json_t *present; /* what it makes a member say of itself, or NULL */
-    bool survives;   /* goes on when the connection has gone: what was accepted is done */
+    size_t size;       /* of the request, as it counts against TIDE_OPS_SIZE_MAX */
+    unsigned weight;   /* how much it counts for against TIDE_CONNECTION_OPS_MAX */
+    json_t *present;   /* what it makes a member say of itself, or NULL */
+    bool survives;     /* goes on when the connection has gone: what was accepted is done */
+    bool has_presence; /* text says whose, and where: tide_presence_expect */
     bool asked_again;
     UT_hash_handle hh;
     tide_op_t *prev, *next;         /* in the hub, by due time */

@@ -293,7 +293,7 @@ static void join_again (tide_hub_t *hub, tide_member_t *member, bool meta, json_
     bool is_same = meta == member->meta || !session->recovers;
     tide_present_t present = member->present;
     json_incref (present.data);
-    tide_present_wish (&present, wanted);
+    tide_presence_change (session, topic, &present, wanted);
     set_form (hub, member, meta);
     if (is_same && !present.is_due)
         answer_joined (hub, topic, seq, reply);

@@ -372,8 +372,9 @@ bool tide_presence_append_removal (tide_hub_t *hub, const tide_session_t *sessio
  *  another from op->tag on; each ends in a NUL. */
 static void expect_topic (tide_op_t *op, const tide_session_t *session, tide_bytes_t pattern)
 {
-    if (op->text.size == 0)
+    if (!op->has_presence)
         tide_buffer_append (&op->text, session->sid, strlen (session->sid) + 1);
+    op->has_presence = true;
     tide_buffer_append_bytes (&op->text, pattern);
     tide_put_u8 (&op->text, 0);
 }
@@ -386,10 +387,54 @@ void tide_presence_expect (tide_op_t *op, const tide_session_t *session, tide_by
     expect_topic (op, session, pattern);
 }
 
+/*  The next of the op's topics; `at` begins at 0. */
+static bool next_topic (const tide_op_t *op, size_t *at, tide_bytes_t *pattern)
+{
+    const char *text = (const char *) op->text.data;
+    if (!op->has_presence)
+        return false;
+    if (*at == 0)
+        *at = strlen (text) + 1;
+    if (*at >= op->text.size)
+        return false;
+    *pattern = tide_bytes (text + *at);
+    *at += pattern->size + 1;
+    return true;
+}
+
+/*  The last publish that is under way of the session's presence there; NULL: none is. */
+static const tide_op_t *under_way (const tide_session_t *session, tide_bytes_t pattern)
+{
+    const tide_op_t *op, *last = NULL;
+    DL_FOREACH2 (session->connection->ops, op, own_next) {
+        tide_bytes_t topic;
+        size_t at = 0;
+        if (op->session == session && next_topic (op, &at, &topic)
+            && tide_bytes_equal (topic, pattern))
+            last = op;
+    }
+    return last;
+}
+
+void tide_presence_change (const tide_session_t *session, tide_bytes_t topic,
+                           tide_present_t *present, json_t *wanted)
+{
+    const tide_op_t *op = under_way (session, topic);
+    if (op) {
+        if (!op->present || !present->data || !json_equal (op->present, present->data))
+            present->since_ms = 0;
+        json_decref (present->data);
+        present->data = json_incref (op->present);
+        present->seq += present->seq == 0; /* it stands, or has to be removed */
+        present->is_due = wanted != NULL;  /* as it is, too: that is not in the log yet */
+    }
+    tide_present_wish (present, wanted);
+}
+
 void tide_presence_stands (tide_present_t *present, const tide_op_t *op,
                            const tide_message_t *answer)
 {
-    if (op->text.size == 0)
+    if (!op->has_presence)
         return;
     json_t *written = json_incref (op->present);
     if (!written || !present->data || !json_equal (written, present->data))
@@ -413,22 +458,9 @@ static void look_soon (tide_hub_t *hub)
         hub->presence_round_ms = hub->now_ms + LOOK_MS;
 }
 
-/*  The next of the op's topics; `at` begins at 0. */
-static bool next_topic (const tide_op_t *op, size_t *at, tide_bytes_t *pattern)
-{
-    const char *text = (const char *) op->text.data;
-    if (*at == 0 && op->text.size > 0)
-        *at = strlen (text) + 1;
-    if (*at >= op->text.size)
-        return false;
-    *pattern = tide_bytes (text + *at);
-    *at += pattern->size + 1;
-    return true;
-}
-
 void tide_presence_late (tide_hub_t *hub, const tide_op_t *op, const tide_message_t *answer)
 {
-    if (!op->present || !answer || answer->kind != TIDE_MESSAGE_ACK)
+    if (!op->has_presence || !answer || answer->kind != TIDE_MESSAGE_ACK)
         return;
     const char *sid = (const char *) op->text.data;
     tide_session_t *session;
@@ -439,16 +471,18 @@ void tide_presence_late (tide_hub_t *hub, const tide_op_t *op, const tide_messag
         tide_member_t *member = session ? tide_member_find (session, pattern) : NULL;
         char name[TIDE_TOPIC_SIZE_MAX + 1];
         if (member && member->present.data) {
-            /*  Only the time was up for whoever asked. It may stand otherwise than was told. */
+            /*  Only the time was up for whoever asked. It may stand otherwise than was told, or
+             *  not at all. */
             if (member->present.seq < seq) {
                 member->present.seq = seq;
                 member->present.is_due = true;
                 look_soon (hub);
             }
-            continue;
         }
-        name_topic (pattern, name);
-        tide_presence_release (hub, name, sid, seq);
+        else if (op->present) {
+            name_topic (pattern, name);
+            tide_presence_release (hub, name, sid, seq);
+        }
     }
 }
 

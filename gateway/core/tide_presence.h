@@ -71,6 +71,10 @@ bool tide_presence_append (tide_hub_t *hub, const tide_session_t *session, tide_
 /*  The event has this place among the op's records. */
 void tide_presence_expect (tide_op_t *op, const tide_session_t *session, tide_bytes_t pattern,
                            const tide_present_t *present, uint32_t place);
+/*  A wish of a member's, with `present` as it stands: what is under way to the log counts as if it
+ *  stood, so that what was said last is what remains. */
+void tide_presence_change (const tide_session_t *session, tide_bytes_t topic,
+                           tide_present_t *present, json_t *wanted);
 /*  The op was acknowledged: `present` stands as the op has written it. */
 void tide_presence_stands (tide_present_t *present, const tide_op_t *op,
                            const tide_message_t *answer);

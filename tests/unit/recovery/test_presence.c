@@ -233,6 +233,39 @@ static void what_one_says_of_itself_can_change (void **state)
     assert_told_nothing (watch);
 }
 
+/*  What was said last counts, though what was said before is not in the log yet. */
+static void what_is_said_while_it_changes_counts (void **state)
+{
+    (void) state;
+    static const char *const says[] = {"true", "{\"a\":1}", "false"};
+    for (int way = 0; way < 27; way++) {
+        const char *first = says[way % 3], *then = says[way / 3 % 3], *last = says[way / 9];
+        member_t member = {0};
+        connect_at (&member, HOLDER);
+        enter (&member, "lobby", first);
+        hold (TIDE_MESSAGE_PUBLISH);
+        tide_loop_say (member.wire, "421[\"tide:subscribe\",{\"topic\":\"lobby\",\"present\":%s}]",
+                       then);
+        tide_loop_say (member.wire, "422[\"tide:subscribe\",{\"topic\":\"lobby\",\"present\":%s}]",
+                       last);
+        tide_loop_say (member.wire, "423[\"tide:subscribe\",{\"topic\":\"lobby\",\"meta\":true}]");
+        tide_loop_let_all_go (loop);
+        assert_int_equal (count_heard (member.wire, "43"), 3);
+        for (int again = 0; again < 2; again++) {
+            if (strcmp (last, "false") == 0)
+                assert_false (is_there (&member));
+            else
+                assert_data ("lobby", &member, last);
+            tide_loop_cut (member.wire);
+            connect_at (&member, OTHER); /* its record says the same */
+            tide_loop_pass (loop, 8000);
+        }
+        tide_loop_cut (member.wire);
+        tide_loop_pass (loop, 8000);
+        assert_false (is_there (&member));
+    }
+}
+
 /*  -- connections that end -------------------------------------------------------------------- */
 
 static void a_short_cut_does_not_flicker (void **state)
@@ -442,6 +475,16 @@ static void what_was_answered_too_late_is_put_right (void **state)
     assert_data ("lobby", &member, "{\"a\":1}");
     assert_false (is_there (&other));
     tide_loop_say (member.wire, "3");
+    assert_int_equal (count_heard (watch, "{"), 2);
+    hold (TIDE_MESSAGE_PUBLISH);
+    tide_loop_say (member.wire, "423[\"tide:subscribe\",{\"topic\":\"lobby\",\"present\":false}]");
+    tide_loop_pass (loop, 11000);
+    assert_hears (member.wire, "433[{\"ok\":false,\"code\":\"timeout\"");
+    tide_loop_let_all_go (loop);
+    assert_told (watch, WENT, &member);
+    tide_loop_say (member.wire, "3");
+    tide_loop_pass (loop, 3000);
+    assert_data ("lobby", &member, "{\"a\":1}");
     tide_loop_cut (member.wire);
     tide_loop_pass (loop, 7000);
     assert_false (is_there (&member));
@@ -974,6 +1017,7 @@ int main (void)
         TEST (joins_and_leaves_are_published),
         TEST (it_is_written_together_with_the_session),
         TEST (what_one_says_of_itself_can_change),
+        TEST (what_is_said_while_it_changes_counts),
         TEST (a_short_cut_does_not_flicker),
         TEST (who_does_not_come_back_is_gone),
         TEST (whose_session_cannot_be_resumed_is_gone_at_once),
