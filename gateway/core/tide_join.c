@@ -771,6 +771,5 @@ void tide_leave (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic, t
         tide_reply_fail (hub, reply, TIDE_TOO_MANY, NULL);
         return;
     }
-    op->number = gone.seq;
     op->reply = tide_reply_take (reply);
 }

@@ -358,25 +358,18 @@ bool tide_presence_append (tide_hub_t *hub, const tide_session_t *session, tide_
     return true;
 }
 
-bool tide_presence_append_removal (tide_hub_t *hub, const tide_session_t *session,
-                                   tide_bytes_t pattern, const tide_present_t *present,
-                                   tide_buffer_t *records)
-{
-    if (!tide_present_is_any (present))
-        return false;
-    append_event (hub, session, pattern, NULL, 0, records);
-    return true;
-}
-
 /*  The op's text: the session's public id, and the topics of its presence events, which follow one
- *  another from op->tag on; each ends in a NUL. */
-static void expect_topic (tide_op_t *op, const tide_session_t *session, tide_bytes_t pattern)
+ *  another from op->tag on; each ends in a NUL. Behind a topic, where what was there before stands.
+ */
+static void expect_topic (tide_op_t *op, const tide_session_t *session, tide_bytes_t pattern,
+                          const tide_present_t *present)
 {
     if (!op->has_presence)
         tide_buffer_append (&op->text, session->sid, strlen (session->sid) + 1);
     op->has_presence = true;
     tide_buffer_append_bytes (&op->text, pattern);
     tide_put_u8 (&op->text, 0);
+    tide_put_u64 (&op->text, present->seq);
 }
 
 void tide_presence_expect (tide_op_t *op, const tide_session_t *session, tide_bytes_t pattern,
@@ -384,11 +377,11 @@ void tide_presence_expect (tide_op_t *op, const tide_session_t *session, tide_by
 {
     op->tag = place;
     op->present = json_incref (present->data);
-    expect_topic (op, session, pattern);
+    expect_topic (op, session, pattern, present);
 }
 
-/*  The next of the op's topics; `at` begins at 0. */
-static bool next_topic (const tide_op_t *op, size_t *at, tide_bytes_t *pattern)
+/*  The next of the op's topics, and where it stood, if that is asked for; `at` begins at 0. */
+static bool next_topic (const tide_op_t *op, size_t *at, tide_bytes_t *pattern, uint64_t *stood)
 {
     const char *text = (const char *) op->text.data;
     if (!op->has_presence)
@@ -399,6 +392,11 @@ static bool next_topic (const tide_op_t *op, size_t *at, tide_bytes_t *pattern)
         return false;
     *pattern = tide_bytes (text + *at);
     *at += pattern->size + 1;
+    tide_reader_t reader = tide_reader ((tide_bytes_t){op->text.data + *at, 8});
+    uint64_t seq = tide_take_u64 (&reader);
+    *at += 8;
+    if (stood)
+        *stood = seq;
     return true;
 }
 
@@ -409,7 +407,7 @@ static const tide_op_t *under_way (const tide_session_t *session, tide_bytes_t p
     DL_FOREACH2 (session->connection->ops, op, own_next) {
         tide_bytes_t topic;
         size_t at = 0;
-        if (op->session == session && next_topic (op, &at, &topic)
+        if (op->session == session && next_topic (op, &at, &topic, NULL)
             && tide_bytes_equal (topic, pattern))
             last = op;
     }
@@ -467,7 +465,7 @@ void tide_presence_late (tide_hub_t *hub, const tide_op_t *op, const tide_messag
     HASH_FIND (hh, hub->sessions, sid, strlen (sid), session);
     uint64_t seq = answer->ack.first + op->tag;
     tide_bytes_t pattern;
-    for (size_t at = 0; next_topic (op, &at, &pattern); seq++) {
+    for (size_t at = 0; next_topic (op, &at, &pattern, NULL); seq++) {
         tide_member_t *member = session ? tide_member_find (session, pattern) : NULL;
         char name[TIDE_TOPIC_SIZE_MAX + 1];
         if (member && member->present.data) {
@@ -501,10 +499,12 @@ void tide_presence_not_left (tide_hub_t *hub, const tide_op_t *op)
     char name[TIDE_TOPIC_SIZE_MAX + 1];
     size_t at = 0;
     tide_bytes_t pattern;
-    if (op->number == 0 || !next_topic (op, &at, &pattern))
-        return;
-    name_topic (pattern, name);
-    tide_presence_release (hub, name, (const char *) op->text.data, op->number);
+    uint64_t stood;
+    while (!op->present && next_topic (op, &at, &pattern, &stood))
+        if (stood > 0) {
+            name_topic (pattern, name);
+            tide_presence_release (hub, name, (const char *) op->text.data, stood);
+        }
 }
 
 /*  -- a publish of its own -------------------------------------------------------------------- */
@@ -512,24 +512,25 @@ void tide_presence_not_left (tide_hub_t *hub, const tide_op_t *op)
 static void entered (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
 {
     tide_session_t *session = op->session;
-    if (!session) {
-        tide_presence_late (hub, op, answer);
-        return;
-    }
     size_t at = 0;
     tide_bytes_t pattern = {0};
     bool is_good = answer && answer->kind == TIDE_MESSAGE_ACK;
-    next_topic (op, &at, &pattern);
-    tide_member_t *member = tide_member_find (session, pattern);
+    bool is_taken =
+        answer && answer->kind == TIDE_MESSAGE_FAIL && answer->fail.code == TIDE_CONFLICT;
+    next_topic (op, &at, &pattern, NULL);
+    tide_member_t *member = session ? tide_member_find (session, pattern) : NULL;
     if (member) {
         member->present.is_under_way = false;
         if (is_good)
             tide_presence_member_stands (hub, member, op, answer);
     }
-    if (!is_good && answer && answer->kind == TIDE_MESSAGE_FAIL
-        && answer->fail.code == TIDE_CONFLICT)
+    else if (is_good)
+        tide_presence_late (hub, op, answer);
+    else if (!is_taken)
+        tide_presence_not_left (hub, op);
+    if (session && is_taken)
         tide_session_taken (hub, session);
-    else if (!is_good)
+    else if (session && !is_good)
         look_soon (hub);
 }
 
@@ -560,6 +561,11 @@ static void publish_member (tide_hub_t *hub, tide_member_t *member)
 
 /*  -- sessions that come and go --------------------------------------------------------------- */
 
+static uint64_t later (uint64_t one, uint64_t other)
+{
+    return one > other ? one : other;
+}
+
 uint32_t tide_presence_append_all (tide_hub_t *hub, tide_session_t *session, tide_buffer_t *records)
 {
     uint32_t count = 0;
@@ -578,8 +584,8 @@ void tide_presence_expect_all (tide_op_t *op, const tide_session_t *session, uin
     const tide_member_t *member;
     DL_FOREACH2 (session->members, member, own_next)
         if (member->present.data)
-            expect_topic (op, session, tide_channel_pattern (member->channel));
-    if (op->text.size > 0)
+            expect_topic (op, session, tide_channel_pattern (member->channel), &member->present);
+    if (op->has_presence)
         op->present = json_true ();
 }
 
@@ -588,7 +594,7 @@ void tide_presence_stand_all (tide_hub_t *hub, tide_session_t *session, const ti
 {
     uint64_t seq = answer->ack.first + op->tag;
     tide_bytes_t pattern;
-    for (size_t at = 0; next_topic (op, &at, &pattern); seq++) {
+    for (size_t at = 0; next_topic (op, &at, &pattern, NULL); seq++) {
         tide_member_t *member = tide_member_find (session, pattern);
         if (!member)
             continue;
@@ -633,11 +639,10 @@ void tide_presence_match (tide_hub_t *hub, tide_session_t *session, json_t *kept
     const char *topic;
     json_t *entry;
     json_object_foreach (kept, topic, entry) {
-        tide_present_t present = {.seq = 1, .is_due = true};
-        if (!publish (hub, session, tide_bytes (topic), &present)) {
-            present.seq = (uint64_t) json_integer_value (json_object_get (entry, "seq"));
+        tide_present_t present = {
+            .seq = (uint64_t) json_integer_value (json_object_get (entry, "seq")), .is_due = true};
+        if (!publish (hub, session, tide_bytes (topic), &present))
             tide_presence_left (hub, session, tide_bytes (topic), &present);
-        }
     }
     json_decref (kept);
 }
@@ -685,12 +690,34 @@ void tide_presence_end_joins (tide_hub_t *hub, tide_session_t *session, bool for
         tide_bytes_t pattern = tide_channel_pattern (join->channel);
         if (!tide_presence_may_stand (join))
             continue;
-        tide_present_t gone = {.seq = 1, .is_due = true};
+        tide_present_t gone = {.seq = later (join->present.seq, 1), .is_due = true};
         bool is_removed = for_good && session->owns_record && !session->is_moved
                           && publish (hub, session, pattern, &gone);
         if (!is_removed)
             release (hub, session, pattern, &join->present);
     }
+}
+
+uint32_t tide_presence_append_removals (tide_hub_t *hub, const tide_session_t *session,
+                                        tide_buffer_t *records)
+{
+    uint32_t count = 0;
+    const tide_member_t *member;
+    DL_FOREACH2 (session->members, member, own_next)
+        if (member->is_present) {
+            tide_bytes_t pattern = tide_channel_pattern (member->channel);
+            append_event (hub, session, pattern, NULL, 0, records);
+            count++;
+        }
+    return count;
+}
+
+void tide_presence_expect_removals (tide_op_t *op, const tide_session_t *session)
+{
+    const tide_member_t *member;
+    DL_FOREACH2 (session->members, member, own_next)
+        if (member->is_present)
+            expect_topic (op, session, tide_channel_pattern (member->channel), &member->present);
 }
 
 void tide_presence_end (tide_hub_t *hub, tide_session_t *session)

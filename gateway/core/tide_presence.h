@@ -82,15 +82,12 @@ void tide_presence_member_stands (tide_hub_t *hub, tide_member_t *member, const 
                                   const tide_message_t *answer);
 /*  The same when nobody waits for it any more: what was entered and is nobody's is released. */
 void tide_presence_late (tide_hub_t *hub, const tide_op_t *op, const tide_message_t *answer);
-/*  Appends what removes it from the log, whether it stands or is only about to; false if neither.*/
-bool tide_presence_append_removal (tide_hub_t *hub, const tide_session_t *session,
-                                   tide_bytes_t pattern, const tide_present_t *present,
-                                   tide_buffer_t *records);
 /*  A member that has no record has left: what stands is released, for nobody can come back. */
 void tide_presence_left (tide_hub_t *hub, const tide_session_t *session, tide_bytes_t pattern,
                          const tide_present_t *present);
 
-/*  The op, which ought to have removed what stands at op->number, may not have: it is released. */
+/*  The op, which ought to have removed what it was told of, may not have: what stood is released.
+ */
 void tide_presence_not_left (tide_hub_t *hub, const tide_op_t *op);
 
 /*  -- sessions that come and go --------------------------------------------------------------- */
@@ -114,6 +111,11 @@ void tide_presence_epoch (tide_hub_t *hub, tide_session_t *session);
 /*  The session ends. First of its joins, then, unless its record is removed with all that is in it,
  *  of its members: what stands is removed or released, as the session is. */
 void tide_presence_end_joins (tide_hub_t *hub, tide_session_t *session, bool for_good);
+/*  With its record: appends what removes its members, whether they stand or are only about to, and
+ *  the number of that. Then the op is to do so, which tide_presence_not_left says it has not. */
+uint32_t tide_presence_append_removals (tide_hub_t *hub, const tide_session_t *session,
+                                        tide_buffer_t *records);
+void tide_presence_expect_removals (tide_op_t *op, const tide_session_t *session);
 void tide_presence_end (tide_hub_t *hub, tide_session_t *session);
 
 /*  -- the lane -------------------------------------------------------------------------------- */

@@ -576,41 +576,20 @@ static void nothing_more (tide_hub_t *hub, tide_op_t *op, const tide_message_t *
     (void) answer;
 }
 
-/*  If it can't be now, its time runs as if the connection had been lost: else it would stand for as
- *  long as this lane lives. */
-static void removed (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
+/*  It could not be ended so: its time has to run out. Of one that was taken over nothing is ours.
+ */
+static void not_ended (tide_hub_t *hub, const tide_op_t *op, const tide_message_t *answer)
 {
-    if (!answer || answer->kind != TIDE_MESSAGE_ACK)
-        tide_record_release (hub, op->topic, op->number);
+    bool is_fail = answer && answer->kind == TIDE_MESSAGE_FAIL;
+    if (answer && (!is_fail || answer->fail.code == TIDE_CONFLICT))
+        return;
+    tide_presence_not_left (hub, op);
+    tide_record_release (hub, op->topic, op->number);
 }
 
-/*  Removes the record: its topics first, then itself, on condition that it is still ours. False if
- *  too many requests wait: then its time has to run out. */
-static bool remove_record (tide_hub_t *hub, tide_session_t *session)
+static void removed (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
 {
-    tide_buffer_t records = {0};
-    uint32_t count = 0;
-    tide_member_t *member;
-    DL_FOREACH2 (session->members, member, own_next) {
-        tide_bytes_t pattern = tide_channel_pattern (member->channel);
-        if (!tide_topic_is_readable (pattern))
-            continue; /* not in the record */
-        tide_record_topic (hub, session, pattern, 0, false, false, NULL, &records);
-        count++;
-        count += tide_presence_append_removal (hub, session, pattern, &member->present, &records);
-        if (count >= TIDE_PUBLISH_EVENTS_MAX - 2) {
-            tide_record_publish (hub, session, &records, count, session->record_seq, nothing_more);
-            records.size = count = 0;
-        }
-    }
-    tide_record_topic (hub, session, tide_bytes (TIDE_SESSION_KEY), 0, false, false, NULL,
-                       &records);
-    tide_op_t *op =
-        tide_record_publish (hub, session, &records, count + 1, session->record_seq, removed);
-    if (op)
-        op->number = session->record_seq;
-    tide_buffer_free (&records);
-    return op != NULL;
+    not_ended (hub, op, answer);
 }
 
 /*  Workers are told that it has ended, and what it had is theirs to read for as long as that may
@@ -620,7 +599,49 @@ static void closed (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer
     if (answer && answer->kind == TIDE_MESSAGE_ACK)
         tide_record_release (hub, op->topic, answer->ack.first);
     else
-        removed (hub, op, answer);
+        not_ended (hub, op, answer);
+}
+
+/*  What ends the record, on condition that it is still ours, and presence with it. False if too
+ * many requests wait: then its time has to run out. */
+static bool publish_end (tide_hub_t *hub, tide_session_t *session, tide_buffer_t *records,
+                         uint32_t count, tide_op_fn *done)
+{
+    count += tide_presence_append_removals (hub, session, records);
+    tide_op_t *op = tide_record_publish (hub, session, records, count, session->record_seq, done);
+    if (!op)
+        return false;
+    op->number = session->record_seq;
+    tide_presence_expect_removals (op, session);
+    return true;
+}
+
+/*  Removes the record: its topics first, then itself. */
+static bool remove_record (tide_hub_t *hub, tide_session_t *session)
+{
+    enum { TOPICS_MAX = TIDE_PUBLISH_EVENTS_MAX - 2 * TIDE_SESSION_PRESENT_MAX - 1 };
+    tide_buffer_t records = {0};
+    uint32_t count = 0;
+    tide_member_t *member;
+    DL_FOREACH2 (session->members, member, own_next) {
+        tide_bytes_t pattern = tide_channel_pattern (member->channel);
+        if (!tide_topic_is_readable (pattern))
+            continue; /* not in the record */
+        tide_record_topic (hub, session, pattern, 0, false, false, NULL, &records);
+        if (++count == TIDE_PUBLISH_EVENTS_MAX) {
+            tide_record_publish (hub, session, &records, count, session->record_seq, nothing_more);
+            records.size = count = 0;
+        }
+    }
+    if (count > TOPICS_MAX) {
+        tide_record_publish (hub, session, &records, count, session->record_seq, nothing_more);
+        records.size = count = 0;
+    }
+    tide_record_topic (hub, session, tide_bytes (TIDE_SESSION_KEY), 0, false, false, NULL,
+                       &records);
+    bool is_sent = publish_end (hub, session, &records, count + 1, removed);
+    tide_buffer_free (&records);
+    return is_sent;
 }
 
 static bool close_record (tide_hub_t *hub, tide_session_t *session)
@@ -628,17 +649,9 @@ static bool close_record (tide_hub_t *hub, tide_session_t *session)
     tide_buffer_t records = {0};
     session->is_closed = true;
     tide_record_session (hub, session, &records);
-    uint32_t count = 1;
-    const tide_member_t *member;
-    DL_FOREACH2 (session->members, member, own_next)
-        count += tide_presence_append_removal (hub, session, tide_channel_pattern (member->channel),
-                                               &member->present, &records);
-    tide_op_t *op =
-        tide_record_publish (hub, session, &records, count, session->record_seq, closed);
-    if (op)
-        op->number = session->record_seq;
+    bool is_sent = publish_end (hub, session, &records, 1, closed);
     tide_buffer_free (&records);
-    return op != NULL;
+    return is_sent;
 }
 
 /*  What it asked for is forgotten; an append that is under way goes on without it. */

@@ -539,6 +539,60 @@ static void a_worker_makes_a_session_present (void **state)
     assert_told (watch, WENT, &member);
 }
 
+/*  Publishes that wait on their way to the broker are refused by it; what else does is lost. */
+static void refuse_held (void)
+{
+    for (unsigned hub = 0; hub < LOOP_HUBS; hub++)
+        loop->held_kinds[hub] = 0;
+    for (unsigned at = 0; at < loop->held_count; at++) {
+        tide_message_t message, fail = {.kind = TIDE_MESSAGE_FAIL};
+        tide_buffer_t answer = {0};
+        const char *why;
+        assert_int_equal (
+            tide_message_decode (tide_buffer_bytes (&loop->held[at].bytes), &message, &why),
+            TIDE_OK);
+        if (message.kind == TIDE_MESSAGE_PUBLISH) {
+            fail.fail.request = message.publish.request;
+            fail.fail.code = TIDE_LOG_FULL;
+            fail.fail.message = tide_bytes ("full");
+            tide_message_encode (&answer, &fail);
+            tide_hub_receive (loop->hubs[loop->held[at].hub], loop->now_ms,
+                              tide_buffer_bytes (&answer));
+        }
+        tide_buffer_free (&answer);
+        tide_buffer_free (&loop->held[at].bytes);
+    }
+    loop->held_count = 0;
+    tide_loop_run (loop);
+}
+
+/*  Where nothing can be appended, what has ended goes by its lease. */
+static void what_cannot_be_removed_is_released (void **state)
+{
+    (void) state;
+    tide_loop_client_t *watch = watcher ();
+    enum { ENDS, IS_CLOSED, ENDS_WHILE_IT_IS_BROUGHT_UP, HOW };
+    tide_loop_serve (loop, "chat", "/", "enter", 0);
+    for (int how = 0; how < HOW; how++) {
+        member_t member = present_at (HOLDER);
+        assert_told (watch, CAME, &member);
+        if (how == IS_CLOSED)
+            let_in (&member, "[\"lobby\"]");
+        if (how == ENDS_WHILE_IT_IS_BROUGHT_UP) {
+            hold (TIDE_MESSAGE_SNAPSHOT);
+            tide_loop_say (member.wire,
+                           "424[\"tide:subscribe\",{\"topic\":\"lobby\",\"since\":\"snapshot\"}]");
+        }
+        hold (TIDE_MESSAGE_PUBLISH);
+        tide_loop_say (member.wire, "41");
+        assert_true (loop->held_count > 0);
+        refuse_held ();
+        assert_told_nothing (watch);
+        tide_loop_pass (loop, 6000);
+        assert_told (watch, WENT, &member);
+    }
+}
+
 /*  -- lanes ----------------------------------------------------------------------------------- */
 
 static void a_lane_that_dies_takes_its_members_along (void **state)
@@ -1028,6 +1082,7 @@ int main (void)
         TEST (who_goes_while_it_comes_back_is_gone),
         TEST (a_worker_makes_a_session_present),
         TEST (what_was_answered_too_late_is_put_right),
+        TEST (what_cannot_be_removed_is_released),
         TEST (a_lane_that_dies_takes_its_members_along),
         TEST (a_session_that_another_lane_takes_is_there),
         TEST (what_changes_while_another_lane_takes_it_is_right),
