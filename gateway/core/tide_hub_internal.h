@@ -493,6 +493,7 @@ struct tide_hub {
     tide_channel_t *present;    /* channels with members that are present: looked at last, last */
     uint64_t report_ms;         /* when it tells of itself again */
     uint64_t presence_round_ms; /* when they are to be looked at; 0: no need */
+    unsigned presence_failures; /* in a row: the longer it takes until it is tried again */
     uint64_t presence_round;
     bool is_presence_asked; /* one of them is being looked at */
     unsigned subtrees;      /* channels that are */

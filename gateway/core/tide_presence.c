@@ -19,7 +19,7 @@ enum { PREFIX_SIZE = sizeof PREFIX - 1 };
 
 /*  How long after a broker came it is looked who stands: what it was about to remove then is gone
  *  by now. And how long after something could not be done it is tried again. */
-enum { LOOK_MS = 1000 };
+enum { LOOK_MS = 1000, FAILURES_MAX = 5 /* … twice as long each time, up to 32 s */ };
 
 bool tide_topic_is_presence (tide_bytes_t pattern)
 {
@@ -456,6 +456,16 @@ static void look_soon (tide_hub_t *hub)
         hub->presence_round_ms = hub->now_ms + LOOK_MS;
 }
 
+/*  Something could not be done, and others are as likely to fail: it is tried again later, and
+ *  later still as long as nothing can be done. */
+static void try_later (tide_hub_t *hub)
+{
+    if (hub->presence_round_ms != 0)
+        return;
+    hub->presence_round_ms = hub->now_ms + ((uint64_t) LOOK_MS << hub->presence_failures);
+    hub->presence_failures += hub->presence_failures < FAILURES_MAX;
+}
+
 void tide_presence_late (tide_hub_t *hub, const tide_op_t *op, const tide_message_t *answer)
 {
     if (!op->has_presence || !answer || answer->kind != TIDE_MESSAGE_ACK)
@@ -531,7 +541,9 @@ static void entered (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answe
     if (session && is_taken)
         tide_session_taken (hub, session);
     else if (session && !is_good)
-        look_soon (hub);
+        try_later (hub);
+    if (is_good)
+        hub->presence_failures = 0;
 }
 
 /*  Enters or removes what is due of one topic, where nothing else of the session is written. */
@@ -556,7 +568,7 @@ static void publish_member (tide_hub_t *hub, tide_member_t *member)
     present->is_under_way =
         publish (hub, member->session, tide_channel_pattern (member->channel), present);
     if (!present->is_under_way)
-        look_soon (hub);
+        try_later (hub);
 }
 
 /*  -- sessions that come and go --------------------------------------------------------------- */
@@ -771,8 +783,12 @@ static void looked (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer
     if (gathered == TIDE_GATHERED_PART)
         return;
     hub->is_presence_asked = false;
+    if (gathered == TIDE_GATHERED_TOO_LARGE) { /* it would be the next time, too */
+        look_at_next (hub);
+        return;
+    }
     if (gathered != TIDE_GATHERED_ALL) {
-        look_soon (hub);
+        try_later (hub);
         return;
     }
     tide_bytes_t pattern = tide_bytes (op->topic + PREFIX_SIZE);
@@ -801,12 +817,12 @@ static void look_at_next (tide_hub_t *hub)
     name_topic (tide_channel_pattern (channel), name);
     hub->is_presence_asked = ask (hub, name, looked, NULL) != NULL;
     if (!hub->is_presence_asked)
-        look_soon (hub);
+        try_later (hub);
 }
 
 void tide_presence_broker_came (tide_hub_t *hub)
 {
-    hub->presence_round_ms = 0;
+    hub->presence_round_ms = hub->presence_failures = 0;
     look_soon (hub);
 }
 

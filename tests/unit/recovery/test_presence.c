@@ -3,6 +3,7 @@
  */
 #include "tide_fixture.h"
 
+#include "tide_alloc.h"
 #include "tide_application.h"
 #include "tide_loop_worker.h"
 
@@ -792,6 +793,91 @@ static void a_lane_whose_lease_was_over_enters_its_members_again (void **state)
     assert_told (watch, WENT, &one);
 }
 
+/*  What waits is a SNAPSHOT's first part, and its answer larger than any lane takes. */
+static void answer_with_more_than_can_be (void)
+{
+    tide_message_t message, part = {.kind = TIDE_MESSAGE_STANDING};
+    tide_buffer_t records = {0}, answer = {0};
+    const char *why;
+    assert_int_equal (
+        tide_message_decode (tide_buffer_bytes (&loop->held[0].bytes), &message, &why), TIDE_OK);
+    uint8_t *large = tide_alloc (TIDE_PAYLOAD_SIZE_MAX);
+    tide_event_append (&records, &(tide_event_t){.seq = 1,
+                                                 .topic = tide_bytes ("$presence/lobby"),
+                                                 .name = tide_bytes ("presence"),
+                                                 .key = tide_bytes ("x"),
+                                                 .payload = {large, TIDE_PAYLOAD_SIZE_MAX}});
+    part.standing.request = message.snapshot.request;
+    part.standing.epoch = 1;
+    part.standing.seq = 1;
+    part.standing.events = tide_list (&records, 1);
+    tide_message_encode (&answer, &part);
+    tide_hub_receive (loop->hubs[loop->held[0].hub], loop->now_ms, tide_buffer_bytes (&answer));
+    tide_buffer_free (&answer);
+    tide_buffer_free (&records);
+    free (large);
+    tide_buffer_free (&loop->held[0].bytes);
+    loop->held_count = 0;
+}
+
+/*  As long as nothing can be appended it is not tried all the time. */
+static void what_cannot_be_entered_again_is_tried_more_and_more_seldom (void **state)
+{
+    (void) state;
+    member_t member = present_at (HOLDER);
+    loop->is_cut[HOLDER] = true;
+    for (int at = 0; at < 4; at++) {
+        tide_loop_pass (loop, 5000);
+        tide_loop_say (member.wire, "3");
+    }
+    assert_false (is_there (&member));
+    loop->is_cut[HOLDER] = false;
+    unsigned refused = 0;
+    for (int at = 0; at < 60; at++) {
+        loop->held_kinds[HOLDER] = 1ull << TIDE_MESSAGE_PUBLISH;
+        tide_loop_pass (loop, 1000);
+        tide_loop_say (member.wire, "3");
+        refused += loop->held_count;
+        refuse_held ();
+    }
+    assert_in_range (refused, 4, 8);
+    tide_loop_pass (loop, 20000);
+    tide_loop_say (member.wire, "3");
+    tide_loop_pass (loop, 20000);
+    assert_true (is_there (&member));
+}
+
+/*  An answer that no lane can hold: the other topics are looked at all the same, and it is not
+ * asked for again and again. */
+static void a_topic_that_is_too_large_to_look_at_is_passed_over (void **state)
+{
+    (void) state;
+    member_t member = present_at (HOLDER);
+    enter (&member, "lobby2", "true");
+    loop->is_cut[HOLDER] = true;
+    for (int at = 0; at < 4; at++) {
+        tide_loop_pass (loop, 5000);
+        tide_loop_say (member.wire, "3");
+    }
+    loop->is_cut[HOLDER] = false;
+    hold (TIDE_MESSAGE_SNAPSHOT);
+    tide_loop_pass (loop, 5000);
+    assert_int_equal (loop->held_count, 1);
+    answer_with_more_than_can_be ();
+    tide_loop_let_all_go (loop);
+    tide_loop_run (loop);
+    hold (TIDE_MESSAGE_SNAPSHOT);
+    for (int at = 0; at < 4; at++) {
+        tide_loop_say (member.wire, "3");
+        tide_loop_pass (loop, 5000);
+    }
+    assert_int_equal (loop->held_count, 0);
+    json_t *one = found ("lobby", &member), *two = found ("lobby2", &member);
+    assert_true (one || two);
+    json_decref (one);
+    json_decref (two);
+}
+
 /*  -- the broker ------------------------------------------------------------------------------ */
 
 static void it_outlives_the_broker (void **state)
@@ -1090,6 +1176,8 @@ int main (void)
         TEST (a_session_without_a_record_that_is_handed_over_is_there),
         TEST (what_is_handed_to_a_lane_that_dies_is_gone),
         TEST (a_lane_whose_lease_was_over_enters_its_members_again),
+        TEST (what_cannot_be_entered_again_is_tried_more_and_more_seldom),
+        TEST (a_topic_that_is_too_large_to_look_at_is_passed_over),
         TEST (it_outlives_the_broker),
         TEST (who_goes_while_the_broker_is_away_is_gone),
         TEST (in_another_log_all_are_there_again),
