@@ -304,9 +304,10 @@ static void read_came (tide_named_cursor_t *self, const tide_standing_message_t 
 
 static void written (tide_named_cursor_t *self, uint64_t now_ms, uint64_t seq)
 {
-    bool was_taken = self->state == TAKING;
+    bool was_taken = self->state == TAKING && self->is_beginning;
     self->stands = seq;
     self->attempts = 0;
+    self->is_held = self->is_held || self->state == TAKING;
     self->state = OURS;
     set_place (self, self->writing);
     if (was_taken) {
@@ -314,7 +315,6 @@ static void written (tide_named_cursor_t *self, uint64_t now_ms, uint64_t seq)
         bool is_bridged =
             self->place.kind == TIDE_CURSOR_FROM_SNAPSHOT || self->place.epoch != self->epoch;
         self->is_beginning = false;
-        self->is_held = true;
         self->least = is_bridged ? UINT64_MAX : 0;
         self->tells |= TELL_TAKEN;
     }
@@ -397,6 +397,11 @@ void tide_cursor_begin (tide_named_cursor_t *self, tide_cursor_place_t otherwise
     self->otherwise = otherwise;
     if (!self->is_asked)
         ask_read (self);
+}
+
+void tide_cursor_cease (tide_named_cursor_t *self)
+{
+    self->is_beginning = false;
 }
 
 void tide_cursor_go_on (tide_named_cursor_t *self, uint64_t least)

@@ -84,6 +84,10 @@ void tide_named_cursor_destroy (tide_named_cursor_t **self_p);
  *  May be said again, in any state but OVER. */
 void tide_cursor_begin (tide_named_cursor_t *self, tide_cursor_place_t otherwise);
 
+/*  Nobody waits any more for what was begun: whoever read by it before goes on as it did, and takes
+ *  it from nobody. An append that is under way may still make it ours, which is not told. */
+void tide_cursor_cease (tide_named_cursor_t *self);
+
 /*  The owner goes on from elsewhere, and knows its position: nothing is asked before the first
  *  acknowledgement, which is refused if another has taken the cursor since. Nothing before `least`
  *  counts (tide_cursor_snapshot); 0: all does. */

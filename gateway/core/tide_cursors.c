@@ -227,6 +227,7 @@ static void release (tide_hub_t *hub, tide_named_t *named)
     named->is_asked = false;
     if (named->session)
         tide_orders_go_on (hub, named->session);
+    tide_cursor_cease (named->cursor);
     if (tide_cursor_owes (named->cursor) == 0) {
         named_free (hub, named);
         return;
@@ -291,6 +292,7 @@ static void unanswered (tide_hub_t *hub, tide_named_t *named, bool may_come)
         return;
     }
     fail_waiting (hub, named, status, NULL);
+    tide_cursor_cease (named->cursor);
     if (named->is_asked)
         refuse (hub, named, status, NULL);
 }

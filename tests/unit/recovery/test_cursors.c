@@ -851,6 +851,25 @@ static void who_may_not_read_has_no_cursor (void **state)
     assert_int_equal (standing ("c").stands, 0);
 }
 
+/*  What it was given before is acknowledged as if it had not asked. */
+static void who_subscribes_again_in_vain_goes_on_acknowledging (void **state)
+{
+    (void) state;
+    set_key (7);
+    plain_t one = json_reader (HOLDER, "inbox", ",\"since\":\"snapshot\"");
+    publish_numbers (1, 2);
+    json_listen (&one);
+    hold (TIDE_MESSAGE_PUBLISH);
+    json_refused (&one, "{\"op\":\"sub\",\"topic\":\"lobby\",\"cursor\":\"inbox\"}", "");
+    tide_loop_pass (loop, 11000);
+    json_listen (&one);
+    assert_string_equal (one.code, "timeout");
+    tide_loop_let_all_go (loop);
+    json_ack (&one, "inbox", one.seqs[1]);
+    tide_loop_pass (loop, 1250);
+    assert_int_equal (standing ("inbox").seq, one.seqs[1]);
+}
+
 static void while_the_broker_is_away_a_subscription_is_refused_in_time (void **state)
 {
     (void) state;
@@ -900,6 +919,7 @@ int main (void)
         TEST (two_subscriptions_of_a_topic_at_once_are_a_conflict),
         TEST (a_topic_that_is_left_while_its_cursor_is_taken_is_left),
         TEST (who_may_not_read_has_no_cursor),
+        TEST (who_subscribes_again_in_vain_goes_on_acknowledging),
         TEST (while_the_broker_is_away_a_subscription_is_refused_in_time),
     };
     return cmocka_run_group_tests_name ("topics that are read by named cursors", tests, NULL, NULL);
