@@ -43,6 +43,16 @@ static void on_answered (void *argument, uint64_t serial, const tide_message_t *
     free (asked);
 }
 
+/*  Under the lock: too many await their answer. */
+static void refuse (asked_t *asked)
+{
+    tide_message_t fail = {.kind = TIDE_MESSAGE_FAIL};
+    fail.fail.code = TIDE_TOO_MANY;
+    fail.fail.message = tide_bytes (tide_status_meaning (TIDE_TOO_MANY));
+    tide_subscriptions_answer (asked->client->reading, tide_post_clock_ms (), asked->tag, &fail);
+    free (asked);
+}
+
 void tide_subscribe_settle (void *argument)
 {
     tidemark_t *self = argument;
@@ -52,14 +62,28 @@ void tide_subscribe_settle (void *argument)
         if (action.kind == TIDE_SUBSCRIPTIONS_REQUEST) {
             asked_t *asked = tide_alloc (sizeof *asked);
             *asked = (asked_t){self, action.tag};
-            tide_post_send (self->post, action.message, on_answered, asked);
+            if (tide_post_send (self->post, action.message, on_answered, asked) == 0)
+                refuse (asked);
         }
         else
             tide_post_follow (self->post, action.pattern, action.kind == TIDE_SUBSCRIPTIONS_FOLLOW);
     }
     tide_request_settle (self);
-    if (tide_subscriptions_is_ready (self->reading))
+    if (self->is_closing)
+        self->is_flushed = !tide_subscriptions_owe (self->reading);
+    if (self->is_flushed || tide_subscriptions_is_ready (self->reading))
         pthread_cond_broadcast (&self->changed);
+    pthread_mutex_unlock (&self->lock);
+}
+
+void tide_subscribe_flush (tidemark_t *self, uint64_t end_ms)
+{
+    pthread_mutex_lock (&self->lock);
+    tide_subscriptions_hurry (self->reading);
+    self->is_closing = true;
+    self->is_flushed = !tide_subscriptions_owe (self->reading);
+    tide_post_wake (self->post);
+    tide_await (self, &self->is_flushed, end_ms);
     pthread_mutex_unlock (&self->lock);
 }
 
@@ -135,13 +159,15 @@ void tide_subscribe_tell (tidemark_t *self, tide_told_t *told)
                               .code = told->code,
                               .seq = told->seq,
                               .epoch = told->epoch,
+                              .attempt = subscription->is_named ? told->attempt : 0,
                               .event = &told->event,
                               .client = self};
-    tide_event_tell (subscription, &telling);
+    int rc = tide_event_tell (subscription, &telling);
     pthread_mutex_lock (&self->lock);
     bool is_ended = subscription->is_ended;
     subscription->is_running = false;
-    tide_subscriptions_let (self->reading, &told);
+    if (tide_subscriptions_handled (self->reading, tide_post_clock_ms (), &told, rc == 0))
+        tide_post_wake (self->post);
     /*  Somebody may wait for its end, another thread may tell it on. */
     pthread_cond_broadcast (&self->changed);
     pthread_mutex_unlock (&self->lock);
@@ -162,6 +188,31 @@ static tide_status_t read_alone (tidemark_t *self, const char *topic, const tide
     return TIDE_OK;
 }
 
+static tide_status_t read_named (tidemark_t *self, const char *topic, const char *cursor,
+                                 const tide_begin_t *begin, tidemark_subscription_t *made)
+{
+    char owner[64];
+    tide_post_make_id (self->post, owner);
+    made->is_named = true;
+    tide_status_t status =
+        tide_subscriptions_add_named (self->reading, tide_bytes (topic), begin, tide_bytes (cursor),
+                                      tide_bytes (owner), made, &made->subscription);
+    if (status == TIDE_OK)
+        tide_post_wake (self->post);
+    return status;
+}
+
+static tide_status_t read_on (tidemark_t *self, const char *topic,
+                              const tidemark_subscribe_options_t *options,
+                              const tide_begin_t *begin, tidemark_subscription_t *made)
+{
+    if (options->group)
+        return tide_member_subscribe (self, topic, options, begin, made);
+    if (options->cursor)
+        return read_named (self, topic, options->cursor, begin, made);
+    return read_alone (self, topic, begin, made);
+}
+
 tidemark_status_t tidemark_subscribe (tidemark_t *self, const char *topic,
                                       tidemark_event_fn *function, void *argument,
                                       const tidemark_subscribe_options_t *options,
@@ -174,7 +225,7 @@ tidemark_status_t tidemark_subscribe (tidemark_t *self, const char *topic,
     if (!options)
         options = &standard;
     bool is_groups = options->credit > 0 || options->lease_ms > 0 || options->attempts > 0;
-    if (!function || options->cursor || (is_groups && !options->group)
+    if (!function || (options->cursor && options->group) || (is_groups && !options->group)
         || !tide_begin_parse (options->since, &begin))
         return TIDEMARK_BAD_REQUEST;
     if (!tide_pattern_valid (tide_text (topic)))
@@ -184,9 +235,7 @@ tidemark_status_t tidemark_subscribe (tidemark_t *self, const char *topic,
     made->function = function;
     made->argument = argument;
     pthread_mutex_lock (&self->lock);
-    tide_status_t status = options->group
-                               ? tide_member_subscribe (self, topic, options, &begin, made)
-                               : read_alone (self, topic, &begin, made);
+    tide_status_t status = read_on (self, topic, options, &begin, made);
     if (status == TIDE_OK)
         DL_APPEND (self->subscriptions, made);
     if (status == TIDE_OK && subscription_p)

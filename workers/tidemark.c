@@ -106,6 +106,8 @@ static uint64_t on_tick (void *argument, uint64_t now_ms)
     due_ms = due_ms < members_ms ? due_ms : members_ms;
     if (tide_subscriptions_is_due (self->reading))
         due_ms = now_ms;
+    if (tide_subscriptions_is_ready (self->reading))
+        pthread_cond_broadcast (&self->changed); /* something is told again */
     pthread_mutex_unlock (&self->lock);
     return due_ms;
 }
@@ -155,7 +157,11 @@ void tidemark_close (tidemark_t **self_p)
         return;
     *self_p = NULL;
     tide_post_t *post = self->post; /* what it still tells may send */
-    tide_post_destroy (&post, self->linger_ms);
+    uint64_t end_ms = tide_post_clock_ms () + self->linger_ms;
+    if (post)
+        tide_subscribe_flush (self, end_ms);
+    uint64_t now_ms = tide_post_clock_ms ();
+    tide_post_destroy (&post, now_ms < end_ms ? (uint32_t) (end_ms - now_ms) : 0);
     tide_subscriptions_destroy (&self->reading);
     tide_members_destroy (&self->members);
     while (self->subscriptions) {

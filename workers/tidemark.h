@@ -19,7 +19,7 @@
  *  tidemark_ack (call, json_pack ("[s]", "hello")). It is an array of all arguments, or anything
  *  else as the only one; NULL stands for no arguments.
  *
- *  Not there yet: named cursors of one reader alone (groups are), CURVE.
+ *  Not there yet: CURVE.
  *  SPDX-License-Identifier: MIT
  */
 #ifndef TIDEMARK_H
@@ -81,8 +81,9 @@ typedef struct {
  *  caller closes. */
 tidemark_t *tidemark_connect (const tidemark_options_t *options);
 
-/*  Waits up to linger_ms until the broker has answered what was published and replied, then takes
- *  its leave and nulls. What is still unanswered ends with SHUTTING_DOWN. */
+/*  Waits up to linger_ms until the broker has answered what was published, replied and
+ *  acknowledged, then takes its leave and nulls. What is still unanswered
+ *  ends with SHUTTING_DOWN. */
 void tidemark_close (tidemark_t **self_p);
 
 /*  -- publishing ------------------------------------------------------------------------------ */
@@ -134,8 +135,9 @@ typedef enum {
                            stands at seq follows, then JOINED */
     TIDEMARK_JOINED,    /* brought up: all up to seq, or what stands there, was told */
     TIDEMARK_ENDED,     /* nothing more comes, and code says why: TOO_LARGE, what stands is above
-                           256 MiB; of a group, CONFLICT and others as tidemark_subscribe says,
-                           NOT_FOUND, it was removed. It is still to be unsubscribed */
+                           256 MiB; of a cursor or a group, CONFLICT and others as
+                           tidemark_subscribe says, NOT_FOUND, it was removed. It is still to be
+                           unsubscribed */
     TIDEMARK_MISSED     /* of a group: events up to seq were trimmed before it had read them */
 } tidemark_event_kind_t;
 
@@ -162,11 +164,12 @@ typedef struct {
     unsigned attachment_count;
     int is_removed; /* the key is: it stands no more */
     int is_volatile;
-    unsigned attempt; /* of a group: from 1; above 1 it may have been handled before */
+    unsigned attempt; /* of a group: from 1; above 1 it may have been handled before. Of a cursor:
+                         how often this subscription was told it */
 } tidemark_event_t;
 
-/*  Is told what a subscription reads. What it returns is for groups: 0 acknowledges the event, all
- *  else gives it back, to be tried again after a while. */
+/*  Is told what a subscription reads. What it returns is for cursors and groups: 0 acknowledges the
+ *  event, all else gives it back, to be tried again after a while. */
 typedef int (tidemark_event_fn) (const tidemark_event_t *event, void *argument);
 
 typedef struct {
@@ -174,7 +177,8 @@ typedef struct {
      *  is; "snapshot", with what stands; "epoch:seq", with what is behind that place (the epoch in
      *  16 hex digits, as "%016" PRIx64 writes it). */
     const char *since;
-    const char *cursor; /* not there yet: NULL */
+    /*  The named cursor by which it reads, 1-64 bytes, without a group. NULL: none. */
+    const char *cursor;
     /*  The group that shares what is read: one level of a topic, of 1-63 bytes. NULL: none, and the
      *  others are 0. Members that are there at the same time agree on lease and attempts. */
     const char *group;
@@ -193,13 +197,26 @@ typedef struct tidemark_subscription tidemark_subscription_t;
  *
  *  The options (NULL: live) are copied. *subscription (it may be NULL) is for tidemark_unsubscribe;
  *  tidemark_close ends what is left. BAD_TOPIC; BAD_REQUEST: no function, since is none of the
- *  above, or an option is not there yet; TOO_MANY: above 1000. */
+ *  above, or options that do not go together; TOO_MANY: above 1000. */
 tidemark_status_t tidemark_subscribe (tidemark_t *self, const char *topic,
                                       tidemark_event_fn *function, void *argument,
                                       const tidemark_subscribe_options_t *options,
                                       tidemark_subscription_t **subscription);
 
-/*  With a group, each event goes to one of its members, wherever they run, and to another one where
+/*  With a cursor, it goes on behind what was acknowledged under that name, whoever reads by it: the
+ *  position is in the log, and a browser's is the same (of anonymous clients). `since` counts only
+ *  where it is new. An event, or JOINED, is acknowledged with all before it where the function
+ *  returns 0; otherwise the same is told again a second later, and nothing behind it meanwhile. (Of
+ *  what is volatile, of STANDING and of RESET it does not count: what stands is acknowledged as a
+ *  whole, by JOINED.) Acknowledgements are gathered for up to a second, and written at once by
+ *  tidemark_unsubscribe and tidemark_close; what is not yet durable when the process dies comes
+ *  again. Of two readers the later one has it: the earlier is told ENDED with CONFLICT when it has
+ *  acknowledged something, and both may be told an event until then. It belongs to its topic: ENDED
+ *  with CONFLICT where it is another one's. What was trimmed before it was read, or is of another
+ *  log, is told as RESET, until JOINED is acknowledged.
+ *  CONFLICT: this client reads by it already; BAD_REQUEST: it is no name.
+ *
+ *  With a group, each event goes to one of its members, wherever they run, and to another one where
  *  it was not acknowledged: the function returned something else than 0, took longer than the
  * lease, or its process died. So it may come twice: the attempt is above 1 then. After the last
  * attempt it is in $dead/GROUP. The group is in the log: it goes on where it was, whoever comes

@@ -51,6 +51,8 @@ struct tidemark {
     size_t middleware_count;
     unsigned runners;
     bool is_stopping;
+    bool is_closing; /* … and waits until all that was acknowledged is durable: */
+    bool is_flushed;
     bool given_last;      /* of what was told, the last thing was a group's */
     bool told_last;       /* the last thing that a thread took was told, and no call */
     uint64_t serving;     /* the serial number of the last SERVE */
@@ -65,6 +67,7 @@ struct tidemark_subscription {
     tide_subscription_t *subscription;
     tidemark_event_fn *function;
     void *argument;
+    bool is_named;   /* it reads by a named cursor */
     bool is_running; /* the function is, in this thread: */
     pthread_t thread;
     bool is_ended;                 /* by its own function */
@@ -150,6 +153,9 @@ void tide_request_settle (tidemark_t *self);
 /*  What the post tells. */
 void tide_subscribe_heard (void *argument, tide_bytes_t frame);
 void tide_subscribe_settle (void *argument);
+
+/*  Waits until what was acknowledged to named cursors is durable, and not beyond end_ms. */
+void tide_subscribe_flush (tidemark_t *self, uint64_t end_ms);
 
 /*  Under the lock: the next thing to be told, for the calling thread; NULL if there is none. */
 tide_told_t *tide_subscribe_take (tidemark_t *self);

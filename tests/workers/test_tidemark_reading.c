@@ -377,7 +377,10 @@ static void what_cannot_be_read_is_refused (void **state)
     assert_int_equal (tidemark_subscribe (client, "t", NULL, &one, NULL, NULL),
                       TIDEMARK_BAD_REQUEST);
     static const tidemark_subscribe_options_t none[] = {
-        {.since = "yesterday"}, {.cursor = "mine"}, {.credit = 1}, {.lease_ms = 1}, {.attempts = 1},
+        {.since = "yesterday"},
+        {.credit = 1},
+        {.lease_ms = 1},
+        {.attempts = 1},
     };
     for (size_t at = 0; at < sizeof none / sizeof none[0]; at++)
         assert_int_equal (tidemark_subscribe (client, "t", hear, &one, &none[at], NULL),

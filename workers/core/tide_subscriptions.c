@@ -3,6 +3,7 @@
  */
 #include "tide_subscriptions.h"
 
+#include "tide_bookmarks.h"
 #include "tide_patterns.h"
 #include "tide_position.h"
 #include "tide_topic.h"
@@ -16,6 +17,8 @@
 
 /*  A request that was refused for now is made again after so long. */
 #define RETRY_MS 500u
+/*  What was not acknowledged is told again after so long. */
+#define AGAIN_MS 1000u
 
 /*  A pattern of the feed, for all subscriptions that read it. */
 typedef struct {
@@ -26,7 +29,7 @@ typedef struct {
     uint64_t joined; /* the feed speaks for it behind this */
 } followed_t;
 
-typedef enum { WAITING, READING, GATHERING, LIVE, ENDED } state_t;
+typedef enum { WAITING, TAKING, READING, GATHERING, LIVE, ENDED } state_t;
 
 struct tide_subscription {
     tide_subscription_t *prev, *next;               /* of all */
@@ -35,6 +38,9 @@ struct tide_subscription {
     tide_subscription_t *asking_prev, *asking_next;
     followed_t *followed;
     void *handle;
+    tide_bookmark_t *bookmark; /* it reads by a named cursor; NULL: by none */
+    bool is_ours;              /* … which was taken */
+    uint64_t again_ms;         /* its first is told again then; 0: that waits for nothing */
     bool is_direct, is_ready, is_asking, is_taken, is_removed;
     bool was_joined; /* JOINED was told since it began, or since the last reset */
     state_t state;
@@ -59,6 +65,7 @@ struct tide_subscriptions {
     uint64_t head_retry_ms;
     uint64_t last_tag;
     tide_patterns_t patterns;
+    tide_bookmarks_t *bookmarks;
     followed_t *followed;
     tide_subscription_t *all, *ready, *asking;
     size_t subscription_count;
@@ -68,15 +75,18 @@ struct tide_subscriptions {
     tide_subscriptions_counters_t counters;
 };
 
-/*  Tags of the feed's requests and of our own are told apart by the lowest bit. */
-static uint64_t feed_tag (uint64_t tag)
+/*  Tags of the feed's requests, of our own and of the bookmarks' are told apart by the lowest bits.
+ */
+enum { TAG_FEED, TAG_OWN, TAG_BOOKMARK, TAG_BITS = 2, TAG_MASK = 3 };
+
+static uint64_t tag_of (uint64_t tag, uint64_t whose)
 {
-    return tag << 1;
+    return tag << TAG_BITS | whose;
 }
 
 static uint64_t new_tag (tide_subscriptions_t *self)
 {
-    return ++self->last_tag << 1 | 1;
+    return tag_of (++self->last_tag, TAG_OWN);
 }
 
 static uint64_t later (uint64_t one, uint64_t other)
@@ -87,6 +97,7 @@ static uint64_t later (uint64_t one, uint64_t other)
 tide_subscriptions_t *tide_subscriptions_new (void)
 {
     tide_subscriptions_t *self = tide_alloc (sizeof *self);
+    self->bookmarks = tide_bookmarks_new ();
     self->events_max = TIDE_TOLD_EVENTS_MAX;
     self->standing_size_max = TIDE_STANDING_SIZE_MAX;
     /*  As in the feed: nothing but places in the table depends on it. */
@@ -136,7 +147,8 @@ static tide_told_t *told_new (tide_subscription_t *subscription, tide_told_kind_
 
 static void set_ready (tide_subscriptions_t *self, tide_subscription_t *subscription)
 {
-    bool is_ready = subscription->queue && !subscription->is_direct && !subscription->is_taken;
+    bool is_ready = subscription->queue && !subscription->is_direct && !subscription->is_taken
+                    && subscription->again_ms == 0;
     if (is_ready == subscription->is_ready)
         return;
     subscription->is_ready = is_ready;
@@ -178,6 +190,15 @@ static tide_told_t *take_first (tide_subscriptions_t *self, tide_subscription_t 
     self->counters.waiting--;
     self->counters.waiting_size -= told->size;
     return told;
+}
+
+static void drop_queue (tide_subscriptions_t *self, tide_subscription_t *subscription)
+{
+    tide_told_t *told;
+    while ((told = take_first (self, subscription)) != NULL)
+        free (told);
+    subscription->again_ms = 0;
+    set_ready (self, subscription);
 }
 
 static bool is_full (const tide_subscriptions_t *self, const tide_subscription_t *subscription)
@@ -254,10 +275,26 @@ static void go_on (tide_subscriptions_t *self, tide_subscription_t *subscription
     set_state (self, subscription, is_live ? LIVE : READING);
 }
 
-/*  The feed speaks for its pattern, behind target. */
+/*  Where a new named cursor begins. */
+static tide_cursor_place_t place_of (const tide_begin_t *begin)
+{
+    if (begin->kind == TIDE_BEGIN_LIVE)
+        return (tide_cursor_place_t){.kind = TIDE_CURSOR_FROM_HEAD};
+    if (begin->kind == TIDE_BEGIN_SNAPSHOT)
+        return (tide_cursor_place_t){.kind = TIDE_CURSOR_FROM_SNAPSHOT};
+    return (tide_cursor_place_t){TIDE_CURSOR_FROM_SEQ, begin->epoch, begin->seq};
+}
+
+/*  The feed speaks for its pattern, behind target. A named cursor says where to begin. */
 static void begin (tide_subscriptions_t *self, tide_subscription_t *subscription)
 {
     const tide_begin_t *from = &subscription->begin;
+    if (subscription->bookmark && !subscription->is_ours) {
+        set_state (self, subscription, TAKING);
+        tide_bookmark_begin (self->bookmarks, subscription->bookmark, tide_feed_epoch (self->feed),
+                             place_of (from));
+        return;
+    }
     subscription->target = later (subscription->followed->joined, tide_feed_watermark (self->feed));
     bool is_elsewhere = from->kind == TIDE_BEGIN_BEHIND && from->epoch != 0
                         && from->epoch != tide_feed_epoch (self->feed);
@@ -413,6 +450,7 @@ static void take_lost (tide_subscriptions_t *self, const tide_feed_action_t *act
 
 static void take_epoch (tide_subscriptions_t *self)
 {
+    tide_bookmarks_epoch (self->bookmarks, tide_feed_epoch (self->feed));
     followed_t *followed, *next;
     HASH_ITER (hh, self->followed, followed, next)
         followed->is_joined = false;
@@ -420,7 +458,7 @@ static void take_epoch (tide_subscriptions_t *self)
     DL_FOREACH (self->all, subscription) {
         if (subscription->state == ENDED)
             continue;
-        if (subscription->state != WAITING) {
+        if (subscription->state != WAITING && subscription->state != TAKING) {
             subscription->reset = TIDE_EPOCH_CHANGED;
             subscription->was_joined = false;
         }
@@ -442,7 +480,7 @@ static bool take_feed (tide_subscriptions_t *self, const tide_feed_action_t *fro
         return true;
     case TIDE_FEED_REQUEST:
         action->kind = TIDE_SUBSCRIPTIONS_REQUEST;
-        action->tag = feed_tag (from->tag);
+        action->tag = tag_of (from->tag, TAG_FEED);
         action->message = from->message;
         return true;
     case TIDE_FEED_JOINED:
@@ -464,12 +502,59 @@ static bool take_feed (tide_subscriptions_t *self, const tide_feed_action_t *fro
     return false;
 }
 
+/*  -- named cursors --------------------------------------------------------------------------- */
+
+static void take_place (tide_subscriptions_t *self, tide_subscription_t *subscription,
+                        const tide_cursor_place_t *place)
+{
+    bool is_snapshot = place->kind == TIDE_CURSOR_FROM_SNAPSHOT;
+    subscription->is_ours = true;
+    subscription->begin = (tide_begin_t){is_snapshot ? TIDE_BEGIN_SNAPSHOT : TIDE_BEGIN_BEHIND,
+                                         place->epoch, place->seq};
+    if (subscription->state == TAKING) /* and the log is the same still */
+        begin (self, subscription);
+}
+
+/*  What waits is another reader's to tell. */
+static void lose (tide_subscriptions_t *self, tide_subscription_t *subscription,
+                  tide_status_t status)
+{
+    if (subscription->is_removed || subscription->state == ENDED)
+        return;
+    drop_queue (self, subscription);
+    tell (self, subscription, TIDE_TOLD_ENDED, status, subscription->cursor);
+    set_state (self, subscription, ENDED);
+}
+
+static bool take_bookmark (tide_subscriptions_t *self, const tide_bookmark_action_t *from,
+                           tide_subscriptions_action_t *action)
+{
+    switch (from->kind) {
+    case TIDE_BOOKMARK_ASK:
+        *action = (tide_subscriptions_action_t){.kind = TIDE_SUBSCRIPTIONS_REQUEST,
+                                                .tag = tag_of (from->tag, TAG_BOOKMARK),
+                                                .message = from->message};
+        return true;
+    case TIDE_BOOKMARK_TAKEN:
+        take_place (self, from->handle, &from->place);
+        return false;
+    case TIDE_BOOKMARK_OVER:
+        lose (self, from->handle, from->status);
+        return false;
+    }
+    return false;
+}
+
 bool tide_subscriptions_next_action (tide_subscriptions_t *self,
                                      tide_subscriptions_action_t *action)
 {
     tide_feed_action_t from;
+    tide_bookmark_action_t wanted;
     while (self->feed && tide_feed_next_action (self->feed, &from))
         if (take_feed (self, &from, action))
+            return true;
+    while (self->feed && tide_bookmarks_next_action (self->bookmarks, &wanted))
+        if (take_bookmark (self, &wanted, action))
             return true;
     *action = (tide_subscriptions_action_t){0};
     return self->is_up && take_request (self, action);
@@ -477,7 +562,8 @@ bool tide_subscriptions_next_action (tide_subscriptions_t *self,
 
 bool tide_subscriptions_is_due (const tide_subscriptions_t *self)
 {
-    return self->is_up && (self->asking || self->is_head_due);
+    return (self->is_up && (self->asking || self->is_head_due))
+           || tide_bookmarks_are_due (self->bookmarks);
 }
 
 /*  -- adding and removing --------------------------------------------------------------------- */
@@ -502,8 +588,8 @@ static void unfollow (tide_subscriptions_t *self, followed_t *followed)
     free (followed);
 }
 
-tide_subscription_t *tide_subscriptions_add (tide_subscriptions_t *self, tide_bytes_t pattern,
-                                             const tide_begin_t *from, bool is_direct, void *handle)
+static tide_subscription_t *add (tide_subscriptions_t *self, tide_bytes_t pattern,
+                                 const tide_begin_t *from, void *handle)
 {
     tide_assert (tide_pattern_valid (pattern) && handle);
     if (self->subscription_count == TIDE_SUBSCRIPTIONS_MAX)
@@ -516,15 +602,47 @@ tide_subscription_t *tide_subscriptions_add (tide_subscriptions_t *self, tide_by
     }
     tide_subscription_t *subscription = tide_alloc (sizeof *subscription);
     subscription->begin = *from;
-    subscription->is_direct = is_direct;
     subscription->handle = handle;
     subscription->followed = follow (self, pattern);
     DL_APPEND2 (subscription->followed->readers, subscription, reader_prev, reader_next);
     DL_APPEND (self->all, subscription);
     self->subscription_count++;
+    return subscription;
+}
+
+tide_subscription_t *tide_subscriptions_add (tide_subscriptions_t *self, tide_bytes_t pattern,
+                                             const tide_begin_t *from, bool is_direct, void *handle)
+{
+    tide_subscription_t *subscription = add (self, pattern, from, handle);
+    if (!subscription)
+        return NULL;
+    subscription->is_direct = is_direct;
     if (subscription->followed->is_joined)
         begin (self, subscription);
     return subscription;
+}
+
+tide_status_t tide_subscriptions_add_named (tide_subscriptions_t *self, tide_bytes_t pattern,
+                                            const tide_begin_t *from, tide_bytes_t name,
+                                            tide_bytes_t owner, void *handle,
+                                            tide_subscription_t **subscription_p)
+{
+    const char *why;
+    *subscription_p = NULL;
+    tide_status_t status = tide_cursor_check (name, (tide_bytes_t){0}, &why);
+    if (status != TIDE_OK)
+        return status;
+    if (tide_bookmarks_have (self->bookmarks, name))
+        return TIDE_CONFLICT;
+    tide_subscription_t *subscription = add (self, pattern, from, handle);
+    if (!subscription)
+        return TIDE_TOO_MANY;
+    subscription->bookmark =
+        tide_bookmarks_add (self->bookmarks, name, owner, pattern, subscription);
+    if (subscription->followed->is_joined)
+        begin (self, subscription);
+    *subscription_p = subscription;
+    return TIDE_OK;
 }
 
 void tide_subscriptions_remove (tide_subscriptions_t *self, tide_subscription_t **subscription_p)
@@ -535,18 +653,17 @@ void tide_subscriptions_remove (tide_subscriptions_t *self, tide_subscription_t 
         return;
     subscription->is_removed = true;
     set_state (self, subscription, ENDED);
-    tide_told_t *told;
-    while ((told = take_first (self, subscription)) != NULL)
-        free (told);
-    set_ready (self, subscription);
+    drop_queue (self, subscription);
     followed_t *followed = subscription->followed;
     DL_DELETE2 (followed->readers, subscription, reader_prev, reader_next);
     if (!followed->readers)
         unfollow (self, followed);
     DL_DELETE (self->all, subscription);
     self->subscription_count--;
-    if (!subscription->is_taken)
-        free (subscription);
+    if (subscription->is_taken)
+        return; /* what it is told now may be acknowledged still */
+    tide_bookmark_leave (self->bookmarks, &subscription->bookmark);
+    free (subscription);
 }
 
 void tide_subscriptions_destroy (tide_subscriptions_t **self_p)
@@ -560,6 +677,7 @@ void tide_subscriptions_destroy (tide_subscriptions_t **self_p)
         tide_assert (!subscription->is_taken);
         tide_subscriptions_remove (self, &subscription);
     }
+    tide_bookmarks_destroy (&self->bookmarks);
     tide_patterns_free (&self->patterns);
     tide_feed_destroy (&self->feed);
     tide_buffer_free (&self->wants);
@@ -686,8 +804,14 @@ void tide_subscriptions_answer (tide_subscriptions_t *self, uint64_t now_ms, uin
 {
     if (tag == 0 || !self->feed)
         return;
-    if ((tag & 1) == 0) {
-        tide_feed_answer (self->feed, tag >> 1, answer);
+    if ((tag & TAG_MASK) == TAG_FEED) {
+        tide_feed_answer (self->feed, tag >> TAG_BITS, answer);
+        return;
+    }
+    if ((tag & TAG_MASK) == TAG_BOOKMARK) {
+        /*  Of another log it must not be taken for this one's. */
+        tide_bookmarks_epoch (self->bookmarks, tide_feed_epoch (self->feed));
+        tide_bookmarks_answer (self->bookmarks, now_ms, tag >> TAG_BITS, answer);
         return;
     }
     if (tag == self->head_tag) {
@@ -713,8 +837,13 @@ void tide_subscriptions_tick (tide_subscriptions_t *self, uint64_t now_ms)
         self->head_retry_ms = 0;
         self->is_head_due = true;
     }
+    tide_bookmarks_tick (self->bookmarks, now_ms);
     tide_subscription_t *subscription;
     DL_FOREACH (self->all, subscription) {
+        if (subscription->again_ms != 0 && now_ms >= subscription->again_ms) {
+            subscription->again_ms = 0;
+            set_ready (self, subscription);
+        }
         if (subscription->retry_ms == 0 || now_ms < subscription->retry_ms)
             continue;
         subscription->retry_ms = 0;
@@ -729,10 +858,12 @@ static uint64_t sooner (uint64_t due_ms, uint64_t retry_ms)
 
 uint64_t tide_subscriptions_deadline_ms (const tide_subscriptions_t *self)
 {
-    uint64_t due_ms = sooner (UINT64_MAX, self->head_retry_ms);
+    uint64_t due_ms = tide_bookmarks_deadline_ms (self->bookmarks);
+    due_ms = sooner (due_ms, self->head_retry_ms);
     const tide_subscription_t *subscription;
     DL_FOREACH (self->all, subscription) {
         due_ms = sooner (due_ms, subscription->retry_ms);
+        due_ms = sooner (due_ms, subscription->again_ms);
     }
     return due_ms;
 }
@@ -744,6 +875,7 @@ static tide_told_t *take (tide_subscriptions_t *self, tide_subscription_t *subsc
     tide_told_t *told = take_first (self, subscription);
     if (!told)
         return NULL;
+    told->attempt++;
     subscription->is_taken = true;
     set_ready (self, subscription);
     set_asking (self, subscription);
@@ -769,10 +901,74 @@ void tide_subscriptions_let (tide_subscriptions_t *self, tide_told_t **told_p)
     tide_subscription_t *subscription = told->subscription;
     free (told);
     subscription->is_taken = false;
-    if (subscription->is_removed)
+    if (subscription->is_removed) {
+        tide_bookmark_leave (self->bookmarks, &subscription->bookmark);
         free (subscription);
+    }
     else
         set_ready (self, subscription);
+}
+
+static bool counts (const tide_told_t *told)
+{
+    return told->kind == TIDE_TOLD_JOINED
+           || (told->kind == TIDE_TOLD_EVENT && (told->event.flags & TIDE_EVENT_VOLATILE) == 0);
+}
+
+static void acknowledge (tide_subscriptions_t *self, uint64_t now_ms, const tide_told_t *told)
+{
+    tide_bookmark_t *bookmark = told->subscription->bookmark;
+    if (told->kind == TIDE_TOLD_JOINED) /* what stands was told before it, or nothing is between */
+        tide_bookmark_ack_snapshot (self->bookmarks, bookmark, now_ms, told->epoch, told->seq);
+    else
+        tide_bookmark_ack (self->bookmarks, bookmark, now_ms, told->epoch, told->seq);
+}
+
+/*  It is the first of what is to be told again, a while later. */
+static void put_back (tide_subscriptions_t *self, uint64_t now_ms, tide_told_t *told)
+{
+    tide_subscription_t *subscription = told->subscription;
+    DL_PREPEND (subscription->queue, told);
+    subscription->count++;
+    subscription->size += told->size;
+    self->counters.waiting++;
+    self->counters.waiting_size += told->size;
+    self->counters.repeated++;
+    subscription->is_taken = false;
+    subscription->again_ms = now_ms + AGAIN_MS;
+}
+
+bool tide_subscriptions_handled (tide_subscriptions_t *self, uint64_t now_ms, tide_told_t **told_p,
+                                 bool is_acknowledged)
+{
+    tide_told_t *told = *told_p;
+    tide_subscription_t *subscription = told->subscription;
+    if (!subscription->bookmark || !counts (told)) {
+        tide_subscriptions_let (self, told_p);
+        return false;
+    }
+    /*  Nothing is told again that is of another log, or another reader's by now. */
+    bool is_void = told->epoch != tide_feed_epoch (self->feed)
+                   || tide_bookmark_is_over (subscription->bookmark) || subscription->is_removed;
+    if (!is_acknowledged && !is_void) {
+        put_back (self, now_ms, told);
+        *told_p = NULL;
+        return true;
+    }
+    if (is_acknowledged)
+        acknowledge (self, now_ms, told);
+    tide_subscriptions_let (self, told_p);
+    return tide_bookmarks_are_due (self->bookmarks);
+}
+
+void tide_subscriptions_hurry (tide_subscriptions_t *self)
+{
+    tide_bookmarks_hurry (self->bookmarks);
+}
+
+bool tide_subscriptions_owe (const tide_subscriptions_t *self)
+{
+    return tide_bookmarks_owe (self->bookmarks);
 }
 
 bool tide_subscriptions_is_ready (const tide_subscriptions_t *self)

@@ -9,6 +9,9 @@
  *      WAITING --feed speaks for it--> READING <--> LIVE
  *                                   \-> GATHERING what stands --> READING or LIVE
  *
+ *  One that reads by a named cursor (tide_bookmarks.h) takes it before it begins, where that says.
+ *  What its reader does not acknowledge is told again, and nothing behind it before.
+ *
  *  Only what stands is held whole, at most TIDE_STANDING_SIZE_MAX of it, so that what was frozen at
  *  N is told once, however slow the reader is.
  *
@@ -49,6 +52,13 @@ bool tide_begin_parse (const char *text, tide_begin_t *begin);
 tide_subscription_t *tide_subscriptions_add (tide_subscriptions_t *self, tide_bytes_t pattern,
                                              const tide_begin_t *begin, bool is_direct,
                                              void *handle);
+
+/*  Begins to read by a named cursor; begin counts where that is new. owner is a name unlike all
+ *  others, at most TIDE_BOOKMARK_OWNER_SIZE_MAX bytes. CONFLICT: it is read by here already;
+ *  TOO_MANY; BAD_REQUEST and TOO_LARGE: the name is none. */
+tide_status_t tide_subscriptions_add_named (
+    tide_subscriptions_t *self, tide_bytes_t pattern, const tide_begin_t *begin, tide_bytes_t name,
+    tide_bytes_t owner, void *handle, tide_subscription_t **subscription_p) TIDE_UNUSED_RESULT;
 
 /*  Ends it, and nulls. What waited to be told is dropped; what is taken may still be let go of. */
 void tide_subscriptions_remove (tide_subscriptions_t *self, tide_subscription_t **subscription_p);
@@ -106,6 +116,7 @@ struct tide_told {
     tide_told_kind_t kind;
     tide_status_t code;
     uint64_t seq, epoch;
+    unsigned attempt;   /* from 1; above 1 it was told before, and not acknowledged */
     tide_event_t event; /* EVENT and STANDING; lies in bytes */
     size_t size;
     uint8_t bytes[];
@@ -118,8 +129,17 @@ tide_told_t *tide_subscriptions_take (tide_subscriptions_t *self);
 tide_told_t *tide_subscription_take (tide_subscriptions_t *self, tide_subscription_t *subscription);
 /*  Lets go of what was told, and nulls. */
 void tide_subscriptions_let (tide_subscriptions_t *self, tide_told_t **told_p);
+/*  The same, and whether it was acknowledged: an event or JOINED that was not is told again by a
+ *  named cursor, and is done with by none. True: something is to be asked for, or due sooner. */
+bool tide_subscriptions_handled (tide_subscriptions_t *self, uint64_t now_ms, tide_told_t **told_p,
+                                 bool is_acknowledged);
 /*  True if tide_subscriptions_take would give something. */
 bool tide_subscriptions_is_ready (const tide_subscriptions_t *self);
+
+/*  What was acknowledged is written as soon as it can be, and not a while later. */
+void tide_subscriptions_hurry (tide_subscriptions_t *self);
+/*  Something was acknowledged that is not durable yet. */
+bool tide_subscriptions_owe (const tide_subscriptions_t *self);
 
 typedef struct {
     uint64_t told;      /* events that were queued */
@@ -127,6 +147,7 @@ typedef struct {
     uint64_t lags;      /* times that a queue was full */
     uint64_t pages;     /* pages that were read */
     uint64_t resets;
+    uint64_t repeated;              /* that were not acknowledged, and are told again */
     uint64_t waiting, waiting_size; /* events in the queues now, and their bytes */
 } tide_subscriptions_counters_t;
 tide_subscriptions_counters_t tide_subscriptions_counters (const tide_subscriptions_t *self);
