@@ -39,6 +39,7 @@ struct tide_given {
     tide_membership_t *membership; /* NULL: left meanwhile */
     state_t state;
     bool is_said;     /* what became of it */
+    bool is_older;    /* it was given in a conversation before this one */
     bool is_replaced; /* it was given anew to this same worker, or its log is another one */
     uint32_t lease_ms;
     uint64_t began_ms, until_ms; /* the lease */
@@ -326,6 +327,7 @@ void tide_members_up (tide_members_t *self, uint64_t epoch)
         free_given (self, given);
     }
     DL_FOREACH (self->taken, given) {
+        given->is_older = true;
         if (is_other_log)
             replace (self, given);
     }
@@ -362,6 +364,15 @@ static tide_given_t *find_current (const tide_members_t *self, const tide_member
     return given;
 }
 
+/*  Whether what is there is what the broker speaks of, or later. A broker that began anew does not
+ *  know how often an event was given: what is in hand counts there if it has the same attempt. */
+static bool is_current (const tide_given_t *given, uint32_t attempt)
+{
+    if (given->is_older)
+        return given->view.attempt == attempt && !given->is_said;
+    return given->view.attempt >= attempt;
+}
+
 bool tide_members_event (tide_members_t *self, uint64_t now_ms,
                          const tide_group_event_message_t *message)
 {
@@ -375,7 +386,7 @@ bool tide_members_event (tide_members_t *self, uint64_t now_ms,
         return false;
     }
     tide_given_t *current = find_current (self, membership, event.seq);
-    if (current && current->view.attempt >= message->attempt) {
+    if (current && is_current (current, message->attempt)) {
         self->counters.refused++;
         return false;
     }

@@ -206,6 +206,29 @@ static void a_new_conversation_joins_again_and_forgets_what_waits (void **state)
     tide_members_let (members, &given);
 }
 
+static void a_broker_that_began_anew_counts_anew (void **state)
+{
+    (void) state;
+    give (0, 5, 3);
+    give (0, 6, 2);
+    tide_given_t *old = take (0, 5), *same = take (0, 6);
+    tide_members_up (members, 7);
+    assert_true (give (0, 5, 2)); /* or its lease would have to end first */
+    assert_int_equal (done (0, old), TIDE_CONFLICT);
+    tide_given_t *now = take (0, 5);
+    assert_int_equal (tide_given_view (now)->attempt, 2);
+    assert_int_equal (done (0, now), TIDE_OK);
+    assert_false (give (0, 6, 2)); /* that is in hand */
+    assert_int_equal (done (0, same), TIDE_OK);
+    assert_true (give (0, 6, 2)); /* what was said was lost */
+    tide_members_let (members, &same);
+    same = take (0, 6);
+    assert_int_equal (done (0, same), TIDE_OK);
+    tide_members_let (members, &same);
+    tide_members_let (members, &old);
+    tide_members_let (members, &now);
+}
+
 static void without_threads_no_credit_is_given (void **state)
 {
     (void) state;
@@ -363,6 +386,7 @@ int main (void)
         TEST (what_is_over_is_anothers),
         TEST (what_is_given_anew_replaces_what_was_given),
         TEST (a_new_conversation_joins_again_and_forgets_what_waits),
+        TEST (a_broker_that_began_anew_counts_anew),
         TEST (without_threads_no_credit_is_given),
         TEST (who_leaves_may_still_acknowledge_what_it_has),
         TEST (a_join_that_is_refused_for_now_is_said_again),
