@@ -66,8 +66,8 @@ static pid_t start_reader (void)
 /*  -- what is done, as it is read ------------------------------------------------------------- */
 
 static struct {
-    uint64_t first_ms[NUMBERS_MAX]; /* by number: when it was done first */
-    unsigned count;                 /* all numbers below were */
+    uint64_t last_ms[NUMBERS_MAX]; /* by number: when it was done last */
+    unsigned count;                /* all numbers below were */
     unsigned skips, repeats;
     uint64_t killed_ms; /* when the last reader was */
     uint64_t oldest_ms; /* what was done again was that old when it was */
@@ -82,16 +82,16 @@ static int count (const tidemark_event_t *event, void *argument)
     pthread_mutex_lock (&lock);
     assert_true (number < NUMBERS_MAX);
     if (number < done.count) {
-        uint64_t first_ms = done.first_ms[number];
-        uint64_t age_ms = done.killed_ms > first_ms ? done.killed_ms - first_ms : 0;
+        uint64_t last_ms = done.last_ms[number];
+        uint64_t age_ms = done.killed_ms > last_ms ? done.killed_ms - last_ms : 0;
         done.repeats++;
         done.oldest_ms = age_ms > done.oldest_ms ? age_ms : done.oldest_ms;
     }
     else {
         done.skips += number > done.count;
-        done.first_ms[number] = event->time_ms;
         done.count = number + 1;
     }
+    done.last_ms[number] = event->time_ms;
     pthread_cond_broadcast (&changed);
     pthread_mutex_unlock (&lock);
     return 0;
@@ -156,6 +156,29 @@ static void publish_some (unsigned first, unsigned end)
                           TIDEMARK_OK);
 }
 
+/*  What `tidemark cursors` says. */
+static void command (char *text, size_t size, const char *arguments)
+{
+    char line[400];
+    snprintf (line, sizeof line, "%s cursors --broker %s %s", TIDE_COMMAND_PROGRAM, endpoint,
+              arguments);
+    FILE *said = popen (line, "r");
+    assert_non_null (said);
+    size_t length = fread (text, 1, size - 1, said);
+    text[length] = '\0';
+    assert_int_equal (pclose (said), 0);
+}
+
+/*  All that there is was acknowledged, and that is durable. */
+static void await_no_lag (char *text, size_t size)
+{
+    uint64_t end_ms = clock_ms () + PATIENCE_MS;
+    do {
+        assert_true (clock_ms () < end_ms);
+        command (text, size, "");
+    } while (!strstr (text, "\"lag\":0,"));
+}
+
 /*  -- killed ---------------------------------------------------------------------------------- */
 
 /*  An acknowledgement is durable a second and the time of an append later; a machine that does much
@@ -166,6 +189,7 @@ static void nothing_is_skipped_however_often_reader_and_broker_are_killed (void 
 {
     (void) state;
     enum { JOBS = 4000, KILLS = 10 };
+    char text[1000];
     pthread_t thread;
     assert_int_equal (tidemark_subscribe (client, "done", count, NULL, NULL, NULL), TIDEMARK_OK);
     pthread_create (&thread, NULL, run, client);
@@ -186,11 +210,8 @@ static void nothing_is_skipped_however_often_reader_and_broker_are_killed (void 
         reader = start_reader ();
     }
     await_done (JOBS);
-    /*  What was acknowledged long ago does not come again. */
-    struct timespec moment = {.tv_nsec = 10000000};
-    uint64_t end_ms = clock_ms () + DURABLE_MS + SLACK_MS;
-    while (clock_ms () < end_ms)
-        nanosleep (&moment, NULL);
+    /*  What was acknowledged and is durable does not come again. */
+    await_no_lag (text, sizeof text);
     pthread_mutex_lock (&lock);
     kill (reader, SIGKILL);
     done.killed_ms = unix_ms ();
@@ -408,19 +429,6 @@ static void of_two_readers_the_later_one_wins (void **state)
     tidemark_close (&later);
 }
 
-/*  {"cursor":"mine",…}: what the command says of it, or removes. */
-static void command (char *text, size_t size, const char *arguments)
-{
-    char line[400];
-    snprintf (line, sizeof line, "%s cursors --broker %s %s", TIDE_COMMAND_PROGRAM, endpoint,
-              arguments);
-    FILE *said = popen (line, "r");
-    assert_non_null (said);
-    size_t length = fread (text, 1, size - 1, said);
-    text[length] = '\0';
-    assert_int_equal (pclose (said), 0);
-}
-
 static void it_is_listed_as_any_other_and_removed (void **state)
 {
     (void) state;
@@ -429,12 +437,8 @@ static void it_is_listed_as_any_other_and_removed (void **state)
     read_by (client, &one, "mine");
     pthread_create (&thread, NULL, run, client);
     await (&one, 2);
-    uint64_t end_ms = clock_ms () + PATIENCE_MS;
-    do
-        command (text, sizeof text, "");
-    while (!strstr (text, "\"lag\":0") && clock_ms () < end_ms);
+    await_no_lag (text, sizeof text);
     assert_non_null (strstr (text, "\"cursor\":\"mine\",\"topics\":[\"t\"]"));
-    assert_non_null (strstr (text, "\"lag\":0"));
     command (text, sizeof text, "--remove mine");
     publish ("t", 2);
     await_ended (&one, TIDEMARK_NOT_FOUND);

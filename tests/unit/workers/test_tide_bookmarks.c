@@ -1,7 +1,7 @@
 /*  test_tide_bookmarks.c - subscriptions under a name: they go on from what was acknowledged.
  *  SPDX-License-Identifier: MIT
  */
-#include "tide_cursor.h"
+#include "tide_bookmarks.h"
 #include "tide_reading_rig.h"
 
 enum { EVENTS_MAX = 8 };
@@ -217,6 +217,58 @@ static void what_was_acknowledged_is_written_when_it_is_left (void **state)
     assert_string_equal (next (reading, true), "4 ");
 }
 
+/*  The one thing that they ask, of this kind. */
+static uint64_t asked (tide_bookmarks_t *bookmarks, tide_message_kind_t kind)
+{
+    tide_bookmark_action_t action;
+    assert_true (tide_bookmarks_next_action (bookmarks, &action));
+    assert_int_equal (action.kind, TIDE_BOOKMARK_ASK);
+    assert_int_equal (action.message->kind, kind);
+    uint64_t tag = action.tag;
+    assert_false (tide_bookmarks_next_action (bookmarks, &action));
+    return tag;
+}
+
+static void ack_written (tide_bookmarks_t *bookmarks, uint64_t tag, uint64_t seq)
+{
+    tide_message_t ack = {.kind = TIDE_MESSAGE_ACK};
+    ack.ack.first = seq;
+    tide_bookmarks_answer (bookmarks, 1, tag, &ack);
+}
+
+/*  One write is under way, and another one is to follow: nothing is asked before that is there. */
+static void who_comes_back_waits_for_what_was_left (void **state)
+{
+    tide_bookmarks_t *bookmarks = tide_bookmarks_new ();
+    tide_bookmark_action_t action;
+    tide_bytes_t name = tide_bytes ("mine"), topics = tide_bytes ("t");
+    tide_message_t standing = {.kind = TIDE_MESSAGE_STANDING};
+    standing.standing.epoch = 7;
+    tide_bookmark_t *one =
+        tide_bookmarks_add (bookmarks, name, tide_bytes ("one"), topics, bookmarks);
+    tide_bookmark_begin (bookmarks, one, 7, (tide_cursor_place_t){.kind = TIDE_CURSOR_FROM_SEQ});
+    tide_bookmarks_answer (bookmarks, 1, asked (bookmarks, TIDE_MESSAGE_SNAPSHOT), &standing);
+    ack_written (bookmarks, asked (bookmarks, TIDE_MESSAGE_PUBLISH), 1);
+    assert_true (tide_bookmarks_next_action (bookmarks, &action));
+    assert_int_equal (action.kind, TIDE_BOOKMARK_TAKEN);
+    tide_bookmark_ack (bookmarks, one, 1, 7, 5);
+    tide_bookmarks_hurry (bookmarks);
+    uint64_t tag = asked (bookmarks, TIDE_MESSAGE_PUBLISH);
+    tide_bookmark_ack (bookmarks, one, 1, 7, 6);
+    tide_bookmark_leave (bookmarks, &one);
+    assert_false (tide_bookmarks_have (bookmarks, name));
+    tide_bookmark_t *two = tide_bookmarks_add (bookmarks, name, tide_bytes ("two"), topics, state);
+    tide_bookmark_begin (bookmarks, two, 7, (tide_cursor_place_t){.kind = TIDE_CURSOR_FROM_SEQ});
+    assert_false (tide_bookmarks_next_action (bookmarks, &action));
+    ack_written (bookmarks, tag, 8);
+    tag = asked (bookmarks, TIDE_MESSAGE_PUBLISH);
+    assert_true (tide_bookmarks_owe (bookmarks));
+    ack_written (bookmarks, tag, 9);
+    asked (bookmarks, TIDE_MESSAGE_SNAPSHOT);
+    assert_false (tide_bookmarks_owe (bookmarks));
+    tide_bookmarks_destroy (&bookmarks);
+}
+
 static void what_is_acknowledged_behind_the_end_counts (void **state)
 {
     reading_t *reading = *state;
@@ -278,6 +330,23 @@ static void it_is_told_again_and_nothing_behind_it_meanwhile (void **state)
     die (reading);
     add (reading, NULL);
     assert_string_equal (next (reading, true), "2 ");
+}
+
+/*  What comes live is queued behind it. */
+static void it_waits_whatever_comes (void **state)
+{
+    reading_t *reading = *state;
+    add (reading, NULL);
+    all (reading);
+    publish_many (reading, "t", 1);
+    assert_string_not_equal (next (reading, false), "");
+    publish_many (reading, "t", 2);
+    assert_false (tide_subscriptions_is_ready (reading->subscriptions));
+    assert_string_equal (next (reading, true), "");
+    reading_pass (reading, 1000);
+    assert_true (tide_subscriptions_is_ready (reading->subscriptions));
+    assert_non_null (strstr (next (reading, true), "x2"));
+    assert_string_not_equal (next (reading, true), "");
 }
 
 static void so_is_that_it_was_brought_up (void **state)
@@ -445,18 +514,38 @@ static void another_log_is_said_until_it_is_acknowledged (void **state)
     assert_null (strchr (all (reading), '!'));
 }
 
+/*  Its reader could not cope with an event, of which nothing is to be told any more. */
+static void what_is_of_another_log_is_not_told_again (void **state)
+{
+    reading_t *reading = *state;
+    publish_many (reading, "t", 1);
+    add (reading, "start");
+    tide_told_t *told = tide_subscriptions_take (reading->subscriptions);
+    reading_restart (reading, 0xbeef);
+    assert_false (
+        tide_subscriptions_handled (reading->subscriptions, reading->broker.now_ms, &told, false));
+    reading_settle (reading);
+    const char *next_one = next (reading, true);
+    assert_true (next_one[0] == 'j'); /* of the old log as well: it was queued */
+    assert_string_equal (next (reading, true), "!epoch_changed0 ");
+}
+
 /*  Nothing of the old log was told, so there is nothing to take back. */
 static void another_log_while_it_is_taken (void **state)
 {
     reading_t *reading = *state;
     publish_many (reading, "t", 3);
+    tide_subscription_t *nameless = reading_add (reading, "t", NULL);
+    all (reading);
     reading->is_late = true;
-    add (reading, "start");
+    add (reading, "start"); /* the topic is followed already: it asks at once */
+    leave (reading, nameless);
     reading->is_late = false;
     reading_restart (reading, 0xbeef);
     publish_many (reading, "t", 2);
     const char *told = all (reading);
-    assert_non_null (strstr (told, "j"));
+    assert_null (strchr (told, '!'));
+    assert_non_null (strstr (told, "2 3 "));
     reading_pass (reading, 3000);
     publish_many (reading, "t", 1);
     assert_string_not_equal (all (reading), "");
@@ -650,9 +739,11 @@ int main (void)
         TEST (a_new_one_begins_where_it_is_told_to),
         TEST (it_goes_on_behind_what_was_acknowledged),
         TEST (what_was_acknowledged_is_written_when_it_is_left),
+        cmocka_unit_test (who_comes_back_waits_for_what_was_left),
         TEST (what_is_acknowledged_behind_the_end_counts),
         TEST (it_goes_on_with_what_another_left),
         TEST (it_is_told_again_and_nothing_behind_it_meanwhile),
+        TEST (it_waits_whatever_comes),
         TEST (so_is_that_it_was_brought_up),
         TEST (a_volatile_one_is_told_once),
         TEST (a_later_owner_takes_it_over),
@@ -662,6 +753,7 @@ int main (void)
         TEST (a_name_that_is_none_is_refused),
         SHORT (what_was_trimmed_is_said_until_it_is_acknowledged),
         TEST (another_log_is_said_until_it_is_acknowledged),
+        TEST (what_is_of_another_log_is_not_told_again),
         TEST (another_log_while_it_is_taken),
         TEST (what_is_refused_for_now_is_tried_again),
         TEST (a_broker_that_comes_again_hears_of_it),
