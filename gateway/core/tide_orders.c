@@ -113,9 +113,12 @@ static void carried_out (void *argument, tide_hub_t *hub, tide_status_t status)
 {
     order_t *order = argument;
     tide_session_t *session;
-    (void) status; /* a topic that cannot be joined is none: the worker was told when it said so */
+    bool is_unanswered = status == TIDE_TIMEOUT || status == TIDE_BROKER_AWAY;
     HASH_FIND (hh, hub->sessions, order->sid, strlen (order->sid), session);
-    if (session && session->order_pin == order->seq) {
+    if (session && session->order_pin == order->seq && is_unanswered)
+        tide_hub_close (hub, session->connection, 1011); /* it comes back, and to the order again */
+    else if (session && session->order_pin == order->seq) {
+        /*  A topic that cannot be joined is none: the worker was told when it said so. */
         session->order_pin = 0;
         tide_deliver_settle (hub, session);
     }

@@ -682,6 +682,28 @@ static void of_a_session_that_ends_no_order_waits (void **state)
     }
 }
 
+static void g5_an_order_that_the_broker_does_not_answer_is_carried_out_on_resume (void **state)
+{
+    (void) state;
+    char pid[64];
+    tide_loop_serve (loop, "chat", "/", "enter", 0);
+    tide_loop_client_t *client = opened_at (HOLDER);
+    tide_loop_say (client, "40");
+    text_of (tide_loop_hear (client), "pid", pid);
+    tide_loop_say (client, "42[\"enter\"]");
+    assert_lent ("enter", "[]");
+    loop->held_kinds[HOLDER] = (uint64_t) 1 << TIDE_MESSAGE_PUBLISH; /* the record waits */
+    give_order (TIDE_ORDER_JOIN, "\"room\"", "room");
+    tide_loop_pass (loop, 12000);
+    assert_null (client->connection);
+    loop->held_kinds[HOLDER] = 0;
+    client = opened_at (OTHER);
+    tide_loop_say (client, "40{\"pid\":\"%s\"}", pid);
+    assert_hears (client, "40{");
+    assert_hears (client, "42[\"n\",1");
+    assert_null (tide_loop_hear (client));
+}
+
 static void a_worker_ends_a_session_of_the_json_dialect (void **state)
 {
     (void) state;
@@ -837,6 +859,7 @@ int main (void)
         TEST (an_order_to_leave_is_not_for_who_joined_behind_it),
         TEST (another_log_knows_nothing_of_an_order_that_waits),
         TEST (of_a_session_that_ends_no_order_waits),
+        TEST (g5_an_order_that_the_broker_does_not_answer_is_carried_out_on_resume),
         TEST (a_worker_ends_a_session),
         TEST (a_worker_ends_a_session_of_the_json_dialect),
         TEST (orders_that_are_none_are_passed_over),
