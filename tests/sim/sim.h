@@ -156,6 +156,7 @@ struct sim_disk {
     uint64_t batch_due_ms;
     tide_log_batch_t *early; /* mutation: completed, not yet durable */
     sim_fetching_t *fetches;
+    uint64_t said[SIM_CURSORS]; /* the highest that anybody has acknowledged, durably or not */
     sim_disk_t *older;
 };
 
@@ -296,7 +297,6 @@ typedef struct {
 
 /*  What is known of a named cursor. */
 typedef struct {
-    uint64_t said_epoch, said; /* the highest that anybody has acknowledged, durably or not */
     uint64_t log_epoch, seq;   /* where it stands in that log */
     bool is_bridged;           /* it says a position of another one */
 } sim_cursor_t;

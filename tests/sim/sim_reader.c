@@ -66,7 +66,7 @@ void sim_reader_durable (sim_t *sim, const sim_disk_t *disk, const tide_event_t 
         cursor->is_bridged = record.epoch != disk->epoch;
         if (cursor->is_bridged)
             continue;
-        uint64_t said = cursor->said_epoch == disk->epoch ? cursor->said : 0;
+        uint64_t said = disk->said[at];
         if (record.seq > said && record.seq > cursor->seq)
             sim_fail (sim, "G5", "cursor %s stands at %llu, and %llu was acknowledged", names[at],
                       (unsigned long long) record.seq, (unsigned long long) said);
@@ -100,18 +100,14 @@ static void subscribe (sim_t *sim, sim_client_t *client)
 static void acknowledge (sim_t *sim, sim_client_t *client)
 {
     sim_reader_t *reader = &client->reader;
-    sim_cursor_t *cursor = cursor_of (sim, client);
     if (!reader->has_begun || reader->last == 0 || reader->is_lost)
         return;
     uint64_t seq = sim_chance (sim, 70) ? reader->last : 1 + sim_random (sim, reader->last);
     char position[64];
     sim_position_text (position, client->epoch, seq);
-    if (client->epoch == sim->disk->epoch && cursor->said_epoch != client->epoch) {
-        cursor->said_epoch = client->epoch;
-        cursor->said = 0;
-    }
-    if (client->epoch == cursor->said_epoch && seq > cursor->said)
-        cursor->said = seq;
+    sim_disk_t *disk = sim_disk_find (sim, client->epoch);
+    if (disk && seq > disk->said[reader->cursor])
+        disk->said[reader->cursor] = seq;
     sim->stats.cursor_acks++;
     sim_note (sim, "client %u acknowledges %llu", client->number, (unsigned long long) seq);
     sim_say (sim, client, "ack",
@@ -200,19 +196,13 @@ static void check_gap (sim_t *sim, sim_client_t *client, const sim_disk_t *disk,
                   (unsigned long long) missed, (unsigned long long) since);
 }
 
-static uint64_t said_of (sim_t *sim, const sim_client_t *client, const sim_disk_t *disk)
-{
-    const sim_cursor_t *cursor = cursor_of (sim, client);
-    return cursor->said_epoch == disk->epoch ? cursor->said : 0;
-}
-
 /*  The first event that a subscription brings, or that there is none up to seq. */
 static void begin_at (sim_t *sim, sim_client_t *client, const sim_disk_t *disk, uint64_t seq,
                       const char *what)
 {
     sim_reader_t *reader = &client->reader;
     reader->has_begun = false;
-    check_gap (sim, client, disk, said_of (sim, client, disk), seq, what);
+    check_gap (sim, client, disk, disk->said[reader->cursor], seq, what);
     reader->has_begun = true;
 }
 
@@ -221,7 +211,7 @@ static void begin_at (sim_t *sim, sim_client_t *client, const sim_disk_t *disk, 
 static void go_on_at (sim_t *sim, sim_client_t *client, const sim_disk_t *disk, uint64_t seq,
                       bool is_asked, const char *what)
 {
-    uint64_t since = client->reader.last, said = said_of (sim, client, disk);
+    uint64_t since = client->reader.last, said = disk->said[client->reader.cursor];
     check_gap (sim, client, disk, is_asked && said > since ? said : since, seq, what);
 }
 

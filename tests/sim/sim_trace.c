@@ -5,6 +5,14 @@
 
 #include <stdio.h>
 
+/*  What clients say and hear: heads of frames are no text. */
+static void print_text (tide_bytes_t bytes)
+{
+    putchar (' ');
+    for (size_t at = 0; at < bytes.size && at < 400; at++)
+        putchar (bytes.data[at] >= ' ' && bytes.data[at] < 127 ? bytes.data[at] : '.');
+}
+
 static void print_events (tide_list_t list)
 {
     tide_event_t event;
@@ -132,6 +140,6 @@ void sim_trace (const sim_t *sim, const char *where, tide_bytes_t bytes, bool is
     if (tide_message_decode (body, &message, &why) == TIDE_OK)
         print_message (&message);
     else
-        printf (" %.*s", bytes.size > 400 ? 400 : (int) bytes.size, (const char *) bytes.data);
+        print_text (bytes);
     printf ("\n");
 }
