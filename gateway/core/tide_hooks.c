@@ -96,6 +96,7 @@ void tide_hooks_ask (tide_hub_t *hub, tide_session_t *session)
     const char *why;
     tide_link_make_id (hub->link, id);
     session->let_in = tide_feed_watermark (hub->feed); /* a volatile answer says no more of it */
+    session->let_in_epoch = tide_feed_epoch (hub->feed);
     snprintf (wanted, sizeof wanted, "%" PRIu64, session->admission);
     json_t *args = json_pack ("[o, b]", auth_of (session), session->recovered);
     tide_op_t *op =

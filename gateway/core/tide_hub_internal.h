@@ -334,6 +334,7 @@ struct tide_session {
     uint64_t record_seq;     /* sequence of its standing record */
     uint64_t taken_ms;       /* when it was taken over, by the broker's clock; 0: it was not */
     uint64_t let_in;         /* where a worker let it in, with orders behind that; 0: none did */
+    uint64_t let_in_epoch;   /* in which log */
     uint64_t base;           /* where it began: nothing before concerns it */
     uint64_t cursor;         /* everything of its topics up to here was delivered */
     uint64_t last_number;    /* last tape entry delivered */

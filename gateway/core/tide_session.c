@@ -155,14 +155,15 @@ static bool is_admitted (tide_hub_t *hub, tide_session_t *session, const char *t
 
 /*  A session that is new begins where a worker has let it in, so that it comes to what the worker
  *  did with that; or else here. */
-static void begin_at (tide_session_t *session, uint64_t here)
+static void begin_at (tide_hub_t *hub, tide_session_t *session, uint64_t here)
 {
-    session->base = session->cursor = session->let_in > 0 ? session->let_in : here;
+    bool is_let_in = session->let_in > 0 && session->let_in_epoch == tide_feed_epoch (hub->feed);
+    session->base = session->cursor = is_let_in ? session->let_in : here;
 }
 
 static void open_without_record (tide_hub_t *hub, tide_session_t *session)
 {
-    begin_at (session, tide_feed_watermark (hub->feed));
+    begin_at (hub, session, tide_feed_watermark (hub->feed));
     open_now (hub, session);
 }
 
@@ -188,10 +189,15 @@ static void made (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
         return;
     }
     tide_session_t *session = op->session;
-    if (good) {
+    if (good && session->let_in > 0 && session->let_in_epoch != answer->ack.epoch) {
+        /*  The log is another one: what the record says of where it begins is void. */
+        tide_record_release (hub, op->topic, answer->ack.first);
+        tide_client_refused (hub, session);
+    }
+    else if (good) {
         session->record_seq = answer->ack.first;
         session->owns_record = true;
-        begin_at (session, session->record_seq);
+        begin_at (hub, session, session->record_seq);
         open_now (hub, session);
     }
     else if (answer && answer->kind == TIDE_MESSAGE_FAIL && answer->fail.code == TIDE_LOG_FULL) {

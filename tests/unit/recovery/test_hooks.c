@@ -450,6 +450,23 @@ static void g1_so_is_who_cannot_be_resumed (void **state)
     assert_hears (client, "42/plain,[\"n\",1");
 }
 
+static void g8_who_was_let_in_while_the_log_was_another_comes_again (void **state)
+{
+    (void) state;
+    tide_loop_serve (loop, "door", "/", TIDE_HOOK_CONNECT, 0);
+    tide_loop_client_t *client = opened_at (HOLDER);
+    tide_loop_say (client, "40");
+    assert_lent (TIDE_HOOK_CONNECT, "[{},false]");
+    loop->held_kinds[HOLDER] = (uint64_t) 1 << TIDE_MESSAGE_PUBLISH; /* the record waits */
+    admit ();
+    assert_null (tide_loop_hear (client));
+    tide_loop_kill_broker (loop, true);
+    loop->held_kinds[HOLDER] = 0;
+    tide_loop_pass (loop, 6000);
+    assert_null (tide_loop_hear (client));
+    assert_null (client->connection);
+}
+
 static void an_order_to_join_leaves_a_subscription_with_meta_as_it_is (void **state)
 {
     (void) state;
@@ -849,6 +866,7 @@ int main (void)
         TEST (g1_a_session_that_is_let_into_a_room_gets_all_behind_that),
         TEST (g1_who_is_let_in_is_let_into_a_room_with_that),
         TEST (g1_so_is_who_cannot_be_resumed),
+        TEST (g8_who_was_let_in_while_the_log_was_another_comes_again),
         TEST (an_order_to_join_leaves_a_subscription_with_meta_as_it_is),
         TEST (g1_an_order_finds_the_session_that_was_away),
         TEST (g5_an_order_is_not_passed_before_it_was_carried_out),
