@@ -1,10 +1,11 @@
 /*  sim.h - the whole system in one process, under one seed.
  *
  *  A world has a broker over a disk, lanes, clients, a publisher and a network, half of the worlds
- *  callers and workers too, all of them driven by one virtual clock and one random number
- *  generator: the same seed is the same run, step for step. Cores are the real ones; everything
- *  around them (sockets, disk, processes) is here, with its faults. The disk keeps every event
- *  that ever became durable, so it is the truth against which the checkers hold what clients see.
+ *  callers and workers too, a third a worker at the door, all of them driven by one virtual clock
+ *  and one random number generator: the same seed is the same run, step for step. Cores are the
+ *  real ones; everything around them (sockets, disk, processes) is here, with its faults. The disk
+ *  keeps every event that ever became durable, so it is the truth against which the checkers hold
+ *  what clients see.
  *
  *      clients ~ sockets ~ lanes ~ dealers, subscriptions ~ broker ~ disk
  *
@@ -250,6 +251,7 @@ void sim_socket_client_closed (sim_t *sim, sim_socket_t *socket);
 void sim_socket_release (sim_t *sim, sim_socket_t *socket);
 
 #include "sim_calls.h"
+#include "sim_hooks.h"
 
 /*  -- clients --------------------------------------------------------------------------------- */
 
@@ -269,6 +271,7 @@ typedef struct {
     bool must_reset;       /* and must come, because the position is foreign */
     uint64_t since, epoch; /* of the join */
     uint64_t at;           /* brought up to here */
+    uint64_t ordered;      /* a worker has let it in there: it may not have come to that yet */
     json_t *state_parts;   /* a snapshot or reset that comes in parts */
     bool snapshot_came;
     uint64_t snapshot_seq;
@@ -297,8 +300,8 @@ typedef struct {
 
 /*  What is known of a named cursor. */
 typedef struct {
-    uint64_t log_epoch, seq;   /* where it stands in that log */
-    bool is_bridged;           /* it says a position of another one */
+    uint64_t log_epoch, seq; /* where it stands in that log */
+    bool is_bridged;         /* it says a position of another one */
 } sim_cursor_t;
 
 struct sim_client {
@@ -440,6 +443,7 @@ typedef struct {
     uint64_t cuts, drops, commits, fulls, ghosts, damaged, segments_dropped, pauses;
     uint64_t cursor_events, cursor_acks, cursor_writes, cursor_losses;
     uint64_t calls, call_acks, call_ends, call_deads, lent, lent_again, handled, worker_faults;
+    uint64_t hooks, hooks_told, orders;
 } sim_stats_t;
 
 struct sim {
@@ -467,6 +471,7 @@ struct sim {
     sim_lane_t lanes[SIM_LANES_MAX];
     sim_publisher_t publisher;
     sim_calls_t calls;
+    sim_hooks_t hooks;
     sim_cursor_t cursors[SIM_CURSORS];
     sim_client_t clients[SIM_CLIENTS_MAX];
     sim_socket_t *sockets;

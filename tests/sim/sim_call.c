@@ -275,6 +275,8 @@ void sim_call_lent (sim_t *sim, const tide_message_t *message)
     tide_event_t event;
     if (!tide_event_next (&list, &event))
         return;
+    if (sim_hooks_is_call (&event))
+        return;
     uint64_t n = sim_call_number (&event);
     sim_call_t *call = find (sim, n);
     bool is_volatile = message->lend.call >> 63;

@@ -112,7 +112,7 @@ void sim_check_durable (sim_t *sim, sim_disk_t *disk, sim_record_t *record, uint
     }
     if (record->is_system) {
         sim_reader_durable (sim, disk, event);
-        if (sim->calls.is_on)
+        if (!sim_hooks_durable (sim, disk, event, seq) && sim->calls.is_on)
             sim_call_durable (sim, disk, event, seq);
         return;
     }
@@ -468,5 +468,5 @@ bool sim_check_settled (sim_t *sim, bool say)
             sim_fail (sim, "G5", "at the end, client %u %s", client->number, why);
         return false;
     }
-    return sim_calls_settled (sim, say);
+    return sim_calls_settled (sim, say) && sim_hooks_settled (sim, say);
 }

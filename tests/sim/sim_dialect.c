@@ -197,6 +197,8 @@ static void heard_packet (sim_t *sim, sim_client_t *client, const char *packet)
         json_t *answer = json_array_get (json, 0);
         sim_heard_answer (sim, client, id, json_is_true (json_object_get (answer, "ok")), answer);
     }
+    else if (packet[0] == '4' && sim->hooks.is_on)
+        sim_client_cut (sim, client); /* it may not come in; later it tries again */
     else if (packet[0] != '1')
         sim_fail (sim, "wire", "client %u: unexpected packet %.200s", client->number, packet);
     json_decref (json);

@@ -62,6 +62,10 @@ void sim_fault (sim_t *sim)
         sim_calls_fault (sim);
         return;
     }
+    if (sim->hooks.is_on && sim_chance (sim, 12)) {
+        sim_hooks_fault (sim);
+        return;
+    }
     if (dice < 15)
         cut_dealer (sim, &some_lane (sim)->dealer, "a lane");
     else if (dice < 20)

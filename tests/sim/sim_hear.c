@@ -25,9 +25,13 @@ static void change_epoch (sim_t *sim, sim_client_t *client, uint64_t epoch)
                   (unsigned long long) epoch, (unsigned long long) client->epoch);
         return;
     }
-    if (client->epoch != 0)
-        for (unsigned at = 0; at < SIM_PATTERNS; at++)
-            client->topics[at].owes_reset = client->topics[at].state == SIM_IN;
+    for (unsigned at = 0; at < SIM_PATTERNS && client->epoch != 0; at++) {
+        sim_topic_t *topic = &client->topics[at];
+        if (topic->ordered > client->position && topic->state == SIM_IN)
+            topic->state = SIM_MAYBE; /* it need not have come to the order before */
+        topic->ordered = 0;
+        topic->owes_reset = topic->state == SIM_IN;
+    }
     if (client->epoch != 0)
         client->position = 0;
     client->epoch = epoch;
@@ -80,6 +84,7 @@ static void begun (sim_t *sim, sim_client_t *client, const char *sid, const char
     for (unsigned at = 0; at < SIM_PATTERNS; at++) {
         client->topics[at].state = SIM_OUT;
         client->topics[at].owes_reset = client->topics[at].may_be_in = false;
+        client->topics[at].ordered = 0;
     }
     /*  A session of its own: what the old one had of volatile events it may get once more, from a
      *  lane that lags. */
@@ -114,6 +119,7 @@ void sim_heard_open (sim_t *sim, sim_client_t *client, const char *sid, const ch
         sim_fail (sim, "G5", "client %u resumes under another sid", client->number);
     else
         resumed (sim, client, pid, epoch, topics);
+    sim_hooks_opened (sim, client);
 }
 
 static sim_topic_t *find_bring_up (sim_client_t *client, tide_bytes_t topic, unsigned *pattern)
@@ -510,7 +516,8 @@ void sim_heard_answer (sim_t *sim, sim_client_t *client, uint64_t id, bool ok, j
     else if (asked.kind == SIM_ASK_JOIN)
         joined (sim, client, asked.pattern, answer);
     else if (asked.kind == SIM_ASK_LEAVE) {
-        client->topics[asked.pattern].state = SIM_OUT;
+        bool may_come_in = client->topics[asked.pattern].ordered > client->position;
+        client->topics[asked.pattern].state = may_come_in ? SIM_MAYBE : SIM_OUT;
         client->topics[asked.pattern].is_left = client->topics[asked.pattern].may_be_in = false;
         client->topics[asked.pattern].owes_reset = false;
         sim->stats.leaves++;

@@ -106,8 +106,29 @@ static bool mutate_publish (sim_t *sim, tide_message_t *message, tide_buffer_t *
     return true;
 }
 
+/*  It goes to a name that nobody serves, or has another id each time that it is said. */
+static bool mutate_end (sim_t *sim, tide_call_message_t *call, tide_buffer_t *list)
+{
+    if (sim->mutation == SIM_MUTATION_UNTOLD_END) {
+        call->event = tide_bytes ("nothing");
+        return true;
+    }
+    const uint8_t *number = memrchr (call->id.data, '/', call->id.size);
+    size_t before = (size_t) (number - call->id.data) + 1;
+    if (sim->mutation != SIM_MUTATION_END_TOLD_TWICE)
+        return false;
+    tide_buffer_append (list, call->id.data, before);
+    for (uint64_t zeros = ++sim->serial % 20; zeros > 0; zeros--)
+        tide_buffer_append (list, "0", 1);
+    tide_buffer_append (list, call->id.data + before, call->id.size - before);
+    call->id = tide_buffer_bytes (list);
+    return true;
+}
+
 static bool mutate_call (sim_t *sim, tide_call_message_t *call, tide_buffer_t *list)
 {
+    if (tide_bytes_is (call->event, TIDE_HOOK_DISCONNECT))
+        return mutate_end (sim, call, list);
     if (sim->mutation == SIM_MUTATION_UNANSWERED_CALL && call->wanted.size > 0) {
         call->wanted = (tide_bytes_t){0};
         return true;
@@ -221,9 +242,27 @@ static bool thin_out (sim_t *sim, tide_message_t *message, tide_buffer_t *events
     return is_thin;
 }
 
+static bool lose_orders (tide_message_t *message, tide_buffer_t *events)
+{
+    tide_list_t list = message->page.events;
+    tide_event_t event;
+    uint32_t count = 0;
+    while (tide_event_next (&list, &event)) {
+        if (tide_bytes_is (event.name, TIDE_ORDER_JOIN))
+            continue;
+        tide_event_append (events, &event);
+        count++;
+    }
+    bool is_changed = count < message->page.events.count;
+    message->page.events = tide_list (events, count);
+    return is_changed;
+}
+
 static bool mutate_answer (sim_t *sim, tide_message_t *message, tide_buffer_t *events)
 {
     switch (sim->mutation) {
+    case SIM_MUTATION_LOST_ORDER:
+        return message->kind == TIDE_MESSAGE_PAGE && lose_orders (message, events);
     case SIM_MUTATION_EMPTY_PAGE:
         if (message->kind != TIDE_MESSAGE_PAGE || message->page.events.count == 0)
             return false;

@@ -28,6 +28,8 @@ static sim_dealer_t *find_dealer (sim_t *sim, tide_bytes_t id)
         if (sim->calls.workers[at].dealer.is_open
             && tide_bytes_is (id, sim->calls.workers[at].dealer.id))
             return &sim->calls.workers[at].dealer;
+    if (sim->hooks.dealer.is_open && tide_bytes_is (id, sim->hooks.dealer.id))
+        return &sim->hooks.dealer;
     return NULL;
 }
 
@@ -75,6 +77,7 @@ void sim_broker_start (sim_t *sim)
         connect_peer (sim, &sim->calls.callers[at].dealer);
     for (unsigned at = 0; at < SIM_WORKERS; at++)
         connect_peer (sim, &sim->calls.workers[at].dealer);
+    connect_peer (sim, &sim->hooks.dealer);
     sim_calls_restarted (sim);
     sim_note (sim, "broker up, epoch %016llx, head %zu", (unsigned long long) sim->disk->epoch,
               sim->disk->count);
@@ -99,6 +102,7 @@ void sim_broker_kill (sim_t *sim)
         sim_pipe_clear (&sim->calls.callers[at].dealer.down);
     for (unsigned at = 0; at < SIM_WORKERS; at++)
         sim_pipe_clear (&sim->calls.workers[at].dealer.down);
+    sim_pipe_clear (&sim->hooks.dealer.down);
 }
 
 static void send_to_peer (sim_t *sim, const tide_broker_action_t *action)

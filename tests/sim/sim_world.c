@@ -61,6 +61,14 @@ static void choose_config (sim_t *sim)
         sim->config.retain_ms = 7 * 86400000ull;
     }
     sim->may_flood = !sim->big_events && sim_chance (sim, 15);
+    sim->hooks.is_on = sim->seed % 3 == 0;
+    sim->hooks.is_strict = sim->hooks.is_on && sim->seed % 2 == 0;
+    if (sim->hooks.is_strict) {
+        sim->config.retain_events = sim->config.dedupe_ids = 100000;
+        sim->config.retain_bytes = UINT64_C (1) << 30;
+        sim->config.retain_ms = 7 * 86400000ull;
+        sim->may_damage = sim->may_fill = false;
+    }
 }
 
 sim_t *sim_new (uint64_t seed, uint64_t steps, sim_mutation_t mutation, bool is_verbose)
@@ -92,6 +100,7 @@ sim_t *sim_new (uint64_t seed, uint64_t steps, sim_mutation_t mutation, bool is_
     }
     sim_publisher_start (self);
     sim_calls_start (self);
+    sim_hooks_start (self);
     for (unsigned at = 0; at < self->client_count; at++)
         sim_client_init (self, &self->clients[at], at);
     return self;
@@ -127,6 +136,7 @@ void sim_destroy (sim_t **self_p)
     if (self->broker.core)
         tide_broker_destroy (&self->broker.core);
     sim_calls_free (self);
+    sim_hooks_free (self);
     sim_disk_destroy (&self->disk);
     free (self->publishes);
     free (self);
@@ -151,6 +161,7 @@ typedef enum {
     PUBLISHER_TICK,
     CALLER_TICK,
     WORKER_TICK,
+    DOOR_TICK,
     CLIENT_TICK
 } kind_t;
 
@@ -242,6 +253,10 @@ static void offer_calls (sim_t *sim, choices_t *choices)
         offer (sim, choices, sim_worker_due_ms (worker),
                (choice_t){WORKER_TICK, worker, NULL, NULL});
     }
+    if (!sim->hooks.is_on)
+        return;
+    offer_dealer (sim, choices, &sim->hooks.dealer, NULL);
+    offer (sim, choices, sim_door_due_ms (&sim->hooks), (choice_t){DOOR_TICK, NULL, NULL, NULL});
 }
 
 static void find_choices (sim_t *sim, choices_t *choices)
@@ -306,6 +321,10 @@ static void dealer_down (sim_t *sim, const choice_t *choice, const sim_packet_t 
             sim_worker_receive (sim, &sim->calls.workers[at], bytes);
             return;
         }
+    if (choice->what == &sim->hooks.dealer) {
+        sim_door_receive (sim, bytes);
+        return;
+    }
     tide_link_receive (sim->publisher.link, sim->now_ms, bytes);
     sim_publisher_drain (sim);
 }
@@ -409,6 +428,9 @@ static void happen (sim_t *sim, const choice_t *choice)
     case WORKER_TICK:
         sim_worker_tick (sim, choice->what);
         break;
+    case DOOR_TICK:
+        sim_door_tick (sim);
+        break;
     case CLIENT_TICK:
         sim_client_tick (sim, choice->what);
         break;
@@ -480,6 +502,7 @@ static void mend (sim_t *sim)
     sim->has_faults = false;
     sim->disk->full_until_ms = 0;
     sim_calls_mend (sim);
+    sim_hooks_mend (sim);
     for (unsigned at = 0; at < SIM_CLIENTS_MAX; at++) {
         sim_client_t *client = &sim->clients[at];
         client->deaf_until_ms = 0;

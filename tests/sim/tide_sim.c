@@ -109,7 +109,10 @@ static void print_stats (const sim_stats_t *s)
                {"lent", s->lent},
                {"lent again", s->lent_again},
                {"handled", s->handled},
-               {"worker faults", s->worker_faults}};
+               {"worker faults", s->worker_faults},
+               {"hooks", s->hooks},
+               {"ends told", s->hooks_told},
+               {"orders", s->orders}};
     for (size_t at = 0; at < sizeof all / sizeof all[0]; at++)
         printf ("  %-16s %llu\n", all[at].name, (unsigned long long) all[at].value);
 }
