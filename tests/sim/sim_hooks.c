@@ -221,7 +221,8 @@ static void come_to (sim_t *sim, sim_client_t *client, const sim_order_t *order)
 {
     sim_topic_t *topic = &client->topics[order->pattern];
     bool is_sure = sim->hooks.is_strict && !client->ghost && !client->is_ghost
-                   && order->epoch == sim->disk->epoch;
+                   && order->epoch == sim->disk->epoch
+                   && (client->epoch == 0 || client->epoch == order->epoch);
     sim_note (sim, "client %u is let into %s at %llu%s", client->number,
               sim_patterns[order->pattern], (unsigned long long) order->seq,
               is_sure ? "" : ", maybe");
@@ -245,8 +246,8 @@ void sim_hooks_opened (sim_t *sim, sim_client_t *client)
         guest->opened = guest->open_seq;
     for (size_t at = 0; at < self->order_count; at++) {
         const sim_order_t *order = &self->orders[at];
-        if (strcmp (order->sid, client->sid) == 0 && order->seq > client->position
-            && (client->epoch == 0 || client->epoch == order->epoch))
+        bool is_behind = client->epoch != order->epoch || order->seq > client->position;
+        if (strcmp (order->sid, client->sid) == 0 && is_behind)
             come_to (sim, client, order);
     }
 }
