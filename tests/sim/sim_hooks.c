@@ -134,8 +134,10 @@ static void stands (sim_t *sim, const sim_disk_t *disk, const tide_event_t *even
     guest->seq = seq;
     bool is_closed = tide_args_decode (event->payload, &args) == TIDE_OK
                      && memmem (args.json.data, args.json.size, "\"closed\":true", 13);
-    if (!is_closed)
+    if (!is_closed) {
         guest->open_seq = seq;
+        guest->is_served = guest->is_asked;
+    }
     if (guest->was_ended)
         sim_fail (sim, "G7", "session %s goes on at %llu, but its end was told", sid,
                   (unsigned long long) seq);
@@ -148,7 +150,7 @@ static void goes (sim_t *sim, sim_guest_t *guest, bool by_broker, uint64_t seq)
     if (are_told && by_broker && !was_told (self, guest, true, guest->seq))
         sim_fail (sim, "G7", "session %s is removed at %llu, and nobody was told", guest->sid,
                   (unsigned long long) seq);
-    else if (are_told && !by_broker && guest->is_asked)
+    else if (are_told && !by_broker && guest->is_served)
         sim_fail (sim, "G7", "session %s, which is a worker's, is removed by its lane at %llu",
                   guest->sid, (unsigned long long) seq);
     else if (self->is_strict && are_told && guest->is_asked && guest->opened > 0

@@ -15,6 +15,7 @@ typedef struct {
     uint64_t open_seq;        /* the last that is not closed */
     uint64_t opened;          /* … under which a client heard that it is in */
     bool is_asked, was_ended; /* a worker was asked; was told that it is over */
+    bool is_served;           /* it was asked before the record was written */
 } sim_guest_t;
 
 /*  An end that is told: the connection's, or the session's. */
