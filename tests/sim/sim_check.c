@@ -444,6 +444,8 @@ static bool is_settled (const sim_t *sim, const sim_client_t *client, char why[2
         const sim_topic_t *topic = &client->topics[at];
         if (topic->state != SIM_IN)
             continue;
+        if (topic->ordered > client->position && disk != sim->disk)
+            continue; /* the order may have gone with its log */
         uint64_t since = topic->joined > client->position ? topic->joined : client->position;
         uint64_t next = disk ? sim_check_next (disk, at, since, disk->count) : 0;
         if (disk == sim->disk && next == 0 && !topic->owes_reset)
