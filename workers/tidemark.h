@@ -400,7 +400,8 @@ tidemark_status_t tidemark_leave (tidemark_call_t *call, const char *room);
 tidemark_status_t tidemark_disconnect (tidemark_call_t *call, int closes);
 /*  What workers keep of the session, in whatever handler: both wait for the broker, up to five
  *  seconds. NOT_FOUND: it is no session's call, or one without a record (--no-recovery), or the
- *  session is over; TIMEOUT; tidemark_error says more.
+ *  session is over, or, in TIDEMARK_CONNECT, new: it has a record when it is in. TIMEOUT;
+ *  tidemark_error says more.
  *
  *  The data, which the caller gives back; NULL: there is none. Half a minute after the session was
  *  left for good, or when it can be resumed no more, there is none either. */
