@@ -522,7 +522,7 @@ static tide_status_t check_subscribe (tide_hub_t *hub, tide_session_t *session, 
     *why = "this topic is being joined already";
     if (tide_join_find (session, topic) || find_asked (session, topic))
         return TIDE_CONFLICT;
-    *why = "this session reads another topic by the cursor of this name";
+    *why = "another topic is read by the cursor of this name in the session";
     if (named && !tide_bytes_is (topic, named->topic))
         return TIDE_CONFLICT;
     *why = "a session can read by 100 cursors";
@@ -572,7 +572,7 @@ static tide_status_t read_ack (tide_hub_t *hub, tide_session_t *session, const j
         return TIDE_BAD_REQUEST;
     if (epoch == 0)
         epoch = other;
-    *why = "this session reads by no cursor of this name";
+    *why = "the session reads by no cursor of this name";
     *named = find_name (session, string_of (json_object_get (object, "cursor")));
     if (!*named)
         return TIDE_NOT_FOUND;

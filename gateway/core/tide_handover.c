@@ -172,7 +172,7 @@ static bool take_name (tide_reader_t *reader, char *name, size_t size)
     return true;
 }
 
-/*  False if it is none that this session can have. The caller frees it. */
+/*  False if it is none that the session can have. The caller frees it. */
 static bool take_present (const tide_session_t *session, tide_bytes_t topic, tide_reader_t *reader,
                           tide_present_t *present)
 {

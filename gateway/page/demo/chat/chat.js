@@ -24,7 +24,7 @@ const page = keep(`tidemark demo ${topic}`, { name: "", seq: 0 }, () => ({ name,
 const socket = resume(io({ transports: ["websocket"], reconnectionDelay: 200, reconnectionDelayMax: 2000 }), room);
 
 let { name } = page;        // who this is, once that is said
-let isIn = false;           // the worker has let this session in
+let isIn = false;           // the worker has let us in
 let numUsers = 0;
 
 /*  -- what was said ---------------------------------------------------------------------------- */
@@ -72,7 +72,7 @@ for (const event of ["new message", "user joined", "user left"])
 
 socket.on("tide:reset", (reset) => reset.topic === topic && note("What was said meanwhile is gone: the server keeps no more of it"));
 
-/*  Reads what was said in (since, upTo], also by this session itself: that it is not told again. */
+/*  Reads what was said in (since, upTo], also by ourselves: that it is not told again. */
 async function readBack(since, upTo) {
     for (;;) {
         const answer = await ask(socket, "tide:history", { topic, since, limit: 1000 });
@@ -177,7 +177,7 @@ async function send(row) {
         await joining;
         await askUntilServed(socket, "new message", row.text);
         row.fate = "sent";
-        // The answer has its place among all that this session hears: right behind the message's.
+        // The answer has its place among all that we hear: right behind the message's.
         row.at = lastSeq + .5;
         rows.sort((one, other) => (one.at > other.at) - (one.at < other.at));
     }
