@@ -120,9 +120,10 @@ test("what is asked wrongly, or of nobody, is told", async (t) => {
     assert.match(help.out, /--once/);
 });
 
-/* In a terminal of that size, of which all that is written is kept. */
+/* In a terminal of that size, of which all that is written is kept. Its ctrl-c is for the shell as well, which
+   is to outlive it, whichever shell it is. */
 function inTerminal(t, endpoint, { rows = 20, columns = 90 } = {}) {
-    const command = `stty rows ${rows} cols ${columns}; '${BIN}/tidemark' top --broker ${endpoint}; echo "status $?"; stty -a`;
+    const command = `trap : INT; stty rows ${rows} cols ${columns}; '${BIN}/tidemark' top --broker ${endpoint}; echo "status $?"; stty -a`;
     const terminal = new Running(t, "/usr/bin/script", ["-qfc", command, "/dev/null"], { TERM: "xterm" });
     /* What stands on the screen, as each picture begins at its top. */
     terminal.screen = () => terminal.out.split("\x1b[H").at(-1).replace(/\x1b\[[0-9;?]*[A-Za-z]/g, "");
