@@ -5,6 +5,7 @@
 
 #include "tide_alloc.h"
 #include "tide_broker.h"
+#include "tide_edge.h"
 #include "tide_limits.h"
 #include "tide_log.h"
 #include "tide_print.h"
@@ -50,9 +51,9 @@ typedef struct {
 struct tide_server {
     const tide_config_t *config;
     void *context;
-    void *router;
-    void *events;
-    void *volatiles;
+    tide_edge_t router;
+    tide_edge_t events;
+    tide_edge_t volatiles;
     char *endpoint;  /* of the ROUTER */
     char *events_at; /* for WELCOME */
     char *volatiles_at;
@@ -247,15 +248,15 @@ static void *make_socket (tide_server_t *self, int type, const char *endpoint, i
 }
 
 /*  Binds, and finds out where. *bound is freed by the caller. */
-static bool bind_socket (void **socket, tide_server_t *self, int type, const char *endpoint,
+static bool bind_socket (tide_edge_t *edge, tide_server_t *self, int type, const char *endpoint,
                          int hwm, uint64_t message_size_max, char **bound, char **why)
 {
-    *socket = make_socket (self, type, endpoint, hwm, message_size_max);
-    if (!*socket || zmq_bind (*socket, endpoint) != 0)
+    *edge = tide_edge (make_socket (self, type, endpoint, hwm, message_size_max));
+    if (!edge->socket || zmq_bind (edge->socket, endpoint) != 0)
         return refuse (why, "cannot bind %s: %s", endpoint, zmq_strerror (zmq_errno ()));
     char last[512];
     size_t size = sizeof last;
-    int rc = zmq_getsockopt (*socket, ZMQ_LAST_ENDPOINT, last, &size);
+    int rc = zmq_getsockopt (edge->socket, ZMQ_LAST_ENDPOINT, last, &size);
     tide_assert (rc == 0);
     free (*bound);
     *bound = tide_copy (last, strlen (last));
@@ -319,14 +320,15 @@ static bool bind_sockets (tide_server_t *self, char **why)
 
 /*  -- running: what the core wants done ------------------------------------------------------- */
 
-static int send_copy (void *socket, tide_bytes_t bytes, int flags)
+static int send_copy (tide_edge_t *edge, tide_bytes_t bytes, int flags)
 {
     zmq_msg_t message;
+    edge->is_touched = true;
     int rc = zmq_msg_init_size (&message, bytes.size);
     tide_assert (rc == 0);
     if (bytes.size > 0)
         memcpy (zmq_msg_data (&message), bytes.data, bytes.size);
-    if (zmq_msg_send (&message, socket, flags | ZMQ_DONTWAIT) >= 0)
+    if (zmq_msg_send (&message, edge->socket, flags | ZMQ_DONTWAIT) >= 0)
         return 0;
     int error = zmq_errno ();
     zmq_msg_close (&message);
@@ -335,9 +337,9 @@ static int send_copy (void *socket, tide_bytes_t bytes, int flags)
 
 static void send_to_peer (tide_server_t *self, const tide_broker_action_t *action)
 {
-    int error = send_copy (self->router, action->peer, ZMQ_SNDMORE);
+    int error = send_copy (&self->router, action->peer, ZMQ_SNDMORE);
     if (error == 0)
-        error = send_copy (self->router, action->bytes, 0);
+        error = send_copy (&self->router, action->bytes, 0);
     if (error == 0)
         self->counters.sent++;
     else if (error == EAGAIN)
@@ -351,8 +353,8 @@ static void send_to_peer (tide_server_t *self, const tide_broker_action_t *actio
 
 static void publish (tide_server_t *self, const tide_broker_action_t *action)
 {
-    void *socket = action->is_volatile ? self->volatiles : self->events;
-    if (send_copy (socket, action->bytes, 0) != 0)
+    tide_edge_t *edge = action->is_volatile ? &self->volatiles : &self->events;
+    if (send_copy (edge, action->bytes, 0) != 0)
         self->counters.unpublished++;
     else if (action->is_volatile)
         self->counters.published_volatile++;
@@ -425,14 +427,14 @@ static int64_t receive_one (tide_server_t *self, uint64_t now)
 {
     zmq_msg_t peer, body;
     zmq_msg_init (&peer);
-    if (zmq_msg_recv (&peer, self->router, ZMQ_DONTWAIT) < 0) {
+    if (zmq_msg_recv (&peer, self->router.socket, ZMQ_DONTWAIT) < 0) {
         zmq_msg_close (&peer);
         return -1;
     }
     zmq_msg_init (&body);
     unsigned frames = 0;
     bool has_more = zmq_msg_more (&peer);
-    while (has_more && zmq_msg_recv (&body, self->router, ZMQ_DONTWAIT) >= 0) {
+    while (has_more && zmq_msg_recv (&body, self->router.socket, ZMQ_DONTWAIT) >= 0) {
         frames++;
         has_more = zmq_msg_more (&body);
     }
@@ -455,36 +457,40 @@ static void receive (tide_server_t *self)
 {
     uint64_t now = now_ms (self);
     uint64_t size = 0;
+    self->router.is_touched = true;
     for (unsigned count = 0; count < RECEIVE_BUDGET && size < RECEIVE_BUDGET_SIZE
                              && tide_broker_said_size (self->broker) < SAID_BUDGET_SIZE;
          count++) {
         int64_t one = receive_one (self, now);
-        if (one < 0)
+        if (one < 0) {
+            self->router.is_touched = false;
             return;
+        }
         size += (uint64_t) one;
     }
 }
 
 /*  Subscriptions are ZeroMQ's affair: they only have to be taken off. */
-static void drain_subscriptions (void *socket)
+static void drain_subscriptions (tide_edge_t *edge)
 {
     zmq_msg_t message;
     zmq_msg_init (&message);
     unsigned left = SUBSCRIPTION_BUDGET;
-    while (left > 0 && zmq_msg_recv (&message, socket, ZMQ_DONTWAIT) >= 0)
+    while (left > 0 && zmq_msg_recv (&message, edge->socket, ZMQ_DONTWAIT) >= 0)
         left--;
+    edge->is_touched = left == 0;
     zmq_msg_close (&message);
 }
 
 /*  -- running: the loop ----------------------------------------------------------------------- */
 
-static long wait_ms (const tide_server_t *self)
+static int wait_ms (const tide_server_t *self)
 {
     uint64_t now = now_ms (self);
     uint64_t deadline = tide_broker_deadline_ms (self->broker);
     if (deadline <= now)
         return 0;
-    return deadline - now < 1000 ? (long) (deadline - now) : 1000;
+    return deadline - now < 1000 ? (int) (deadline - now) : 1000;
 }
 
 static void begin_stop (tide_server_t *self)
@@ -512,31 +518,44 @@ static bool is_done (tide_server_t *self)
     return true;
 }
 
+enum { STOP, LOG, DOORS, ITEMS = DOORS + 3 };
+
+/*  Until something comes or is due: what has come is in the items, and in what the edges say. */
+static void wait (tide_server_t *self, struct pollfd items[ITEMS])
+{
+    tide_edge_t *edges[] = {&self->router, &self->events, &self->volatiles};
+    bool has_input = false;
+    items[STOP] = (struct pollfd){.fd = self->stop_fd, .events = POLLIN};
+    items[LOG] = (struct pollfd){.fd = self->log_fd, .events = POLLIN};
+    for (unsigned each = 0; each < 3; each++) {
+        items[DOORS + each] = tide_edge_item (edges[each]);
+        has_input |= tide_edge_has_input (edges[each]);
+    }
+    if (poll (items, ITEMS, has_input ? 0 : wait_ms (self)) < 0) {
+        tide_assert (errno == EINTR);
+        items[STOP].revents = items[LOG].revents = 0;
+        return;
+    }
+    for (unsigned each = 0; each < 3; each++)
+        edges[each]->is_touched |= items[DOORS + each].revents != 0;
+}
+
 static void run (tide_server_t *self)
 {
-    enum { ROUTER, EVENTS, VOLATILES, STOP, LOG, COUNT };
-    zmq_pollitem_t items[COUNT] = {[ROUTER] = {self->router, 0, ZMQ_POLLIN, 0},
-                                   [EVENTS] = {self->events, 0, ZMQ_POLLIN, 0},
-                                   [VOLATILES] = {self->volatiles, 0, ZMQ_POLLIN, 0},
-                                   [STOP] = {NULL, self->stop_fd, ZMQ_POLLIN, 0},
-                                   [LOG] = {NULL, self->log_fd, ZMQ_POLLIN, 0}};
-    int count = self->log_fd < 0 ? LOG : COUNT;
+    struct pollfd items[ITEMS];
     for (;;) {
         settle (self);
         if (is_done (self))
             return;
-        if (zmq_poll (items, count, wait_ms (self)) < 0) {
-            tide_assert (zmq_errno () == EINTR);
-            continue;
-        }
-        if (count == COUNT && items[LOG].revents != 0)
+        wait (self, items);
+        if (items[LOG].revents != 0)
             take_completions (self);
-        if (items[ROUTER].revents != 0)
+        if (self->router.is_touched)
             receive (self);
-        if (items[EVENTS].revents != 0)
-            drain_subscriptions (self->events);
-        if (items[VOLATILES].revents != 0)
-            drain_subscriptions (self->volatiles);
+        if (self->events.is_touched)
+            drain_subscriptions (&self->events);
+        if (self->volatiles.is_touched)
+            drain_subscriptions (&self->volatiles);
         if (items[STOP].revents != 0)
             begin_stop (self);
         if (tide_broker_deadline_ms (self->broker) <= now_ms (self))
@@ -586,9 +605,9 @@ static void destroy (tide_server_t *self)
     tide_broker_destroy (&self->broker);
     if (self->log)
         tide_log_close (&self->log);
-    close_socket (self, self->router);
-    close_socket (self, self->events);
-    close_socket (self, self->volatiles);
+    close_socket (self, self->router.socket);
+    close_socket (self, self->events.socket);
+    close_socket (self, self->volatiles.socket);
     if (self->context)
         zmq_ctx_term (self->context);
     if (self->stop_fd >= 0)

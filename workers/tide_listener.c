@@ -28,7 +28,7 @@ struct tide_listener {
     void *context;
     char *broker;
     char *endpoint[TIDE_LISTENER_SOCKETS]; /* NULL before the first welcome */
-    void *socket[TIDE_LISTENER_SOCKETS];
+    tide_edge_t edge[TIDE_LISTENER_SOCKETS];
     pattern_t *patterns;
 };
 
@@ -48,9 +48,9 @@ static void set (void *socket, int option, int value)
 
 static void close_socket (tide_listener_t *self, unsigned which)
 {
-    if (self->socket[which])
-        zmq_close (self->socket[which]);
-    self->socket[which] = NULL;
+    if (self->edge[which].socket)
+        zmq_close (self->edge[which].socket);
+    self->edge[which] = (tide_edge_t){0};
 }
 
 void tide_listener_destroy (tide_listener_t **self_p)
@@ -81,10 +81,12 @@ static void subscribe_one (void *socket, const tide_buffer_t *prefix, bool on)
 /*  Two patterns may share a prefix: ZeroMQ counts. */
 static void subscribe (tide_listener_t *self, unsigned which, tide_bytes_t pattern, bool on)
 {
+    tide_edge_t *edge = &self->edge[which];
     tide_buffer_t one = {0}, two = {0};
     tide_fanout_subscription (pattern, which == VOLATILES, &one, &two);
-    subscribe_one (self->socket[which], &one, on);
-    subscribe_one (self->socket[which], &two, on);
+    subscribe_one (edge->socket, &one, on);
+    subscribe_one (edge->socket, &two, on);
+    edge->is_touched = true;
     tide_buffer_free (&one);
     tide_buffer_free (&two);
 }
@@ -92,7 +94,7 @@ static void subscribe (tide_listener_t *self, unsigned which, tide_bytes_t patte
 /*  One that cannot be had (the process has no descriptors left) is tried again. */
 static void open_socket (tide_listener_t *self, unsigned which)
 {
-    if (self->socket[which] || !self->patterns || !self->endpoint[which])
+    if (self->edge[which].socket || !self->patterns || !self->endpoint[which])
         return;
     void *socket = zmq_socket (self->context, ZMQ_SUB);
     if (!socket)
@@ -106,7 +108,7 @@ static void open_socket (tide_listener_t *self, unsigned which)
     set (socket, ZMQ_HEARTBEAT_IVL, TIDE_HEARTBEAT_MS);
     set (socket, ZMQ_HEARTBEAT_TIMEOUT, TIDE_LIVENESS_MS);
     set (socket, ZMQ_IPV6, strchr (self->endpoint[which], '[') != NULL);
-    self->socket[which] = socket;
+    self->edge[which] = tide_edge (socket);
     if (zmq_connect (socket, self->endpoint[which]) != 0) {
         close_socket (self, which);
         return;
@@ -146,7 +148,7 @@ void tide_listener_follow (tide_listener_t *self, tide_bytes_t text, bool on)
         HASH_ADD (hh, self->patterns, text, pattern->size, pattern);
     }
     for (unsigned which = 0; which < TIDE_LISTENER_SOCKETS; which++) {
-        if (self->socket[which])
+        if (self->edge[which].socket)
             subscribe (self, which, text, on);
         else if (on)
             open_socket (self, which);
@@ -157,20 +159,19 @@ void tide_listener_follow (tide_listener_t *self, tide_bytes_t text, bool on)
     }
 }
 
-void *tide_listener_socket (const tide_listener_t *self, unsigned which)
+tide_edge_t *tide_listener_edge (tide_listener_t *self, unsigned which)
 {
-    return self->socket[which];
+    return &self->edge[which];
 }
 
-static void receive (void *socket, unsigned frames_max, tide_heard_fn *heard, void *argument)
+static void receive (tide_edge_t *edge, unsigned frames_max, tide_heard_fn *heard, void *argument)
 {
     zmq_msg_t message;
     zmq_msg_init (&message);
-    for (unsigned count = 0; count < frames_max; count++) {
-        if (zmq_msg_recv (&message, socket, ZMQ_DONTWAIT) < 0)
-            break;
+    unsigned left = frames_max;
+    for (; left > 0 && zmq_msg_recv (&message, edge->socket, ZMQ_DONTWAIT) >= 0; left--)
         heard (argument, (tide_bytes_t){zmq_msg_data (&message), zmq_msg_size (&message)});
-    }
+    edge->is_touched = left == 0;
     zmq_msg_close (&message);
 }
 
@@ -179,7 +180,7 @@ void tide_listener_receive (tide_listener_t *self, unsigned frames_max, tide_hea
 {
     for (unsigned which = 0; which < TIDE_LISTENER_SOCKETS; which++) {
         open_socket (self, which);
-        if (self->socket[which])
-            receive (self->socket[which], frames_max, heard, argument);
+        if (self->edge[which].is_touched)
+            receive (&self->edge[which], frames_max, heard, argument);
     }
 }

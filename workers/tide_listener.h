@@ -7,6 +7,7 @@
 #ifndef TIDE_LISTENER_H
 #define TIDE_LISTENER_H
 
+#include "tide_edge.h"
 #include "tide_message.h"
 
 typedef struct tide_listener tide_listener_t;
@@ -22,8 +23,8 @@ void tide_listener_welcome (tide_listener_t *self, const tide_welcome_message_t 
 void tide_listener_follow (tide_listener_t *self, tide_bytes_t pattern, bool on);
 
 enum { TIDE_LISTENER_SOCKETS = 2 };
-/*  A ZeroMQ socket to be polled for input; NULL if it is not there. */
-void *tide_listener_socket (const tide_listener_t *self, unsigned which);
+/*  To be polled for input; without a socket if it is not there. */
+tide_edge_t *tide_listener_edge (tide_listener_t *self, unsigned which);
 
 typedef void (tide_heard_fn) (void *argument, tide_bytes_t frame);
 /*  Hands on what has come, at most so many frames of each socket. */

@@ -62,7 +62,8 @@ struct tide_post {
     uint64_t end_ms;
 
     /*  The thread's own. */
-    void *context, *dealer;
+    void *context;
+    tide_edge_t dealer;
     tide_link_t *link;
     tide_listener_t *listener;
     order_t *asked; /* by token */
@@ -196,11 +197,11 @@ static void set (void *socket, int option, int value)
 
 static void close_dealer (tide_post_t *self, int linger_ms)
 {
-    if (!self->dealer)
+    if (!self->dealer.socket)
         return;
-    set (self->dealer, ZMQ_LINGER, linger_ms);
-    zmq_close (self->dealer);
-    self->dealer = NULL;
+    set (self->dealer.socket, ZMQ_LINGER, linger_ms);
+    zmq_close (self->dealer.socket);
+    self->dealer = (tide_edge_t){0};
 }
 
 /*  A fresh socket; none if the process has no descriptors left: the link tries again. */
@@ -219,7 +220,7 @@ static void connect_afresh (tide_post_t *self)
     set (dealer, ZMQ_HEARTBEAT_IVL, TIDE_HEARTBEAT_MS);
     set (dealer, ZMQ_HEARTBEAT_TIMEOUT, TIDE_LIVENESS_MS);
     set (dealer, ZMQ_IPV6, strchr (self->endpoint, '[') != NULL);
-    self->dealer = dealer;
+    self->dealer = tide_edge (dealer);
     if (zmq_connect (dealer, self->endpoint) != 0)
         close_dealer (self, 0);
 }
@@ -294,8 +295,9 @@ static void drain_link (tide_post_t *self)
             break;
         case TIDE_LINK_SEND:
             /*  What cannot be sent the link says again. */
-            if (self->dealer)
-                zmq_send (self->dealer, action.bytes.data, action.bytes.size, ZMQ_DONTWAIT);
+            if (self->dealer.socket)
+                zmq_send (self->dealer.socket, action.bytes.data, action.bytes.size, ZMQ_DONTWAIT);
+            self->dealer.is_touched = self->dealer.socket != NULL;
             break;
         case TIDE_LINK_UP:
             tide_listener_welcome (self->listener, &action.message->welcome);
@@ -318,33 +320,38 @@ static void receive (tide_post_t *self)
 {
     zmq_msg_t message;
     zmq_msg_init (&message);
-    for (unsigned count = 0; self->dealer && count < RECEIVE_BUDGET; count++) {
-        if (zmq_msg_recv (&message, self->dealer, ZMQ_DONTWAIT) < 0)
-            break;
+    unsigned left = RECEIVE_BUDGET;
+    for (; left > 0 && zmq_msg_recv (&message, self->dealer.socket, ZMQ_DONTWAIT) >= 0; left--) {
         tide_bytes_t bytes = {zmq_msg_data (&message), zmq_msg_size (&message)};
         tide_link_receive (self->link, tide_post_clock_ms (), bytes);
     }
+    self->dealer.is_touched = left == 0;
     zmq_msg_close (&message);
 }
 
+/*  Until something comes, was handed over or is due. */
 static void wait (tide_post_t *self, uint64_t deadline_ms)
 {
-    zmq_pollitem_t items[2 + TIDE_LISTENER_SOCKETS] = {{NULL, self->wake, ZMQ_POLLIN, 0}};
-    int item_count = 1;
-    if (self->dealer)
-        items[item_count++] = (zmq_pollitem_t){self->dealer, 0, ZMQ_POLLIN, 0};
-    for (unsigned which = 0; which < TIDE_LISTENER_SOCKETS; which++) {
-        void *socket = tide_listener_socket (self->listener, which);
-        if (socket)
-            items[item_count++] = (zmq_pollitem_t){socket, 0, ZMQ_POLLIN, 0};
+    enum { WAKE, DEALER, HEARD, COUNT = HEARD + TIDE_LISTENER_SOCKETS };
+    struct pollfd items[COUNT] = {[WAKE] = {.fd = self->wake, .events = POLLIN}};
+    tide_edge_t *edges[COUNT] = {[DEALER] = &self->dealer};
+    for (unsigned which = 0; which < TIDE_LISTENER_SOCKETS; which++)
+        edges[HEARD + which] = tide_listener_edge (self->listener, which);
+    bool has_input = false;
+    for (unsigned each = DEALER; each < COUNT; each++) {
+        items[each] = tide_edge_item (edges[each]);
+        has_input |= tide_edge_has_input (edges[each]);
     }
     uint64_t now_ms = tide_post_clock_ms ();
-    uint64_t wait_ms = deadline_ms > now_ms ? deadline_ms - now_ms : 0;
+    uint64_t wait_ms = deadline_ms > now_ms && !has_input ? deadline_ms - now_ms : 0;
     if (wait_ms > TIDE_HEARTBEAT_MS)
         wait_ms = TIDE_HEARTBEAT_MS;
-    zmq_poll (items, item_count, (long) wait_ms);
+    if (poll (items, COUNT, (int) wait_ms) <= 0)
+        return;
+    for (unsigned each = DEALER; each < COUNT; each++)
+        edges[each]->is_touched |= items[each].revents != 0;
     uint64_t count;
-    if (items[0].revents != 0) {
+    if (items[WAKE].revents != 0) {
         ssize_t size = read (self->wake, &count, sizeof count);
         (void) size;
     }
@@ -386,7 +393,8 @@ static void *run (void *argument)
     while (!is_over (self)) {
         wait (self, sooner (tide_link_deadline_ms (self->link), self->tick_ms));
         carry_out_all (self);
-        receive (self);
+        if (self->dealer.is_touched)
+            receive (self);
         tide_listener_receive (self->listener, RECEIVE_BUDGET, self->config.heard,
                                self->config.argument);
         uint64_t now_ms = tide_post_clock_ms ();
@@ -458,8 +466,8 @@ static void say_bye (tide_post_t *self)
     tide_link_send (self->link, &bye);
     tide_link_action_t action;
     while (tide_link_next_action (self->link, &action))
-        if (action.kind == TIDE_LINK_SEND && self->dealer)
-            zmq_send (self->dealer, action.bytes.data, action.bytes.size, ZMQ_DONTWAIT);
+        if (action.kind == TIDE_LINK_SEND && self->dealer.socket)
+            zmq_send (self->dealer.socket, action.bytes.data, action.bytes.size, ZMQ_DONTWAIT);
 }
 
 static void finish_all (tide_post_t *self)

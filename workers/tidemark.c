@@ -84,11 +84,12 @@ static void on_lent (void *argument, uint64_t now_ms, const tide_lend_message_t 
 {
     tidemark_t *self = argument;
     pthread_mutex_lock (&self->lock);
-    if (tide_worker_lent (self->side, now_ms, lend))
-        pthread_cond_broadcast (&self->changed); /* those who wait for an answer wait here, too */
+    self->has_news |= tide_worker_lent (self->side, now_ms, lend);
     pthread_mutex_unlock (&self->lock);
 }
 
+/*  The last thing that the post does before it waits: a thread that is woken finds the lock free.
+ */
 static uint64_t on_tick (void *argument, uint64_t now_ms)
 {
     tidemark_t *self = argument;
@@ -106,9 +107,11 @@ static uint64_t on_tick (void *argument, uint64_t now_ms)
     due_ms = due_ms < members_ms ? due_ms : members_ms;
     if (tide_subscriptions_is_due (self->reading))
         due_ms = now_ms;
-    if (tide_subscriptions_is_ready (self->reading))
-        pthread_cond_broadcast (&self->changed); /* something is told again */
+    bool has_news = self->has_news || tide_subscriptions_is_ready (self->reading);
+    self->has_news = false;
     pthread_mutex_unlock (&self->lock);
+    if (has_news)
+        pthread_cond_broadcast (&self->changed); /* those who wait for an answer wait here, too */
     return due_ms;
 }
 

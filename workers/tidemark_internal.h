@@ -54,6 +54,7 @@ struct tidemark {
     bool is_closing; /* … and waits until all that was acknowledged is durable: */
     bool is_flushed;
     bool given_last;      /* of what was told, the last thing was a group's */
+    bool has_news;        /* came, and the threads that run were not woken yet */
     bool told_last;       /* the last thing that a thread took was told, and no call */
     uint64_t serving;     /* the serial number of the last SERVE */
     tide_status_t served; /* what came of it, if it was refused */

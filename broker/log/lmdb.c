@@ -36,9 +36,10 @@ void tide_lmdb_complete (tide_lmdb_t *self, tide_log_completion_t completion)
     pthread_mutex_lock (&self->mutex);
     bool was_empty = self->done.count == 0;
     tide_log_queue_push (&self->done, completion);
+    pthread_mutex_unlock (&self->mutex);
+    /*  Here as below: whoever is woken finds the lock free, and need not sleep again. */
     if (was_empty)
         eventfd_write (self->event_fd, 1);
-    pthread_mutex_unlock (&self->mutex);
 }
 
 void tide_lmdb_note_damaged (tide_lmdb_t *self, uint64_t seq)
@@ -363,8 +364,8 @@ static void lmdb_append (tide_log_t *base, tide_log_batch_t *batch)
     tide_lmdb_t *self = (tide_lmdb_t *) base;
     pthread_mutex_lock (&self->mutex);
     tide_log_queue_push (&self->batches, (tide_log_completion_t){.batch = batch});
-    pthread_cond_signal (&self->writer_wakes);
     pthread_mutex_unlock (&self->mutex);
+    pthread_cond_signal (&self->writer_wakes);
 }
 
 static void lmdb_fetch (tide_log_t *base, tide_log_fetch_t *fetch)
@@ -372,8 +373,8 @@ static void lmdb_fetch (tide_log_t *base, tide_log_fetch_t *fetch)
     tide_lmdb_t *self = (tide_lmdb_t *) base;
     pthread_mutex_lock (&self->mutex);
     tide_log_queue_push (&self->fetches, (tide_log_completion_t){.fetch = fetch});
-    pthread_cond_signal (&self->reader_wakes);
     pthread_mutex_unlock (&self->mutex);
+    pthread_cond_signal (&self->reader_wakes);
 }
 
 static int lmdb_fd (tide_log_t *base)
