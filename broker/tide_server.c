@@ -55,6 +55,7 @@ struct tide_server {
     tide_edge_t events;
     tide_edge_t volatiles;
     char *endpoint;  /* of the ROUTER */
+    char *inner;     /* the same for sockets of this context; NULL: it has none */
     char *events_at; /* for WELCOME */
     char *volatiles_at;
     tide_log_t *log;
@@ -247,6 +248,25 @@ static void *make_socket (tide_server_t *self, int type, const char *endpoint, i
     return socket;
 }
 
+/*  Where sockets of the same context reach what is bound to TCP: by its port, so that WELCOME's
+ *  ports lead there as well (tide_endpoint.h). NULL if it is bound to something else. */
+static char *inner (const char *bound)
+{
+    char made[64];
+    if (strncmp (bound, "tcp://", 6) != 0)
+        return NULL;
+    snprintf (made, sizeof made, "inproc://tidemark%s", strrchr (bound, ':'));
+    return tide_copy (made, strlen (made));
+}
+
+static bool bind_inner (void *socket, const char *bound)
+{
+    char *endpoint = inner (bound);
+    bool is_bound = !endpoint || zmq_bind (socket, endpoint) == 0;
+    free (endpoint);
+    return is_bound;
+}
+
 /*  Binds, and finds out where. *bound is freed by the caller. */
 static bool bind_socket (tide_edge_t *edge, tide_server_t *self, int type, const char *endpoint,
                          int hwm, uint64_t message_size_max, char **bound, char **why)
@@ -260,7 +280,8 @@ static bool bind_socket (tide_edge_t *edge, tide_server_t *self, int type, const
     tide_assert (rc == 0);
     free (*bound);
     *bound = tide_copy (last, strlen (last));
-    return true;
+    return bind_inner (edge->socket, last)
+           || refuse (why, "cannot bind %s within: %s", endpoint, zmq_strerror (zmq_errno ()));
 }
 
 /*  What is bound to every address is connected to on this machine's own. */
@@ -307,6 +328,7 @@ static bool bind_sockets (tide_server_t *self, char **why)
                                     TIDE_VOLATILE_HWM, SUBSCRIPTION_SIZE_MAX, &volatiles, why);
     if (is_bound) {
         self->endpoint = connectable (router);
+        self->inner = inner (router);
         self->events_at = announced (router, events);
         self->volatiles_at = announced (router, volatiles);
         tide_print (TIDE_LEVEL_INFO, "broker_bound", "router=%s events=%s volatile=%s", router,
@@ -615,6 +637,7 @@ static void destroy (tide_server_t *self)
     if (self->failed_fd >= 0)
         close (self->failed_fd);
     free (self->endpoint);
+    free (self->inner);
     free (self->events_at);
     free (self->volatiles_at);
     free (self);
@@ -658,6 +681,16 @@ void tide_server_stop (tide_server_t **self_p)
 const char *tide_server_endpoint (const tide_server_t *self)
 {
     return self->endpoint;
+}
+
+void *tide_server_context (const tide_server_t *self)
+{
+    return self->context;
+}
+
+const char *tide_server_inner_endpoint (const tide_server_t *self)
+{
+    return self->inner ? self->inner : self->endpoint;
 }
 
 int tide_server_failed_fd (const tide_server_t *self)

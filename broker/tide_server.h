@@ -25,6 +25,11 @@ void tide_server_stop (tide_server_t **self_p);
  *  server. */
 const char *tide_server_endpoint (const tide_server_t *self);
 
+/*  The server's ZeroMQ context, and the endpoint at which sockets of it reach the server without a
+ *  network or another thread between. They are closed before the server is stopped. */
+void *tide_server_context (const tide_server_t *self);
+const char *tide_server_inner_endpoint (const tide_server_t *self);
+
 /*  Readable once the server ended by itself, which it does when its log failed: to wait for. */
 int tide_server_failed_fd (const tide_server_t *self);
 

@@ -1,8 +1,8 @@
 /*  serve.c - `tidemark serve`: broker and gateway in one process.
  *
- *  The gateway connects to the broker by its endpoint, as it would to one elsewhere: the two share
- *  a process and nothing else.
- *  SPDX-License-Identifier: MIT
+ *  The gateway connects to the broker as it would to one elsewhere, but from ZeroMQ's context of
+ * the broker: what the two say to each other goes from thread to thread. SPDX-License-Identifier:
+ * MIT
  */
 #include "commands.h"
 #include "tide_gateway.h"
@@ -45,8 +45,8 @@ static int serve (const tide_config_t *config)
     tide_server_t *server = signals < 0 ? NULL : tide_server_start (config, &why);
     if (!server)
         return say_why (why);
-    tide_gateway_t *gateway =
-        tide_gateway_start (config, tide_server_endpoint (server), NULL, &why);
+    tide_gateway_t *gateway = tide_gateway_start (config, tide_server_context (server),
+                                                  tide_server_inner_endpoint (server), NULL, &why);
     if (!gateway) {
         tide_server_stop (&server);
         return say_why (why);

@@ -16,7 +16,7 @@ static int serve (const tide_config_t *config)
     char *why = NULL;
     tide_gateway_t *gateway = NULL;
     if (signals >= 0)
-        gateway = tide_gateway_start (config, config->broker, NULL, &why);
+        gateway = tide_gateway_start (config, NULL, config->broker, NULL, &why);
     if (!gateway) {
         fprintf (stderr, "tidemark-gateway: %s\n", why ? why : "cannot wait for signals");
         free (why);

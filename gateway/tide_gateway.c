@@ -40,6 +40,7 @@
 struct tide_gateway {
     char *url;
     void *zmq;
+    bool is_guest; /* in another's context */
     tide_files_t *files;
     char *broker;
     tide_lane_t *lane[LANES_MAX];
@@ -215,7 +216,8 @@ static bool start_lanes (tide_gateway_t *self, const tide_config_t *config,
     return true;
 }
 
-tide_gateway_t *tide_gateway_start (const tide_config_t *config, const char *broker_endpoint,
+tide_gateway_t *tide_gateway_start (const tide_config_t *config, void *context,
+                                    const char *broker_endpoint,
                                     const struct tide_application *application, char **why)
 {
     *why = NULL;
@@ -231,7 +233,8 @@ tide_gateway_t *tide_gateway_start (const tide_config_t *config, const char *bro
                   : config->lanes > LANES_MAX ? LANES_MAX
                                               : (unsigned) config->lanes;
     self->broker = tide_copy (broker_endpoint, strlen (broker_endpoint));
-    self->zmq = zmq_ctx_new ();
+    self->is_guest = context != NULL;
+    self->zmq = context ? context : zmq_ctx_new ();
     tide_lane_config_t lane[LANES_MAX] = {0};
     uint16_t port = config->listen_port;
     bool is_started = false;
@@ -266,7 +269,7 @@ void tide_gateway_stop (tide_gateway_t **self_p)
     for (unsigned at = 0; at < self->lanes; at++)
         tide_lane_destroy (&self->lane[at]);
     tide_files_destroy (&self->files);
-    if (self->zmq)
+    if (self->zmq && !self->is_guest)
         zmq_ctx_term (self->zmq);
     free (self->broker);
     free (self->url);

@@ -45,7 +45,8 @@ static int serve (const tide_config_t *config, const tide_application_t *applica
     char *why = NULL;
     tide_server_t *server = signals < 0 ? NULL : tide_server_start (config, &why);
     tide_gateway_t *gateway =
-        server ? tide_gateway_start (config, tide_server_endpoint (server), application, &why)
+        server ? tide_gateway_start (config, tide_server_context (server),
+                                     tide_server_inner_endpoint (server), application, &why)
                : NULL;
     int exit_status = gateway ? 0 : 1;
     if (gateway) {
