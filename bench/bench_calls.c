@@ -1,16 +1,19 @@
 /*  bench_calls.c - calls, the whole way: client, gateway, broker, worker and back.
  *
  *    1. how long one client waits that calls one by one: of a durable log, of a volatile call, in
- *       memory; beside it what a sync of this disk takes;
- *       A durable call is two commits, as it comes and as it ends, and a commit of LMDB two syncs:
- *       its pages, then the page that says which of them count.
+ *       memory; beside it what a sync of this disk takes. A durable call is two commits, as it
+ *       comes and as it ends, and a commit of LMDB two syncs: its pages, then the page that says
+ *       which of them count;
  *    2. how many durable calls a second many clients have answered, and what each process spends
  *       on one.
  *
  *    bench_calls [--long] [--data DIR] [--clients N] [--depth N] [--seconds S] [--lanes N]
- *                [--only trip|load] [--memory]        the load without a disk
+ *                [--only trip|load]
+ *                [--memory]     the load without a disk
+ *                [--serve]      broker and gateway in one process only
  *
- *  Broker, gateway and workers are processes of their own, from the folder that this program was
+ *  Broker, gateway and workers are processes of their own (and for the trips, then, broker and
+ *  gateway one process), from the folder that this program was
  *  built into; the clients are this process. Figures are printed, not judged.
  *  SPDX-License-Identifier: MIT
  */
@@ -31,7 +34,7 @@ typedef struct {
     unsigned clients, depth, lanes;
     double seconds;
     uint64_t samples;
-    bool has_trips, has_load, is_memory;
+    bool has_trips, has_load, is_memory, is_together;
 } options_t;
 
 static uint32_t took_us[ROOM];
@@ -61,67 +64,109 @@ static double print_times (const char *what, uint32_t *times_us, uint64_t count)
 }
 
 /*  What it takes to have 4 KiB on the disk on which the log is, and nothing else to be done: tried
- *  between the calls, so that both find the disk in the same mood. */
-static struct {
+ *  between the calls, so that both find the disk in the same mood. A file that grows, as a log's
+ *  does, and takes turns with one that is only written over, which is the least a sync can be. */
+typedef struct {
     int file;
+    bool is_growing;
     uint32_t took_us[SYNCS_MAX];
     uint64_t count;
-} disk;
+} disk_t;
 
-static void open_disk (const char *folder)
+static disk_t growing = {.is_growing = true}, standing;
+
+static void disk_must (bool is_done)
+{
+    if (is_done)
+        return;
+    perror ("bench_calls: the disk");
+    exit (1);
+}
+
+static void disk_open (disk_t *self, const char *folder)
 {
     static char pages[DISK_PAGES * PAGE_SIZE];
     char path[600];
     snprintf (path, sizeof path, "%s/bench-sync", folder);
-    disk.file = open (path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
-    if (disk.file < 0 || write (disk.file, pages, sizeof pages) < 0 || fsync (disk.file) != 0) {
-        perror (path);
-        exit (1);
-    }
-    unlink (path);
+    self->count = 0;
+    self->file = open (path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
+    disk_must (self->file >= 0 && unlink (path) == 0);
+    if (!self->is_growing)
+        disk_must (write (self->file, pages, sizeof pages) > 0);
+    disk_must (fsync (self->file) == 0);
+}
+
+static void disk_sync (disk_t *self)
+{
+    char page[PAGE_SIZE] = {1};
+    uint64_t place = self->is_growing ? self->count : self->count % DISK_PAGES;
+    double began_s = bench_now_s ();
+    disk_must (pwrite (self->file, page, sizeof page, (off_t) place * PAGE_SIZE) > 0);
+    disk_must (self->is_growing ? fsync (self->file) == 0 : fdatasync (self->file) == 0);
+    if (self->count < SYNCS_MAX)
+        self->took_us[self->count++] = (uint32_t) ((bench_now_s () - began_s) * 1e6);
 }
 
 static void sync_once (void)
 {
-    char page[PAGE_SIZE] = {1};
-    double began_s = bench_now_s ();
-    if (pwrite (disk.file, page, sizeof page, (off_t) (disk.count % DISK_PAGES) * PAGE_SIZE) < 0
-        || fdatasync (disk.file) != 0) {
-        perror ("bench_calls");
-        exit (1);
-    }
-    if (disk.count < SYNCS_MAX)
-        disk.took_us[disk.count++] = (uint32_t) ((bench_now_s () - began_s) * 1e6);
+    disk_sync (growing.count > standing.count ? &standing : &growing);
 }
 
-static void measure_trip (uint16_t port, const char *what, const char *event, uint64_t samples,
-                          void (*rest) (void))
+static double sum_s (const bench_spent_t *spent)
 {
-    bench_clients_t *client = bench_clients_new (port, 1);
+    return spent->broker_s + spent->gateway_s + spent->workers_s;
+}
+
+static void measure_trip (const bench_system_t *system, const char *what, const char *event,
+                          uint64_t samples, void (*rest) (void))
+{
+    bench_clients_t *client = bench_clients_new (bench_system_port (system), 1);
     bench_load_t load = {.event = event, .depth = 1, .pause_us = PAUSE_US, .calls = WARM_UP};
     bench_clients_run (client, &load);
     load.calls = load.room = samples;
     load.took_us = took_us;
     load.rest = rest;
-    print_times (what, took_us, bench_clients_run (client, &load));
+    bench_spent_t before = bench_system_spent (system);
+    uint64_t calls = bench_clients_run (client, &load);
+    bench_spent_t after = bench_system_spent (system);
+    print_times (what, took_us, calls);
+    printf ("  %-38s %.0f us a call in broker, gateway and workers\n", "",
+            (sum_s (&after) - sum_s (&before)) * 1e6 / (double) calls);
     bench_clients_destroy (&client);
 }
 
-static void measure_trips (const options_t *options)
+static bench_system_t *start (const options_t *options, bool is_durable, bool is_together)
 {
-    printf ("one client, one call at a time, 100 bytes, to its answer\n");
-    bench_system_t *system = bench_system_start (options->data, options->lanes, WORKERS, CREDIT);
-    open_disk (options->data);
-    measure_trip (bench_system_port (system), "durable, --sync always", "echo", options->samples,
-                  sync_once);
-    double sync_ms = print_times ("4 KiB synced, between the calls", disk.took_us, disk.count);
-    printf ("  twice a sync and 1 ms are %.3f ms\n", 2 * sync_ms + 1);
-    close (disk.file);
-    measure_trip (bench_system_port (system), "volatile, the same broker", "fleeting echo",
-                  options->samples, NULL);
+    bench_system_options_t system = {.data = is_durable ? options->data : NULL,
+                                     .is_together = is_together,
+                                     .lanes = options->lanes,
+                                     .workers = WORKERS,
+                                     .credit = CREDIT};
+    return bench_system_start (&system);
+}
+
+static void measure_disk (const options_t *options, const bench_system_t *system)
+{
+    disk_open (&growing, options->data);
+    disk_open (&standing, options->data);
+    measure_trip (system, "durable, --sync always", "echo", options->samples, sync_once);
+    double sync_ms = print_times ("fsync of a file 4 KiB longer", growing.took_us, growing.count);
+    print_times ("fdatasync of 4 KiB written over", standing.took_us, standing.count);
+    printf ("  twice an fsync and 1 ms are            %.3f ms\n", 2 * sync_ms + 1);
+    close (growing.file);
+    close (standing.file);
+}
+
+static void measure_trips (const options_t *options, bool is_together)
+{
+    printf ("one client, one call at a time, 100 bytes, to its answer; broker and gateway %s\n",
+            is_together ? "in one process" : "are two processes");
+    bench_system_t *system = start (options, true, is_together);
+    measure_disk (options, system);
+    measure_trip (system, "volatile, the same broker", "fleeting echo", options->samples, NULL);
     bench_system_stop (&system);
-    system = bench_system_start (NULL, options->lanes, WORKERS, CREDIT);
-    measure_trip (bench_system_port (system), "in memory", "echo", options->samples, NULL);
+    system = start (options, false, is_together);
+    measure_trip (system, "in memory", "echo", options->samples, NULL);
     bench_system_stop (&system);
 }
 
@@ -133,8 +178,7 @@ static void print_cpu (const char *who, double spent_s, uint64_t calls)
 
 static void measure_load (const options_t *options)
 {
-    const char *data = options->is_memory ? NULL : options->data;
-    bench_system_t *system = bench_system_start (data, options->lanes, WORKERS, CREDIT);
+    bench_system_t *system = start (options, !options->is_memory, options->is_together);
     bench_clients_t *clients = bench_clients_new (bench_system_port (system), options->clients);
     bench_load_t load = {.event = "echo", .depth = options->depth, .seconds = 2};
     bench_clients_run (clients, &load);
@@ -147,16 +191,15 @@ static void measure_load (const options_t *options)
     double took_s = bench_now_s () - began_s;
     bench_spent_t after = bench_system_spent (system);
     printf ("%u clients, %u calls of each under way, 100 bytes, %d workers, %s\n", options->clients,
-            options->depth, WORKERS, data ? "durable, --sync always" : "in memory");
+            options->depth, WORKERS, options->is_memory ? "in memory" : "durable, --sync always");
     printf ("  %.0f calls/s\n", (double) calls / took_s);
     print_times ("to its answer", took_us, calls);
-    print_cpu ("broker", after.broker_s - before.broker_s, calls);
-    print_cpu ("gateway", after.gateway_s - before.gateway_s, calls);
+    print_cpu (options->is_together ? "serve" : "broker", after.broker_s - before.broker_s, calls);
+    if (!options->is_together)
+        print_cpu ("gateway", after.gateway_s - before.gateway_s, calls);
     print_cpu ("workers", after.workers_s - before.workers_s, calls);
     print_cpu ("generator", after.own_s - before.own_s, calls);
-    double all_s = after.broker_s - before.broker_s + after.gateway_s - before.gateway_s
-                   + after.workers_s - before.workers_s;
-    print_cpu ("all but it", all_s, calls);
+    print_cpu ("all but it", sum_s (&after) - sum_s (&before), calls);
     bench_clients_destroy (&clients);
     bench_system_stop (&system);
 }
@@ -180,6 +223,10 @@ static options_t read_options (int argc, char *argv[])
         }
         if (strcmp (argv[at], "--memory") == 0) {
             options.is_memory = true;
+            continue;
+        }
+        if (strcmp (argv[at], "--serve") == 0) {
+            options.is_together = true;
             continue;
         }
         at++;
@@ -208,8 +255,10 @@ static options_t read_options (int argc, char *argv[])
 int main (int argc, char *argv[])
 {
     options_t options = read_options (argc, argv);
+    if (options.has_trips && !options.is_together)
+        measure_trips (&options, false);
     if (options.has_trips)
-        measure_trips (&options);
+        measure_trips (&options, true);
     if (options.has_load)
         measure_load (&options);
     return 0;

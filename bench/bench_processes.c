@@ -18,10 +18,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WORKERS_MAX = 16, ARGUMENTS_MAX = 16, START_MS = 10000, LOOK_MS = 20 };
+enum { WORKERS_MAX = 16, ARGUMENTS_MAX = 20, START_MS = 10000, LOOK_MS = 20 };
 
 struct bench_system {
-    pid_t broker, gateway, workers[WORKERS_MAX];
+    pid_t broker, gateway, workers[WORKERS_MAX]; /* gateway: 0 if it is in the broker's process */
     unsigned worker_count;
     uint16_t port;
     char folder[512]; /* of the log; empty: none */
@@ -116,35 +116,48 @@ static void await (uint16_t port, const char *path, const char *text)
     }
 }
 
-static void start_broker (bench_system_t *self, const char *endpoint, const char *data)
+static void make_folder (bench_system_t *self, const char *data)
 {
-    if (data) {
-        snprintf (self->folder, sizeof self->folder, "%s/tidemark-bench-XXXXXX", data);
-        if (!mkdtemp (self->folder))
-            fail (data);
-    }
-    self->broker = run ("bin/tidemark-broker", "--broker", endpoint, "--events",
-                        "tcp://127.0.0.1:*", "--volatile", "tcp://127.0.0.1:*", "--log-level",
-                        "error", data ? "--data" : "--memory", data ? self->folder : NULL, NULL);
+    if (!data)
+        return;
+    snprintf (self->folder, sizeof self->folder, "%s/tidemark-bench-XXXXXX", data);
+    if (!mkdtemp (self->folder))
+        fail (data);
 }
 
-bench_system_t *bench_system_start (const char *data, unsigned lanes, unsigned workers,
-                                    unsigned credit)
+static void start_servers (bench_system_t *self, const char *endpoint,
+                           const bench_system_options_t *options)
+{
+    char listen[64], lanes[16];
+    const char *log = options->data ? "--data" : "--memory";
+    const char *folder = options->data ? self->folder : NULL;
+    snprintf (listen, sizeof listen, "127.0.0.1:%u", self->port);
+    snprintf (lanes, sizeof lanes, "%u", options->lanes);
+    if (options->is_together) {
+        self->broker = run ("bin/tidemark", "serve", "--broker", endpoint, "--events",
+                            "tcp://127.0.0.1:*", "--volatile", "tcp://127.0.0.1:*", "--listen",
+                            listen, "--lanes", lanes, "--log-level", "error", log, folder, NULL);
+        return;
+    }
+    self->broker =
+        run ("bin/tidemark-broker", "--broker", endpoint, "--events", "tcp://127.0.0.1:*",
+             "--volatile", "tcp://127.0.0.1:*", "--log-level", "error", log, folder, NULL);
+    self->gateway = run ("bin/tidemark-gateway", "--broker", endpoint, "--listen", listen,
+                         "--lanes", lanes, "--log-level", "error", NULL);
+}
+
+bench_system_t *bench_system_start (const bench_system_options_t *options)
 {
     bench_system_t *self = calloc (1, sizeof *self);
-    char endpoint[64], listen[64], lanes_text[16], credit_text[16], wanted[64];
+    char endpoint[64], credit[16], wanted[64];
     self->port = free_port ();
     snprintf (endpoint, sizeof endpoint, "tcp://127.0.0.1:%u", free_port ());
-    snprintf (listen, sizeof listen, "127.0.0.1:%u", self->port);
-    snprintf (lanes_text, sizeof lanes_text, "%u", lanes);
-    snprintf (credit_text, sizeof credit_text, "%u", credit);
-    snprintf (wanted, sizeof wanted, "\ntidemark_broker_workers %u\n", workers);
-    start_broker (self, endpoint, data);
-    self->gateway = run ("bin/tidemark-gateway", "--broker", endpoint, "--listen", listen,
-                         "--lanes", lanes_text, "--log-level", "error", NULL);
-    while (self->worker_count < workers && self->worker_count < WORKERS_MAX)
-        self->workers[self->worker_count++] =
-            run ("bench/bench_worker", endpoint, credit_text, NULL);
+    snprintf (credit, sizeof credit, "%u", options->credit);
+    snprintf (wanted, sizeof wanted, "\ntidemark_broker_workers %u\n", options->workers);
+    make_folder (self, options->data);
+    start_servers (self, endpoint, options);
+    while (self->worker_count < options->workers && self->worker_count < WORKERS_MAX)
+        self->workers[self->worker_count++] = run ("bench/bench_worker", endpoint, credit, NULL);
     await (self->port, "/readyz", " 200 ");
     await (self->port, "/metrics", wanted);
     return self;
@@ -152,6 +165,8 @@ bench_system_t *bench_system_start (const char *data, unsigned lanes, unsigned w
 
 static void end (pid_t pid, int signal)
 {
+    if (pid == 0)
+        return;
     kill (pid, signal);
     waitpid (pid, NULL, 0);
 }
@@ -196,7 +211,7 @@ static double spent_s (pid_t pid)
 bench_spent_t bench_system_spent (const bench_system_t *self)
 {
     bench_spent_t spent = {.broker_s = spent_s (self->broker),
-                           .gateway_s = spent_s (self->gateway),
+                           .gateway_s = self->gateway ? spent_s (self->gateway) : 0,
                            .own_s = spent_s (0)};
     for (unsigned at = 0; at < self->worker_count; at++)
         spent.workers_s += spent_s (self->workers[at]);
