@@ -6,11 +6,10 @@
  *  all but one of them die.
  *  SPDX-License-Identifier: MIT
  */
+#include "back_end.h"
+
 #include <inttypes.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <tidemark.h>
 #include <time.h>
@@ -136,32 +135,9 @@ static int broadcast (tidemark_call_t *call, void *client)
 
 /*  -- running --------------------------------------------------------------------------------- */
 
-static sigset_t ends;
-
-static void *wait_for_end (void *client)
-{
-    int number;
-    sigwait (&ends, &number);
-    tidemark_stop (client);
-    return NULL;
-}
-
 int main (int argc, char *argv[])
 {
-    if (argc > 2 || (argc > 1 && argv[1][0] == '-')) {
-        fprintf (stderr, "usage: tidemark-chat [ENDPOINT]   (or TIDEMARK_BROKER=ENDPOINT)\n");
-        return 2;
-    }
-    sigemptyset (&ends);
-    sigaddset (&ends, SIGINT);
-    sigaddset (&ends, SIGTERM);
-    pthread_sigmask (SIG_BLOCK, &ends, NULL);
-    tidemark_t *client = tidemark_connect (&(tidemark_options_t){
-        .endpoint = argc > 1 ? argv[1] : getenv ("TIDEMARK_BROKER"), .name = "chat"});
-    if (!client) {
-        fprintf (stderr, "tidemark-chat: that is no endpoint\n");
-        return 2;
-    }
+    tidemark_t *client = back_end_connect ("chat", argc, argv);
     rooms = json_object ();
     tidemark_handle (client, "/", "add user", add_user, NULL, 0);
     tidemark_handle (client, "/", "new message", broadcast, client, 0);
@@ -170,15 +146,7 @@ int main (int argc, char *argv[])
     tidemark_service (client, "chat", &(tidemark_service_options_t){.credit = 16});
     tidemark_subscribe (client, PRESENCE "#", present, client,
                         &(tidemark_subscribe_options_t){.since = "snapshot"}, NULL);
-    pthread_t waiter;
-    pthread_create (&waiter, NULL, wait_for_end, client);
-    tidemark_status_t status = tidemark_run (client);
-    if (status != TIDEMARK_OK)
-        fprintf (stderr, "tidemark-chat: %s: %s\n", tidemark_status_name (status),
-                 tidemark_message (client));
-    pthread_kill (waiter, SIGTERM); /* unless that was what it waited for */
-    pthread_join (waiter, NULL);
-    tidemark_close (&client);
+    int status = back_end_run (client, 0, NULL);
     json_decref (rooms);
-    return status != TIDEMARK_OK;
+    return status;
 }

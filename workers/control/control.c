@@ -6,9 +6,8 @@
  *  lower name is silent for a second.
  *  SPDX-License-Identifier: MIT
  */
-#include <errno.h>
-#include <pthread.h>
-#include <signal.h>
+#include "back_end.h"
+
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,33 +141,15 @@ static void send_frame (tidemark_t *client)
 
 /*  -- running --------------------------------------------------------------------------------- */
 
-static void *run (void *client)
+static void beat (tidemark_t *client)
 {
-    if (tidemark_run (client) != TIDEMARK_OK) {
-        fprintf (stderr, "tidemark-control: %s\n", tidemark_message (client));
-        kill (getpid (), SIGTERM);
-        return client;
-    }
-    return NULL;
+    if (silent == 0 || --silent == 0)
+        send_frame (client);
 }
 
 int main (int argc, char *argv[])
 {
-    if (argc > 2 || (argc > 1 && argv[1][0] == '-')) {
-        fprintf (stderr, "usage: tidemark-control [ENDPOINT]   (or TIDEMARK_BROKER=ENDPOINT)\n");
-        return 2;
-    }
-    sigset_t ends;
-    sigemptyset (&ends);
-    sigaddset (&ends, SIGINT);
-    sigaddset (&ends, SIGTERM);
-    pthread_sigmask (SIG_BLOCK, &ends, NULL);
-    tidemark_t *client = tidemark_connect (&(tidemark_options_t){
-        .endpoint = argc > 1 ? argv[1] : getenv ("TIDEMARK_BROKER"), .name = "control"});
-    if (!client) {
-        fprintf (stderr, "tidemark-control: that is no endpoint\n");
-        return 2;
-    }
+    tidemark_t *client = back_end_connect ("control", argc, argv);
     struct timespec now;
     clock_gettime (CLOCK_REALTIME, &now);
     srand ((unsigned) (now.tv_nsec ^ getpid ()));
@@ -181,15 +162,5 @@ int main (int argc, char *argv[])
     const tidemark_subscribe_options_t from_snapshot = {.since = "snapshot"};
     tidemark_subscribe (client, DESK, moved, client, &from_snapshot, NULL);
     tidemark_subscribe (client, METERS, heard, NULL, NULL, NULL);
-    pthread_t runner;
-    pthread_create (&runner, NULL, run, client);
-    const struct timespec frame = {.tv_nsec = FRAME_MS * 1000000};
-    while (sigtimedwait (&ends, NULL, &frame) < 0)
-        if (errno == EAGAIN && (silent == 0 || --silent == 0))
-            send_frame (client);
-    tidemark_stop (client);
-    void *failed;
-    pthread_join (runner, &failed);
-    tidemark_close (&client);
-    return failed != NULL;
+    return back_end_run (client, FRAME_MS, beat);
 }

@@ -11,11 +11,10 @@
  *  log takes the first, and the other worker goes by it. All else follows from it, under ids too.
  *  SPDX-License-Identifier: MIT
  */
+#include "back_end.h"
+
 #include <inttypes.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <tidemark.h>
 
@@ -257,32 +256,9 @@ static int review (const tidemark_event_t *event, void *client)
 
 /*  -- running --------------------------------------------------------------------------------- */
 
-static sigset_t ends;
-
-static void *wait_for_end (void *client)
-{
-    int number;
-    sigwait (&ends, &number);
-    tidemark_stop (client);
-    return NULL;
-}
-
 int main (int argc, char *argv[])
 {
-    if (argc > 2 || (argc > 1 && argv[1][0] == '-')) {
-        fprintf (stderr, "usage: tidemark-parcel [ENDPOINT]   (or TIDEMARK_BROKER=ENDPOINT)\n");
-        return 2;
-    }
-    sigemptyset (&ends);
-    sigaddset (&ends, SIGINT);
-    sigaddset (&ends, SIGTERM);
-    pthread_sigmask (SIG_BLOCK, &ends, NULL);
-    tidemark_t *client = tidemark_connect (&(tidemark_options_t){
-        .endpoint = argc > 1 ? argv[1] : getenv ("TIDEMARK_BROKER"), .name = "parcel"});
-    if (!client) {
-        fprintf (stderr, "tidemark-parcel: that is no endpoint\n");
-        return 2;
-    }
+    tidemark_t *client = back_end_connect ("parcel", argc, argv);
     tidemark_handle (client, "/parcel", "post", post, NULL, 0);
     tidemark_handle (client, "/parcel", "on duty", on_duty, NULL, 0);
     tidemark_handle (client, "/parcel", "picked up", step, client, 0);
@@ -292,14 +268,5 @@ int main (int argc, char *argv[])
                         &(tidemark_subscribe_options_t){.since = "start", .group = "parcel"}, NULL);
     tidemark_subscribe (client, DUTY, review, client,
                         &(tidemark_subscribe_options_t){.since = "snapshot"}, NULL);
-    pthread_t waiter;
-    pthread_create (&waiter, NULL, wait_for_end, client);
-    tidemark_status_t status = tidemark_run (client);
-    if (status != TIDEMARK_OK)
-        fprintf (stderr, "tidemark-parcel: %s: %s\n", tidemark_status_name (status),
-                 tidemark_message (client));
-    pthread_kill (waiter, SIGTERM); /* unless that was what it waited for */
-    pthread_join (waiter, NULL);
-    tidemark_close (&client);
-    return status != TIDEMARK_OK;
+    return back_end_run (client, 0, NULL);
 }
