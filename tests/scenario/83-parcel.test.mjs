@@ -8,7 +8,7 @@ import { after, before, test } from "node:test";
 
 import { launch } from "./support/browser.mjs";
 import { call, client, connected } from "./support/stock.mjs";
-import { anotherGateway, history, isLong, random, SHOTS, tidemark, until } from "./support/tidemark.mjs";
+import { anotherGateway, history, isLong, publish, random, SHOTS, tidemark, until } from "./support/tidemark.mjs";
 import { startWorker, startWorkers } from "./support/back-ends.mjs";
 
 /* A shop or a driver who reads by its cursor: what stands by id, and all that it heard. */
@@ -148,7 +148,8 @@ test("what_is_wrong_is_refused_by_name", async (t) => {
     await connected(socket);
     const code = async (...args) => (await call(socket, ...args))[0]?.code;
     for (const bad of [undefined, null, 1, "Bakery", [], {}, { shop: "Bakery", what: "rye" }, { shop: 1, what: "rye", to: "quay" },
-        { shop: "", what: "rye", to: "quay" }, { shop: "x".repeat(300), what: "rye", to: "quay" }])
+        { shop: "", what: "rye", to: "quay" }, { shop: "x".repeat(300), what: "rye", to: "quay" }, { shop: "Bakery", what: "x".repeat(999000), to: "quay" },
+        { shop: "Bakery", what: "rye", to: "x".repeat(1001) }])
         assert.equal(await code("post", bad), "bad_request", JSON.stringify(bad));
     for (const bad of [undefined, null, {}, { driver: "" }, { driver: 7 }, { driver: "x".repeat(300) }])
         assert.equal(await code("on duty", bad), "bad_request", JSON.stringify(bad));
@@ -156,6 +157,55 @@ test("what_is_wrong_is_refused_by_name", async (t) => {
         for (const bad of [undefined, {}, { id: 1 }, { id: "none" }])
             assert.equal(await code(event, bad), "not_found", JSON.stringify(bad));
     assert.deepEqual([worker.child.exitCode, worker.output], [null, ""]);
+});
+
+test("what_stands_there_and_is_no_parcel_hurts_no_worker", async (t) => {
+    const server = await tidemark(t);
+    const [worker] = await startWorkers(t, server, "parcel");
+    const bakery = await shop(t, server, "Bakery"), ann = await driver(t, server, "Ann");
+    const odd = [{}, "text", null, [], { state: 1 }, { state: "coming", driver: 7 }, { state: "coming", driver: "" }];
+    for (const [n, data] of odd.entries())
+        await publish(server, [
+            { topic: "parcel/driver", event: "pick-up", key: `odd ${n}`, data },
+            { topic: "parcel/driver/Nobody", event: "pick-up", key: `odd ${n}`, data },
+            { topic: "parcel/shop/Bakery", event: "parcel", key: `odd ${n}`, data },
+            { topic: "parcel/jobs", event: "job", key: `odd ${n}`, data: { shop: "Bakery" } },
+            { topic: "parcel/jobs", event: "job", key: `odder ${n}`, data }
+        ]);
+    const ben = await driver(t, server, "Ben"); /* which has all of it looked through */
+    const id = await post(bakery, "rye");
+    await is(bakery, id, "coming");
+    await until("a driver", () => ann.parcels.has(id) || ben.parcels.has(id));
+    assert.deepEqual([worker.child.exitCode, worker.output], [null, ""]);
+});
+
+test("a_parcel_that_was_said_to_be_an_earlier_drivers_is_given_again", async (t) => {
+    const server = await tidemark(t);
+    await startWorkers(t, server, "parcel");
+    const bakery = await shop(t, server, "Bakery"), ben = await driver(t, server, "Ben");
+    const id = await post(bakery, "rye");
+    await is(bakery, id, "coming", "Ben");
+    /* As it is where somebody picks up what was just handed on. */
+    await publish(server, { topic: "parcel/shop/Bakery", event: "parcel", key: id,
+                            data: { ...bakery.parcels.get(id), driver: "Ann", state: "taken", round: 0 } });
+    await is(bakery, id, "taken", "Ann");
+    await publish(server, { topic: "parcel/jobs", event: "job", key: id, data: { shop: "Bakery" } });
+    await is(bakery, id, "coming", "Ben");
+    await has(ben, 1);
+});
+
+test("what_a_driver_of_an_odd_name_has_in_hand_is_no_job", async (t) => {
+    const server = await tidemark(t);
+    await startWorkers(t, server, "parcel");
+    const bakery = await shop(t, server, "Bakery"), odd = client(t, `${server.url}/parcel`, { way: "websocket" });
+    await connected(odd);
+    assert.deepEqual(await call(odd, "on duty", { driver: "A/B 100%" }), []);
+    const id = await post(bakery, "rye");
+    await is(bakery, id, "coming", "A/B 100%");
+    const ben = await driver(t, server, "Ben"); /* all hands are looked through */
+    await post(bakery, "wheat");
+    await has(ben, 1);
+    assert.deepEqual((await history(server, "parcel/jobs")).filter(({ key }) => key === id).map(({ event }) => event), ["job", "taken"]);
 });
 
 /* Drivers and workers die at random, while a shop posts. Each parcel is delivered, once as the shop

@@ -7,8 +7,9 @@
  *
  *  Shops and drivers read their own topic by a named cursor, so being away costs them nothing. A
  *  job goes to one worker of the group, and to another if that one dies. The choice of a driver is
- *  one event under an id that says the how-manieth choice it is: of two that are made at once the
- *  log takes the first, and the other worker goes by it. All else follows from it, under ids too.
+ *  one event under an id that says upon which of the parcel's events it was made: of two that are
+ *  made at once the log takes the first, and the other worker goes by it. All else follows from it,
+ *  under ids too.
  *  SPDX-License-Identifier: MIT
  */
 #include "back_end.h"
@@ -17,11 +18,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <tidemark.h>
+#include <unistd.h>
 
 #define DUTY "$presence/parcel/drivers"
 #define JOBS "parcel/jobs"
 #define HANDS "parcel/driver/"
 #define WAIT_MS 30000
+#define TEXT_MAX 1000 /* what a parcel says of itself, in bytes */
 
 static const char *text_of (const json_t *object, const char *name)
 {
@@ -39,6 +42,13 @@ static json_t *standing (tidemark_t *client, const char *topic)
 static json_t *data_of (const json_t *state, const char *key)
 {
     return json_object_get (json_object_get (state, key), "data");
+}
+
+/*  Anybody may write into these topics: what stands there need not be a parcel. */
+static int has_state (const json_t *parcel, const char *state)
+{
+    const char *said = text_of (parcel, "state");
+    return said && strcmp (said, state) == 0;
 }
 
 /*  A parcel's topic: its shop's, or its driver's. */
@@ -63,8 +73,10 @@ static int post (tidemark_call_t *call, void *argument)
     if (json_unpack (json_array_get (tidemark_call_args (call), 0), "{ss, ss, ss}", "shop", &shop,
                      "what", &what, "to", &to)
             != 0
+        || strlen (what) > TEXT_MAX || strlen (to) > TEXT_MAX
         || topic_of (topic, "shop", shop) != TIDEMARK_OK)
-        return (int) tidemark_fail (call, TIDEMARK_BAD_REQUEST, "post {shop, what, to}: texts");
+        return (int) tidemark_fail (call, TIDEMARK_BAD_REQUEST,
+                                    "post {shop, what, to}: short texts");
     json_t *parcel = json_pack ("{ss, ss, ss, ss, si}", "shop", shop, "what", what, "to", to,
                                 "state", "waiting", "round", 0);
     const tidemark_event_options_t options = {.key = id};
@@ -141,14 +153,25 @@ static const char *driver_of (const json_t *event)
     return text_of (json_object_get (json_object_get (event, "data"), "data"), "driver");
 }
 
-static int is_here (const json_t *duty, const char *driver)
+/*  Whether the driver is on duty whose topic that is. */
+static int is_here (const json_t *duty, const char *hand)
 {
     const char *sid;
+    char topic[TIDEMARK_TOPIC_SIZE];
     json_t *event;
     json_object_foreach ((json_t *) duty, sid, event)
-        if (driver && driver_of (event) && strcmp (driver_of (event), driver) == 0)
+        if (topic_of (topic, "driver", driver_of (event)) == TIDEMARK_OK
+            && strcmp (topic, hand) == 0)
             return 1;
     return 0;
+}
+
+/*  Whether the parcel's driver is. */
+static int has_driver (const json_t *duty, const json_t *parcel)
+{
+    char hand[TIDEMARK_TOPIC_SIZE];
+    return topic_of (hand, "driver", text_of (parcel, "driver")) == TIDEMARK_OK
+           && is_here (duty, hand);
 }
 
 /*  Whoever is on duty and has the fewest in hand; NULL if nobody is. */
@@ -176,7 +199,7 @@ static int settle (tidemark_t *client, const tidemark_event_t *job, json_t *parc
 {
     char topic[TIDEMARK_TOPIC_SIZE];
     json_int_t round = json_integer_value (json_object_get (parcel, "round"));
-    int is_held = strcmp (text_of (parcel, "state"), "delivered") != 0;
+    int is_held = !has_state (parcel, "delivered");
     tidemark_status_t status = TIDEMARK_OK;
     if (is_held && topic_of (topic, "driver", text_of (parcel, "driver")) == TIDEMARK_OK)
         status = publish (client, topic, "pick-up", job->key, round, json_incref (parcel));
@@ -187,13 +210,15 @@ static int settle (tidemark_t *client, const tidemark_event_t *job, json_t *parc
     return !is_done (status);
 }
 
-/*  Gives the parcel to that driver. 1: to be looked at again, since another worker chose at the
- * same time, or the driver has gone meanwhile: whether that was seen by a review is not known. */
-static int give (tidemark_t *client, const tidemark_event_t *job, const char *shop, json_t *parcel,
-                 const char *driver)
+/*  Gives the parcel, of which that event stands, to that driver. 1: to be looked at again, since
+ *  another worker chose at the same time, or the driver has gone meanwhile: whether that was seen
+ *  by a review is not known. */
+static int give (tidemark_t *client, const tidemark_event_t *job, const char *shop,
+                 const json_t *stands, const char *driver)
 {
+    json_t *parcel = json_object_get (stands, "data");
     const char *was = text_of (parcel, "driver");
-    json_int_t round = json_integer_value (json_object_get (parcel, "round")) + 1;
+    json_int_t round = json_integer_value (json_object_get (stands, "seq"));
     json_object_set_new (parcel, "was", was ? json_string (was) : json_null ());
     json_object_set_new (parcel, "driver", json_string (driver));
     json_object_set_new (parcel, "state", json_string ("coming"));
@@ -202,7 +227,7 @@ static int give (tidemark_t *client, const tidemark_event_t *job, const char *sh
         || settle (client, job, parcel) != 0)
         return 1;
     json_t *duty = standing (client, DUTY);
-    int is_given = is_here (duty, driver);
+    int is_given = has_driver (duty, parcel);
     json_decref (duty);
     return !is_given;
 }
@@ -218,12 +243,11 @@ static int assign (const tidemark_event_t *event, void *client)
            *hands = standing (client, HANDS "#"), *parcel = data_of (parcels, event->key);
     const char *driver = choose (duty, hands);
     int result = !parcels || !duty || !hands;
-    if (result == 0 && parcel) {
-        if (strcmp (text_of (parcel, "state"), "delivered") == 0
-            || is_here (duty, text_of (parcel, "driver")))
+    if (result == 0 && json_is_object (parcel)) {
+        if (has_state (parcel, "delivered") || has_driver (duty, parcel))
             result = settle (client, event, parcel);
         else if (driver)
-            result = give (client, event, shop, parcel, driver);
+            result = give (client, event, shop, json_object_get (parcels, event->key), driver);
     }
     json_decref (parcels);
     json_decref (duty);
@@ -231,26 +255,36 @@ static int assign (const tidemark_event_t *event, void *client)
     return result;
 }
 
-/*  Somebody came on duty, or is gone: what waits for a driver, and what those have in hand who are
- *  not there, are jobs anew. All workers see that; the ids make it one job each. */
-static int review (const tidemark_event_t *event, void *client)
+/*  0 where the broker could not be asked, or told. */
+static int try_review (tidemark_t *client, const tidemark_event_t *event)
 {
-    if (event->kind != TIDEMARK_EVENT && event->kind != TIDEMARK_JOINED)
-        return 0;
     json_t *duty = standing (client, DUTY), *hands = standing (client, HANDS "#"),
            *jobs = standing (client, JOBS), *held, *job;
     const char *topic, *id;
-    if (duty && hands && jobs) {
+    int is_told = duty && hands && jobs;
+    if (is_told) {
         json_object_foreach (hands, topic, held)
-            if (!is_here (duty, topic + strlen (HANDS)))
+            if (!is_here (duty, topic))
                 json_object_update_missing (jobs, held);
         json_object_foreach (jobs, id, job)
-            publish (client, JOBS, "job", id, (json_int_t) event->seq,
-                     json_incref (json_object_get (job, "data")));
+            if (publish (client, JOBS, "job", id, (json_int_t) event->seq,
+                         json_incref (json_object_get (job, "data")))
+                == TIDEMARK_TIMEOUT)
+                is_told = 0;
     }
     json_decref (duty);
     json_decref (hands);
     json_decref (jobs);
+    return is_told;
+}
+
+/*  Somebody came on duty, or is gone: what waits for a driver, and what those have in hand who are
+ *  not there, are jobs anew. All workers see that; the ids make it one job each. */
+static int review (const tidemark_event_t *event, void *client)
+{
+    if (event->kind == TIDEMARK_EVENT || event->kind == TIDEMARK_JOINED)
+        while (!try_review (client, event) && !back_end_is_ending ())
+            sleep (1); /* the broker is away: nobody would look again */
     return 0;
 }
 
