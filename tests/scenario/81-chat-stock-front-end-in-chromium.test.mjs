@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 
 import { launch } from "./support/browser.mjs";
 import { SHARE, SHOTS, tidemark, until } from "./support/tidemark.mjs";
+import { jsonClient } from "./support/clients.mjs";
 import { startWorkers } from "./support/back-ends.mjs";
 
 const here = (where) => fileURLToPath(new URL(where, import.meta.url));
@@ -165,6 +166,25 @@ test("our_own_page_shows_history_people_and_what_was_missed", { timeout: 120000 
     for (const page of [ann, ben])
         assert.equal(await page.evaluate("document.documentElement.scrollWidth - innerWidth"), 0, "the page is wider than the window");
     assert.deepEqual([ann.complaints, ben.complaints], [[], []]);
+});
+
+test("our_own_page_goes_on_whatever_somebody_says_of_himself", { timeout: 60000 }, async (t) => {
+    const server = await tidemark(t);
+    await startWorkers(t, server, "chat");
+    const strange = [7, null, {}, [], "", "<b>Bold</b>"];
+    await Promise.all(strange.map(async (username) => {
+        const client = await jsonClient(t, server);
+        client.send({ op: "hello" });
+        await client.take("welcome");
+        await client.ok({ op: "sub", topic: "chat", present: { username } });
+    }));
+    const page = await ownPage(t, server);
+    await page.join("Ann");
+    await page.say("anybody here?");
+    await page.shows("anybody here?");
+    await page.waitForSelector("#people .label:text-is('<b>Bold</b>')");
+    assert.equal(await page.textContent("#count"), "2 people here");
+    assert.deepEqual(page.complaints, []);
 });
 
 test("our_own_page_says_what_to_do_where_there_is_no_worker", { timeout: 60000 }, async (t) => {

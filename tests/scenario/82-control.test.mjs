@@ -8,7 +8,7 @@ import { after, before, test } from "node:test";
 
 import { launch } from "./support/browser.mjs";
 import { call, client, connected } from "./support/stock.mjs";
-import { history, SHOTS, tidemark, until, wait } from "./support/tidemark.mjs";
+import { history, publish, SHOTS, tidemark, until, wait } from "./support/tidemark.mjs";
 import { startWorkers } from "./support/back-ends.mjs";
 
 const DEVICES = ["Lectern", "Choir", "Organ", "Strings", "Brass", "Hall", "Stream"];
@@ -64,6 +64,23 @@ test("what_is_no_position_is_refused", async (t) => {
     assert.equal(await one.set("Choir", "fader", 0), undefined);
     await until("the right one", () => one.positions["Choir/fader"] === 0);
     assert.deepEqual(one.positions, { ...before, "Choir/fader": 0 });
+    assert.deepEqual([worker.child.exitCode, worker.output], [null, ""]);
+});
+
+test("what_somebody_else_put_there_is_no_measure", async (t) => {
+    const server = await tidemark(t);
+    const [worker] = await startWorkers(t, server, "control");
+    await standsUp(server);
+    const one = await panel(t, server);
+    const put = (key, value) => publish(server, { topic: "control/desk", event: "set", key, data: { value } });
+    for (const value of [1e300, 1e6, -5, "70", null])
+        await put("Choir/fader", value);
+    await put("Organ/lever", false);
+    await put("Choir/fader", 1e6);
+    await put("Brass/fader", 0); /* what came before it has been heard */
+    await until("silence", () => one.frames.at(-1)?.levels.Brass === 0 && one.frames.at(-1)?.levels.Choir === 0);
+    await until("the organ", () => one.frames.at(-1).levels.Organ > 20);
+    assert.ok(one.frames.every(({ levels }) => Object.values(levels).every((level) => level <= 150)));
     assert.deepEqual([worker.child.exitCode, worker.output], [null, ""]);
 });
 

@@ -37,6 +37,8 @@ static int present (const tidemark_event_t *event, void *client)
         json_object_clear (rooms);
     if (event->kind != TIDEMARK_EVENT && event->kind != TIDEMARK_STANDING)
         return 0;
+    if (strncmp (event->topic, PRESENCE, strlen (PRESENCE)) != 0)
+        return 0; /* the subtree's own topic */
     const char *room = event->topic + strlen (PRESENCE), *sid = event->key;
     const char *data[] = {"data", "username"};
     const json_t *said = json_array_get (event->args, 0);
@@ -69,6 +71,8 @@ static int present (const tidemark_event_t *event, void *client)
              json_pack ("{ss, sI}", "username", username, "numUsers", count), event->seq, topic);
     }
     json_decref (known);
+    if (json_object_size (people) == 0)
+        json_object_del (rooms, room);
     return 0;
 }
 

@@ -65,6 +65,13 @@ static void complete (tidemark_t *client)
     put_up (client, "devices", "devices", json_pack ("[o]", names));
 }
 
+/*  Anybody may write into the topic: what stands there need not be a position. */
+static int position_of (const json_t *value)
+{
+    double position = json_number_value (value);
+    return position >= 0 && position <= 100 ? (int) position : 0;
+}
+
 static int moved (const tidemark_event_t *event, void *client)
 {
     if (event->kind == TIDEMARK_RESET)
@@ -78,13 +85,14 @@ static int moved (const tidemark_event_t *event, void *client)
         return 0;
     const json_t *value = json_object_get (json_array_get (event->args, 0), "value");
     if (strcmp (slash, "/fader") == 0)
-        fader[at] = event->is_removed ? -1 : (int) json_number_value (value);
-    else
+        fader[at] = event->is_removed ? -1 : position_of (value);
+    else if (strcmp (slash, "/switch") == 0)
         is_on[at] = event->is_removed ? -1 : json_is_true (value);
     return 0;
 }
 
-/*  set {device, control, value}: what is wrong is refused, so what stands is always right. */
+/*  set {device, control, value}: what is wrong is refused, so what comes from here is always right.
+ */
 static int set (tidemark_call_t *call, void *argument)
 {
     (void) argument;

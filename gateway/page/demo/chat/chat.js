@@ -133,7 +133,7 @@ socket.on("connect", async () => {
 });
 
 const people = liveMap(socket, `$presence/${topic}`, () => draw());
-const nameOf = (event) => event.data?.data?.username;
+const nameOf = ({ data }) => typeof data?.data?.username === "string" ? data.data.username : ""; // anybody may say anything
 
 let joining = Promise.resolve();    // what is said waits until this one is in
 
