@@ -45,7 +45,7 @@ static int compare (const void *one, const void *other)
     return (a > b) - (a < b);
 }
 
-/*  At the part of the way, in ms. */
+/*  At the part of the way, in ms. There is at least one. */
 static double part_ms (const uint32_t *sorted, uint64_t count, double part)
 {
     return sorted[(uint64_t) (part * (double) (count - 1))] / 1e3;
@@ -248,6 +248,13 @@ static options_t read_options (int argc, char *argv[])
             fprintf (stderr, "bench_calls: what is %s?\n", argv[at - 1]);
             exit (2);
         }
+    }
+    /*  What is measured of nothing, or of more than there is room for, is wrong and looks right. */
+    if (options.clients == 0 || options.lanes == 0 || !(options.seconds > 0) || options.depth == 0
+        || options.depth > BENCH_DEPTH_MAX) {
+        fprintf (stderr, "bench_calls: clients, lanes and seconds are above 0, depth is 1-%d\n",
+                 BENCH_DEPTH_MAX);
+        exit (2);
     }
     return options;
 }

@@ -16,14 +16,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { DEPTH_MAX = 64, INPUT_SIZE = 8192, OUTPUT_SIZE = 16384, TEXT_SIZE = 100, WAIT_MS = 30000 };
+enum { INPUT_SIZE = 8192, OUTPUT_SIZE = 16384, TEXT_SIZE = 100, WAIT_MS = 30000 };
 
 typedef struct {
     int fd;
     unsigned under_way;
-    uint32_t number;           /* of the last call */
-    double began_s[DEPTH_MAX]; /* of a call, by its number */
-    size_t kept;               /* of a frame that has not come as a whole */
+    uint32_t number;                 /* of the last call */
+    double began_s[BENCH_DEPTH_MAX]; /* of a call, by its number */
+    size_t kept;                     /* of a frame that has not come as a whole */
     uint8_t input[INPUT_SIZE];
 } client_t;
 
@@ -159,7 +159,7 @@ static bool is_over (const bench_clients_t *self, double now_s)
 static size_t put_call (bench_clients_t *self, client_t *client, double now_s, uint8_t *out)
 {
     char text[sizeof self->tail + 16];
-    client->began_s[++client->number % DEPTH_MAX] = now_s;
+    client->began_s[++client->number % BENCH_DEPTH_MAX] = now_s;
     client->under_way++;
     self->begun++;
     int size = snprintf (text, sizeof text, "42%u%s", client->number, self->tail);
@@ -190,7 +190,7 @@ static void take_text (bench_clients_t *self, client_t *client, double now_s, co
         die ("not the answer of a call: %.*s", (int) size, text);
     if (self->answered < self->load->room)
         self->load->took_us[self->answered] =
-            (uint32_t) ((now_s - client->began_s[number % DEPTH_MAX]) * 1e6);
+            (uint32_t) ((now_s - client->began_s[number % BENCH_DEPTH_MAX]) * 1e6);
     self->answered++;
     client->under_way--;
 }
@@ -227,7 +227,8 @@ static void take_input (bench_clients_t *self, client_t *client)
     }
     client->kept = size - at;
     memmove (client->input, client->input + at, client->kept);
-    if (self->load->pause_us > 0) {
+    /*  Not while a call is under way, which would be found to have taken the pause as well. */
+    if (self->load->pause_us > 0 && client->under_way == 0) {
         usleep (self->load->pause_us);
         if (self->load->rest)
             self->load->rest ();

@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { BENCH_DEPTH_MAX = 64 };
+
 typedef struct bench_clients bench_clients_t;
 
 /*  Connects them all, to a gateway of this machine. */
@@ -19,7 +21,7 @@ void bench_clients_destroy (bench_clients_t **self_p);
 
 typedef struct {
     const char *event;
-    unsigned depth;      /* calls of a client under way at once, at most 64 */
+    unsigned depth;      /* calls of a client under way at once, at most BENCH_DEPTH_MAX */
     unsigned pause_us;   /* between answer and next call; only for one client, one by one */
     void (*rest) (void); /* … what is done in it, unless NULL */
     uint64_t calls;      /* so many; 0: as many as go into… */

@@ -67,6 +67,8 @@ static pid_t run (const char *program, ...)
             break;
     va_end (list);
     pid_t pid = fork ();
+    if (pid < 0) /* which would mean everybody where it is ended */
+        fail ("fork");
     if (pid == 0) {
         prctl (PR_SET_PDEATHSIG, SIGKILL);
         execv (path, arguments);

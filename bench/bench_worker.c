@@ -1,5 +1,6 @@
-/*  bench_worker.c - a worker for bench_calls: bench_worker ENDPOINT CREDIT. It hands back what it
- * got. SPDX-License-Identifier: MIT
+/*  bench_worker.c - a worker for bench_calls, which hands back what it got:
+ *  bench_worker ENDPOINT CREDIT.
+ *  SPDX-License-Identifier: MIT
  */
 #include "tidemark.h"
 
