@@ -287,7 +287,7 @@ static void ask_cursors (tide_watch_t *self, uint64_t request, uint32_t part)
 }
 
 /*  How much is behind the next one whose lag can be told; those that can't are passed over. What
- * was shown before is shown until all is known. */
+ *  was shown before is shown until all is known. */
 static void ask_lag (tide_watch_t *self)
 {
     while (self->counted < self->listed_cursors

@@ -1,5 +1,5 @@
 /*  tide_watch.h - what `tidemark top` knows of a running system: asks the broker round by round,
- * and listens to what gateways tell of themselves. Pure.
+ *  and listens to what gateways tell of themselves. Pure.
  *
  *  A round: the broker's counters, and the marks since the round before, which name each topic that
  *  was touched, and how often. All topics are read now and then, for what stands and is kept of

@@ -1,7 +1,8 @@
 /*  top.c - `tidemark top`: topics with their rates, clients, workers and lag, live in a terminal.
  *
  *  What is shown is gathered by tide_watch.h, a round a second; here are the terminal, the clock
- * and the connection. SPDX-License-Identifier: MIT
+ *  and the connection.
+ *  SPDX-License-Identifier: MIT
  */
 #include "commands.h"
 #include "tide_client.h"

@@ -52,9 +52,9 @@ struct lws_context *tide_lws_new (struct ev_loop *loop, const struct lws_protoco
                                   void *user, struct lws_vhost **vhost, char **why);
 
 /*  Hands a socket over, whose client asked for a WebSocket with this key and, where there is one,
- * this subprotocol; early is what it has sent behind its request. The callbacks of the new
- * connection, to LWS_CALLBACK_ESTABLISHED, come before this returns (Q2), or it is closed again:
- * then NULL. */
+ *  this subprotocol; early is what it has sent behind its request. The callbacks of the new
+ *  connection, to LWS_CALLBACK_ESTABLISHED, come before this returns (Q2), or it is closed again:
+ *  then NULL. */
 struct lws *tide_lws_adopt (struct lws_vhost *vhost, int fd, const char *key,
                             const char *subprotocol, tide_bytes_t early);
 

@@ -226,8 +226,8 @@ static tide_web_outcome_t look (tide_lane_client_t *client)
 }
 
 /*  libev calls what is ready in the opposite order in which it became so, and to answer in that
- * order would turn round what a client sends over two connections: a GET, and the POST that closes.
- * So the last one is put first here, and all are served when all are known. */
+ *  order would turn round what a client sends over two connections: a GET, and the POST that
+ *  closes. So the last one is put first here, and all are served when all are known. */
 static void on_readable (struct ev_loop *loop, ev_io *io, int events)
 {
     (void) loop;

@@ -113,7 +113,7 @@ static tide_web_outcome_t check_body (tide_lane_client_t *client, const tide_req
 }
 
 /*  Refuses what the hub need not see; TIDE_WEB_KIND_API, TIDE_WEB_KIND_HEALTH and
- * TIDE_WEB_KIND_METRICS. */
+ *  TIDE_WEB_KIND_METRICS. */
 static tide_web_outcome_t ask_hub (tide_lane_client_t *client, const tide_request_t *request)
 {
     tide_web_t *web = client->web;

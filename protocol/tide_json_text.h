@@ -13,7 +13,7 @@ void tide_json_string (tide_buffer_t *out, tide_bytes_t text);
 #define TIDE_JSON_TEXT_DEPTH_MAX 1024
 
 /*  True if it is one JSON value in UTF-8 (RFC 8259), and no deeper than that: whoever frames it
- * will have JSON. Nothing is built and nothing allocated. */
+ *  will have JSON. Nothing is built and nothing allocated. */
 bool tide_json_valid (tide_bytes_t text);
 
 #endif

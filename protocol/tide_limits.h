@@ -111,7 +111,7 @@
 #define TIDE_CURSOR_GATHER_MS 1000
 
 /*  History that a broker may be asked to keep: three classes of topics have that many, or an
- * eighth, and the log as many segments as it can (a test holds the two together). */
+ *  eighth, and the log as many segments as it can (a test holds the two together). */
 #define TIDE_RETAIN_EVENTS_MAX 120000000u
 #define TIDE_LOG_SEGMENTS_MAX 4096
 

@@ -44,26 +44,26 @@ void tide_link_destroy (tide_link_t **self_p);
 void tide_link_start (tide_link_t *self, uint64_t now_ms);
 
 /*  Sends a request (PUBLISH, READ, MARKS_READ, SNAPSHOT, TOPICS_READ, STATS_READ, SERVE, CALL,
- * DONE, GROUP_JOIN, GROUP_LEAVE, GROUP_DONE), now or as soon as the broker is there, and again
- * until it is answered. Sets the message's `request` and returns it as the token; 0 if
- * TIDE_LINK_REQUESTS_MAX await their answer already (too_many). The message is copied. A SNAPSHOT
- * with part > 0 goes on under its first part's token, which the caller has put into `request`; all
- * other requests get a new one. What is larger than the broker reads is answered here, by FAIL
- * too_large; so is a volatile publish, by FAIL broker_away, if the broker is away or did not
- * answer: it is never repeated. SERVE and GROUP_JOIN are forgotten by a broker that starts or that
- * took the worker for dead: say them again at each TIDE_LINK_UP. DONE and GROUP_DONE may be
- * answered by FAIL conflict or not_found where it is said again: the call is over, or another's by
- * now; with another epoch's WELCOME all that await their answer are answered by FAIL epoch_changed
- * here, and what is in hand is to be dropped: its number may be another call's. PUBLISH: each
- * logged event should have an id (tide_link_make_id), or a repetition may append it twice. */
+ *  DONE, GROUP_JOIN, GROUP_LEAVE, GROUP_DONE), now or as soon as the broker is there, and again
+ *  until it is answered. Sets the message's `request` and returns it as the token; 0 if
+ *  TIDE_LINK_REQUESTS_MAX await their answer already (too_many). The message is copied. A SNAPSHOT
+ *  with part > 0 goes on under its first part's token, which the caller has put into `request`; all
+ *  other requests get a new one. What is larger than the broker reads is answered here, by FAIL
+ *  too_large; so is a volatile publish, by FAIL broker_away, if the broker is away or did not
+ *  answer: it is never repeated. SERVE and GROUP_JOIN are forgotten by a broker that starts or that
+ *  took the worker for dead: say them again at each TIDE_LINK_UP. DONE and GROUP_DONE may be
+ *  answered by FAIL conflict or not_found where it is said again: the call is over, or another's by
+ *  now; with another epoch's WELCOME all that await their answer are answered by FAIL epoch_changed
+ *  here, and what is in hand is to be dropped: its number may be another call's. PUBLISH: each
+ *  logged event should have an id (tide_link_make_id), or a repetition may append it twice. */
 uint64_t tide_link_request (tide_link_t *self, uint64_t now_ms, tide_message_t *message);
 
 /*  Forgets a request: its answer, if one comes, is dropped. */
 void tide_link_cancel (tide_link_t *self, uint64_t token);
 
 /*  Sends a message that has no answer (RELEASE, RELAY, EXTEND, GROUP_EXTEND, BYE), once: it may be
- * lost on the way and is not repeated. False if it was dropped here: the broker is away (see
- * tide_link_is_up), or reads nothing as large. The message is copied. */
+ *  lost on the way and is not repeated. False if it was dropped here: the broker is away (see
+ *  tide_link_is_up), or reads nothing as large. The message is copied. */
 bool tide_link_send (tide_link_t *self, const tide_message_t *message);
 
 /*  Writes a fresh event id, NUL-terminated. */
@@ -85,7 +85,7 @@ bool tide_link_is_up (const tide_link_t *self);
 size_t tide_link_pending (const tide_link_t *self);
 
 /*  If the broker refuses this protocol's version, or one more peer, it says so by FAIL; the text,
- * or NULL. */
+ *  or NULL. */
 const char *tide_link_refusal (const tide_link_t *self);
 
 typedef struct {

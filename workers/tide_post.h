@@ -41,9 +41,9 @@ tide_post_t *tide_post_new (const char *endpoint, const char *name,
 void tide_post_destroy (tide_post_t **self_p, uint32_t linger_ms);
 
 /*  Hands over a message; from any thread, and never waits. A request (all but EXTEND, GROUP_EXTEND
- * and BYE) gets one answer, unless answered is NULL; a further part of a snapshot has in `request`
- * what its first part's answer has. Returns its serial number; 0 if it is a PUBLISH and too many
- * await their answer: the places of calls' ends are kept free. */
+ *  and BYE) gets one answer, unless answered is NULL; a further part of a snapshot has in `request`
+ *  what its first part's answer has. Returns its serial number; 0 if it is a PUBLISH and too many
+ *  await their answer: the places of calls' ends are kept free. */
 uint64_t tide_post_send (tide_post_t *self, const tide_message_t *message,
                          tide_answered_fn *answered, void *argument);
 

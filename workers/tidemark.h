@@ -13,7 +13,7 @@
  *  tidemark_run. Functions of type tidemark_done_fn run in the client's own thread: they must not
  *  block, nor call anything that waits (tidemark_publish, tidemark_unsubscribe, tidemark_snapshot,
  *  tidemark_request, tidemark_close). No function is for signal handlers. No signal is caught, and
- * no thread of the client gets one.
+ *  no thread of the client gets one.
  *
  *  Text is UTF-8 and NUL-terminated. A json_t * that is given is taken, whatever comes of it:
  *  tidemark_ack (call, json_pack ("[s]", "hello")). It is an array of all arguments, or anything
@@ -63,7 +63,7 @@ const char *tidemark_status_meaning (tidemark_status_t status);
 
 /*  What was wrong, in words for people, or "": of the last function that the calling thread called
  *  and that waits for an answer (tidemark_publish, tidemark_snapshot, tidemark_request). Valid
- * until the next one. */
+ *  until the next one. */
 const char *tidemark_error (void);
 
 /*  -- the connection -------------------------------------------------------------------------- */
@@ -121,7 +121,7 @@ tidemark_status_t tidemark_publish (tidemark_t *self, const char *topic, const c
 
 /*  Publishes, and returns at once. If that is OK, done (it may be NULL) is told once what came of
  *  it. While the broker is away, events are kept in order, and sent under their ids when it is
- * back; TOO_MANY: no more are kept. */
+ *  back; TOO_MANY: no more are kept. */
 tidemark_status_t tidemark_publish_async (tidemark_t *self, const char *topic, const char *event,
                                           json_t *args, const tidemark_event_options_t *options,
                                           tidemark_done_fn *done, void *argument);
@@ -218,16 +218,16 @@ tidemark_status_t tidemark_subscribe (tidemark_t *self, const char *topic,
  *
  *  With a group, each event goes to one of its members, wherever they run, and to another one where
  *  it was not acknowledged: the function returned something else than 0, took longer than the
- * lease, or its process died. So it may come twice: the attempt is above 1 then. After the last
- * attempt it is in $dead/GROUP. The group is in the log: it goes on where it was, whoever comes
- * back, and `since` counts only where it is new (not "snapshot"). It belongs to its topic: ENDED
- * with CONFLICT where it is another one's. As many functions run at once as there are threads in
+ *  lease, or its process died. So it may come twice: the attempt is above 1 then. After the last
+ *  attempt it is in $dead/GROUP. The group is in the log: it goes on where it was, whoever comes
+ *  back, and `since` counts only where it is new (not "snapshot"). It belongs to its topic: ENDED
+ *  with CONFLICT where it is another one's. As many functions run at once as there are threads in
  *  tidemark_run, up to the credit: with a credit of 1 one after the other, in order but for what is
- *  tried again. Acknowledgements of the last second may be forgotten if the broker dies.
- *  CONFLICT: this client is a member already; TOO_LARGE: a number above its limit.
+ *  tried again. Acknowledgements of the last second may be forgotten if the broker dies. CONFLICT:
+ *  this client is a member already; TOO_LARGE: a number above its limit.
  *
  *  In the function, for as long as it runs: the event's lease begins anew, with lease_ms (0: as
- * long as before). CONFLICT: it was over. BAD_REQUEST: the event is of no group. */
+ *  long as before). CONFLICT: it was over. BAD_REQUEST: the event is of no group. */
 tidemark_status_t tidemark_event_extend (const tidemark_event_t *event, uint32_t lease_ms);
 
 /*  Ends it, and nulls: the function is not called any more. Waits until it has returned, unless it
@@ -236,11 +236,11 @@ void tidemark_unsubscribe (tidemark_subscription_t **subscription);
 
 /*  What stands in a topic or a subtree: waits for it up to timeout_ms. *state, which the caller
  *  gives back, is {key:event}, of a subtree {topic:{key:event}}; an event is
- * {"topic","seq","event", "data" or "args","key","time","from"}, a binary value
- * {"$binary":"<base64>"}. *seq (it may be NULL) is the sequence at which it stands. Otherwise
- * *state is NULL: BAD_TOPIC, TIMEOUT, TOO_LARGE (above 256 MiB), TOO_MANY (the broker makes as many
- * snapshots as it can: later). To read on behind it without a gap, subscribe from "snapshot"
- * instead. */
+ *  {"topic","seq","event", "data" or "args","key","time","from"}, a binary value
+ *  {"$binary":"<base64>"}. *seq (it may be NULL) is the sequence at which it stands. Otherwise
+ *  *state is NULL: BAD_TOPIC, TIMEOUT, TOO_LARGE (above 256 MiB), TOO_MANY (the broker makes as
+ *  many snapshots as it can: later). To read on behind it without a gap, subscribe from "snapshot"
+ *  instead. */
 tidemark_status_t tidemark_snapshot (tidemark_t *self, const char *topic, uint32_t timeout_ms,
                                      json_t **state, uint64_t *seq);
 
@@ -249,8 +249,8 @@ tidemark_status_t tidemark_snapshot (tidemark_t *self, const char *topic, uint32
 /*  Asks a client, by its session's public id, for an acknowledgement of an event, and waits up to
  *  timeout_ms (at most ten minutes) for it. args are taken. *answer (it may be NULL), which the
  *  caller gives back, is an array of what it acknowledged with. Questions are never logged and
- * never replayed: TIMEOUT if the client is away, or does not answer. BAD_REQUEST: no session, no
- * name that a client can get, or no time; TOO_LARGE, TOO_MANY. */
+ *  never replayed: TIMEOUT if the client is away, or does not answer. BAD_REQUEST: no session, no
+ *  name that a client can get, or no time; TOO_LARGE, TOO_MANY. */
 tidemark_status_t tidemark_ask (tidemark_t *self, const char *sid, const char *event, json_t *args,
                                 uint32_t timeout_ms, json_t **answer);
 
@@ -408,7 +408,7 @@ tidemark_status_t tidemark_disconnect (tidemark_call_t *call, int closes);
 tidemark_status_t tidemark_session_get (tidemark_call_t *call, json_t **data);
 /*  Sets it (taken; NULL: there is none from now on), durable on return: the next handler of the
  *  session sees it. TOO_LARGE: above 64 KiB of JSON; CONFLICT: the session has been taken over,
- * again and again, meanwhile. */
+ *  again and again, meanwhile. */
 tidemark_status_t tidemark_session_set (tidemark_call_t *call, json_t *data);
 
 /*  Of TIDEMARK_CONNECT: keeps the client out, which gets `connect_error` with the message and the

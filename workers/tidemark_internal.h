@@ -117,7 +117,7 @@ tide_status_t tide_event_make (tidemark_t *self, const char *topic, const char *
                                tide_made_event_t *made) TIDE_UNUSED_RESULT;
 
 /*  Sends a PUBLISH and waits until it is answered; without the lock. *message, which may be NULL,
- * is the caller's to free. */
+ *  is the caller's to free. */
 tide_status_t tide_publish_await (tidemark_t *self, const tide_message_t *publish, uint64_t end_ms,
                                   uint64_t *seq, char **message);
 

@@ -698,7 +698,7 @@ static bool has_workers (const tide_broker_t *self)
 }
 
 /*  Workers are given less time than other peers, and so the broker has less time to have stood
- * still in: then what they said has still to be read. */
+ *  still in: then what they said has still to be read. */
 static void look_at_workers (tide_broker_t *self, uint64_t now_ms)
 {
     bool was_paused = now_ms - self->looked_ms > TIDE_WORKER_LOOK_MS + TIDE_HEARTBEAT_MS;

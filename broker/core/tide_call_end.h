@@ -30,8 +30,8 @@ typedef struct {
 } tide_call_end_t;
 
 /*  Appends the events, and returns how many they are. A caller that wanted an answer gets it. A
- * call that is dead is in $dead/SERVICE, behind an object that says why; but not one that only
- * waited in vain, whose caller is told. */
+ *  call that is dead is in $dead/SERVICE, behind an object that says why; but not one that only
+ *  waited in vain, whose caller is told. */
 uint32_t tide_call_end_append (const tide_call_end_t *self, tide_buffer_t *list);
 
 #endif

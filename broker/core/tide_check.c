@@ -47,7 +47,7 @@ static tide_status_t check_names (const tide_event_t *event, const char **why)
 }
 
 /*  In text that is known to be JSON: each placeholder stands for an attachment that is there.
- * Clients would take one that does not for a broken connection. */
+ *  Clients would take one that does not for a broken connection. */
 static bool placeholders_fit (const json_t *value, unsigned attachments)
 {
     const json_t *item;

@@ -7,7 +7,7 @@
 #include "tide_message.h"
 
 /*  Looks at a payload alone: that it has the form that events have, that its arguments are JSON,
- * and that each placeholder has its attachment. *why as below. */
+ *  and that each placeholder has its attachment. *why as below. */
 tide_status_t tide_check_payload (tide_bytes_t payload, const char **why);
 
 /*  Looks at all names, sizes and rules of a decoded publish. TIDE_OK: then *is_volatile says

@@ -70,7 +70,7 @@ void tide_dispatch_gone (tide_dispatch_t *self, uint64_t now_ms, tide_bytes_t pe
 bool tide_dispatch_next_worker (const tide_dispatch_t *self, void **at, tide_bytes_t *peer);
 
 /*  The broker itself stood still: what workers said meanwhile has still to be read, so whatever is
- * lent or waits for a worker gets its whole time anew. */
+ *  lent or waits for a worker gets its whole time anew. */
 void tide_dispatch_paused (tide_dispatch_t *self, uint64_t now_ms);
 void tide_dispatch_tick (tide_dispatch_t *self, uint64_t now_ms);
 uint64_t tide_dispatch_deadline_ms (const tide_dispatch_t *self);

@@ -93,7 +93,7 @@ bool tide_dispatch_handled (tide_dispatch_t *self, tide_bytes_t peer, tide_lent_
 void tide_dispatch_retry (tide_dispatch_t *self, tide_lent_call_t *call, uint64_t delay_ms,
                           tide_status_t code, const char *why);
 /*  Nobody has begun to handle it: to another one at once, and this attempt does not count, unless
- * that goes on and on. */
+ *  that goes on and on. */
 void tide_dispatch_take_back (tide_dispatch_t *self, tide_lent_call_t *call);
 /*  How long it rests unless somebody says otherwise. */
 uint64_t tide_dispatch_delay_ms (const tide_lent_call_t *call);

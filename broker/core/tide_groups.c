@@ -277,7 +277,7 @@ static void hear (tide_groups_t *self, tide_group_item_t *item,
     tide_bytes_t said = tide_utf8_cut (done->message, sizeof message - 1);
     snprintf (message, sizeof message, "%.*s", TIDE_PRINT (said));
     /*  What is in nobody's hands waits already, or rests: the word may have come twice, and what
-     * was given back once costs one attempt less, not two. */
+     *  was given back once costs one attempt less, not two. */
     bool is_lent = item->state == TIDE_ITEM_LENT;
     if (!is_lent && (done->outcome == AGAIN || done->outcome == NOT_BEGUN))
         return;

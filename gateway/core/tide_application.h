@@ -77,7 +77,7 @@ typedef struct {
 
 /*  Publishes an event. done, unless it is NULL, is told when it is durable (volatile: on its way),
  *  or why it is not: BAD_TOPIC also of `except`, BAD_REQUEST of a name that Socket.IO or the
- * gateway keeps for itself. */
+ *  gateway keeps for itself. */
 void tide_app_emit (tide_hub_t *hub, const tide_app_emit_t *emit, tide_app_done_fn *done,
                     void *argument);
 
@@ -94,12 +94,12 @@ typedef void (tide_app_answers_fn) (void *argument, tide_hub_t *hub,
 /*  Emits an event that asks each member of the topic, but those of `except`, for an acknowledgement
  *  (never logged, never replayed). done is called once, when all have answered or the time is up:
  *  with everybody who was asked: nobody, if an event cannot be of that topic or name. A hub that is
- * destroyed calls it before. */
+ *  destroyed calls it before. */
 void tide_app_ask (tide_hub_t *hub, const tide_app_emit_t *emit, uint32_t timeout_ms,
                    tide_app_answers_fn *done, void *argument);
 
 /*  Lets a client of this hub join or leave a topic, as if it had asked for that itself. NOT_FOUND
- * if there is none such. */
+ *  if there is none such. */
 void tide_app_join (tide_hub_t *hub, const char *sid, tide_bytes_t topic, tide_app_done_fn *done,
                     void *argument);
 void tide_app_leave (tide_hub_t *hub, const char *sid, tide_bytes_t topic, tide_app_done_fn *done,

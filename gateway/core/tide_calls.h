@@ -18,7 +18,7 @@ void tide_calls_object (tide_hub_t *hub, tide_session_t *session, json_t *object
 /*  True for an event that is a worker's reply; it goes to the client in a form of its own. */
 bool tide_calls_is_reply (const tide_event_t *event);
 /*  True for a reply whose call was answered already, by an error when time was up. One that is not
- * is the answer: what is still to come of the call is told to nobody. */
+ *  is the answer: what is still to come of the call is told to nobody. */
 bool tide_calls_was_answered (const tide_session_t *session, const tide_event_t *event);
 void tide_calls_forget (tide_session_t *session);
 /*  The session has emitted something of which it is not known yet what became of it. */

@@ -230,7 +230,7 @@ tide_connection_t *tide_engine_open_far_probe (tide_hub_t *hub, tide_bytes_t sid
     if (!target)
         return NULL;
     /*  What the application has in hand could not be answered there, and what it has asked the
-     * client could not be told here. */
+     *  client could not be told here. */
     DL_FOREACH (target->sessions, session)
         if (session->calls || tide_ask_awaits (hub, session))
             return NULL;
@@ -490,7 +490,7 @@ uint64_t tide_hub_ask_handshake (tide_hub_t *self, uint64_t now_ms,
 }
 
 /*  A session that has gone to another lane is known for a while: a WebSocket that names it is let
- * in and closed, like any that comes second. */
+ *  in and closed, like any that comes second. */
 bool tide_engine_is_known (tide_hub_t *hub, tide_bytes_t sid)
 {
     const tide_moved_t *moved;
@@ -571,7 +571,7 @@ uint64_t tide_hub_engineio (tide_hub_t *self, uint64_t now_ms, const tide_http_r
 }
 
 /*  Takes the packets of a payload, up to one that ends the session, or until so much is under way
- * that the client has to wait: what is left is kept. It is answered when all of it was taken. */
+ *  that the client has to wait: what is left is kept. It is answered when all of it was taken. */
 static void take_body (tide_hub_t *hub, tide_held_t *held, tide_bytes_t body)
 {
     tide_connection_t *connection = held->connection;

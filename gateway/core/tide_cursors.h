@@ -12,7 +12,7 @@ void tide_cursors_subscribe (tide_hub_t *hub, tide_session_t *session, tide_byte
                              tide_since_t since, bool meta, json_t *present, const json_t *name,
                              tide_reply_t *reply);
 /*  {cursor, seq, epoch?}: all up to seq has been dealt with. An acknowledgement that is wanted
- * comes when that is durable. */
+ *  comes when that is durable. */
 void tide_cursors_ack (tide_hub_t *hub, tide_session_t *session, const json_t *object,
                        tide_reply_t *reply);
 

@@ -286,7 +286,7 @@ static void take_handover (tide_hub_t *hub, tide_connection_t *connection, tide_
 }
 
 /*  The WebSocket that it came for has gone meanwhile. The lane that had it has forgotten it: it
- * ends here, and whoever is to be told is. */
+ *  ends here, and whoever is to be told is. */
 static void end_handover (tide_hub_t *hub, const char *lane, tide_bytes_t bytes)
 {
     tide_connection_t *connection = tide_alloc (sizeof *connection);

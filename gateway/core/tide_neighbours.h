@@ -31,7 +31,7 @@ typedef enum {
 } tide_neighbour_request_t;
 
 /*  Tells the lane, or all others where that is empty. The number of a question (ASK, ANSWERS) is
- * the asker's. False if the broker is away. */
+ *  the asker's. False if the broker is away. */
 bool tide_neighbour_send (tide_hub_t *hub, const char *lane, uint64_t number,
                           tide_neighbour_kind_t kind, tide_bytes_t rest);
 /*  True if the sid's session is another lane's, which is written to `lane`. */

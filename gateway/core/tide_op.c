@@ -153,7 +153,7 @@ void tide_op_drop_all (tide_hub_t *hub, tide_connection_t *connection)
 }
 
 /*  Nobody waits for ever: whoever does is told; an append may still be answered, and then its
- * `done` is called once more, without anybody. */
+ *  `done` is called once more, without anybody. */
 void tide_op_tick (tide_hub_t *hub)
 {
     while (hub->ops_due && hub->ops_due->due_ms <= hub->now_ms) {

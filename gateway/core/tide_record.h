@@ -16,7 +16,7 @@ void tide_record_topic (tide_hub_t *hub, tide_session_t *session, tide_bytes_t p
 void tide_record_remaking (tide_hub_t *hub, tide_session_t *session, bool is_remaking,
                            tide_buffer_t *records);
 /*  Publishes them, on condition that `expected` is where the record stands. NULL: too many
- * requests. */
+ *  requests. */
 tide_op_t *tide_record_publish (tide_hub_t *hub, tide_session_t *session, tide_buffer_t *records,
                                 uint32_t count, uint64_t expected, tide_op_fn *done);
 /*  The holder is gone: from now on the resume time runs; later: unless another lane takes it. */

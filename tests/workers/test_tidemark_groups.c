@@ -1,7 +1,8 @@
 /*  test_tidemark_groups.c - libtidemark against a real broker: groups, and members that are killed.
  *
  *  Called with "member" this program is a member itself, a process that can be killed: it tells
- * each event that it handles by an event in the topic `done`. SPDX-License-Identifier: MIT
+ *  each event that it handles by an event in the topic `done`.
+ *  SPDX-License-Identifier: MIT
  */
 #include "tide_real_broker.h"
 #include "tidemark.h"

@@ -2,8 +2,8 @@
  *
  *  An event that was given waits (QUEUED) until a thread takes it, and is in that thread's hands
  *  until it lets it go. What ends it is said once, while the lease lasts, of the latest attempt:
- * all else is a conflict, and the broker is not asked. One that only waits has its lease extended
- * here.
+ *  all else is a conflict, and the broker is not asked. One that only waits has its lease extended
+ *  here.
  *
  *  When the conversation with the broker begins anew, each group is joined again and what waits is
  *  forgotten (it is given again); what is in a thread's hands may still be acknowledged, and the

@@ -4,7 +4,7 @@
  *  it lets it go. What ends it is said once, while the lease lasts, of the latest attempt: all else
  *  is a conflict, and the broker is not asked. A call that only waits has its lease extended here,
  *  so that a handler that is slow does not cost the calls behind it an attempt; and whoever takes
- * it has the whole lease, of which the broker is told only if it comes to that.
+ *  it has the whole lease, of which the broker is told only if it comes to that.
  *
  *  When the conversation with the broker begins anew, what waits is forgotten (it is lent again);
  *  what is in a thread's hands may still be answered, and the broker decides.
@@ -45,7 +45,7 @@ bool tide_worker_can_serve (const tide_worker_side_t *self);
 void tide_worker_offer (tide_worker_side_t *self, bool takes_calls, tide_message_t *serve);
 
 /*  The broker is there, for the first time or again. If its log is another one, what is in hand can
- * be ended no more: its number may be another call's. */
+ *  be ended no more: its number may be another call's. */
 void tide_worker_up (tide_worker_side_t *self, uint64_t epoch, uint32_t payload_max);
 
 /*  -- calls ----------------------------------------------------------------------------------- */
@@ -58,7 +58,7 @@ bool tide_worker_lent (tide_worker_side_t *self, uint64_t now_ms, const tide_len
 tide_hand_t *tide_worker_take (tide_worker_side_t *self, uint64_t now_ms);
 
 /*  Gives back what waits, one by one: done is DONE, which says that nobody has begun. False if
- * there is none. */
+ *  there is none. */
 bool tide_worker_give_back (tide_worker_side_t *self, tide_message_t *done);
 
 /*  Lets go of a call that was taken, however it ended. */

@@ -1,9 +1,9 @@
 /*  test_tide_groups_model.c - a group against a simple model of it, over random steps.
  *
  *  Steps publish, join, leave, answer in every way, kill members, let time pass, fill the disk,
- * kill the broker and stop it cleanly, with the log answering whenever it likes. The model knows of
- * each event who has it, how often it was given and whether it was acknowledged; in the end all is
- *  handled. A failure prints its seed. TIDE_SEED and TIDE_SEEDS choose the first and how many.
+ *  kill the broker and stop it cleanly, with the log answering whenever it likes. The model knows
+ *  of each event who has it, how often it was given and whether it was acknowledged; in the end all
+ *  is handled. A failure prints its seed. TIDE_SEED and TIDE_SEEDS choose the first and how many.
  *  SPDX-License-Identifier: MIT
  */
 #include "tide_group_rig.h"

@@ -370,7 +370,7 @@ static void a_post_that_is_broken_off_behind_the_upgrade_is_no_reason (void **st
 }
 
 /*  A WebSocket at another lane takes the session and goes, before that has come to rest, or while
- * it is on its way. */
+ *  it is on its way. */
 static void a_session_whose_taker_is_gone_has_ended (void **state)
 {
     (void) state;

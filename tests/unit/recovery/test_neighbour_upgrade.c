@@ -154,7 +154,7 @@ static void a_client_that_closes_right_behind_the_take_over_is_gone (void **stat
 }
 
 /*  Its poll was held for another lane, and the broker is away: the session is over, and the
- * WebSocket as well. */
+ *  WebSocket as well. */
 static void an_upgrade_whose_poll_cannot_be_answered_ends_the_session (void **state)
 {
     (void) state;

@@ -848,7 +848,7 @@ static void what_cannot_be_entered_again_is_tried_more_and_more_seldom (void **s
 }
 
 /*  An answer that no lane can hold: the other topics are looked at all the same, and it is not
- * asked for again and again. */
+ *  asked for again and again. */
 static void a_topic_that_is_too_large_to_look_at_is_passed_over (void **state)
 {
     (void) state;
