@@ -1,80 +1,16 @@
 /*  tide_subscriptions.c - what a worker reads: topics and subtrees, each a cursor.
  *  SPDX-License-Identifier: MIT
  */
-#include "tide_subscriptions.h"
+#include "tide_subscriptions_internal.h"
 
-#include "tide_bookmarks.h"
-#include "tide_patterns.h"
 #include "tide_position.h"
 #include "tide_topic.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define uthash_malloc(size) tide_alloc (size)
-#include <uthash.h>
-#include <utlist.h>
-
 /*  A request that was refused for now is made again after so long. */
 #define RETRY_MS 500u
-/*  What was not acknowledged is told again after so long. */
-#define AGAIN_MS 1000u
-
-/*  A pattern of the feed, for all subscriptions that read it. */
-typedef struct {
-    UT_hash_handle hh;
-    tide_subscription_t *readers; /* by reader_next */
-    tide_pattern_t *pattern;
-    bool is_joined;
-    uint64_t joined; /* the feed speaks for it behind this */
-} followed_t;
-
-typedef enum { WAITING, TAKING, READING, GATHERING, LIVE, ENDED } state_t;
-
-struct tide_subscription {
-    tide_subscription_t *prev, *next;               /* of all */
-    tide_subscription_t *reader_prev, *reader_next; /* of those of one pattern */
-    tide_subscription_t *ready_prev, *ready_next;
-    tide_subscription_t *asking_prev, *asking_next;
-    followed_t *followed;
-    void *handle;
-    tide_bookmark_t *bookmark; /* it reads by a named cursor; NULL: by none */
-    bool is_ours;              /* … which was taken */
-    uint64_t again_ms;         /* its first is told again then; 0: that waits for nothing */
-    bool is_direct, is_ready, is_asking, is_taken, is_removed;
-    bool was_joined; /* JOINED was told since it began, or since the last reset */
-    state_t state;
-    tide_begin_t begin;
-    tide_status_t reset; /* OK: none is due */
-    uint64_t cursor;     /* all up to here was queued */
-    uint64_t target;     /* what the feed has for it is behind this */
-    uint64_t tag;        /* of the request that is under way; 0: none */
-    uint64_t part_of;    /* GATHERING: the number under which the next part is asked for */
-    uint32_t part;
-    uint64_t retry_ms; /* 0: not refused */
-    tide_told_t *queue;
-    tide_told_t *gathered; /* what stands, until it is whole */
-    size_t count, size, gathered_size;
-};
-
-struct tide_subscriptions {
-    tide_feed_t *feed; /* NULL until something is read */
-    bool is_up;
-    bool is_head_due;  /* where the log stands is to be asked for, so that the feed begins there */
-    uint64_t head_tag; /* … and is being asked */
-    uint64_t head_retry_ms;
-    uint64_t last_tag;
-    tide_patterns_t patterns;
-    tide_bookmarks_t *bookmarks;
-    followed_t *followed;
-    tide_subscription_t *all, *ready, *asking;
-    size_t subscription_count;
-    size_t events_max, standing_size_max;
-    tide_message_t request;
-    tide_buffer_t wants;
-    tide_subscriptions_counters_t counters;
-};
-
 /*  Tags of the feed's requests, of our own and of the bookmarks' are told apart by the lowest bits.
  */
 enum { TAG_FEED, TAG_OWN, TAG_BOOKMARK, TAG_BITS = 2, TAG_MASK = 3 };
@@ -125,114 +61,15 @@ bool tide_begin_parse (const char *text, tide_begin_t *begin)
     return true;
 }
 
-/*  -- what is to be told ---------------------------------------------------------------------- */
-
-static tide_told_t *told_new (tide_subscription_t *subscription, tide_told_kind_t kind,
-                              uint64_t seq, uint64_t epoch, tide_bytes_t record)
-{
-    tide_told_t *told = tide_alloc (sizeof *told + record.size);
-    told->subscription = subscription;
-    told->handle = subscription->handle;
-    told->kind = kind;
-    told->seq = seq;
-    told->epoch = epoch;
-    told->size = record.size;
-    if (record.size > 0) {
-        memcpy (told->bytes, record.data, record.size);
-        bool is_sound = tide_event_decode ((tide_bytes_t){told->bytes, record.size}, &told->event);
-        tide_assert (is_sound); /* the message was decoded as a whole */
-    }
-    return told;
-}
-
-static void set_ready (tide_subscriptions_t *self, tide_subscription_t *subscription)
-{
-    bool is_ready = subscription->queue && !subscription->is_direct && !subscription->is_taken
-                    && subscription->again_ms == 0;
-    if (is_ready == subscription->is_ready)
-        return;
-    subscription->is_ready = is_ready;
-    if (is_ready)
-        DL_APPEND2 (self->ready, subscription, ready_prev, ready_next);
-    else
-        DL_DELETE2 (self->ready, subscription, ready_prev, ready_next);
-}
-
-static void put (tide_subscriptions_t *self, tide_told_t *told)
-{
-    tide_subscription_t *subscription = told->subscription;
-    DL_APPEND (subscription->queue, told);
-    subscription->count++;
-    subscription->size += told->size;
-    self->counters.waiting++;
-    self->counters.waiting_size += told->size;
-    self->counters.told += told->kind == TIDE_TOLD_EVENT;
-    set_ready (self, subscription);
-}
-
-static void tell (tide_subscriptions_t *self, tide_subscription_t *subscription,
-                  tide_told_kind_t kind, tide_status_t code, uint64_t seq)
-{
-    uint64_t epoch = tide_feed_epoch (self->feed);
-    tide_told_t *told = told_new (subscription, kind, seq, epoch, (tide_bytes_t){0});
-    told->code = code;
-    put (self, told);
-}
-
-static tide_told_t *take_first (tide_subscriptions_t *self, tide_subscription_t *subscription)
-{
-    tide_told_t *told = subscription->queue;
-    if (!told)
-        return NULL;
-    DL_DELETE (subscription->queue, told);
-    subscription->count--;
-    subscription->size -= told->size;
-    self->counters.waiting--;
-    self->counters.waiting_size -= told->size;
-    return told;
-}
-
-static void drop_queue (tide_subscriptions_t *self, tide_subscription_t *subscription)
-{
-    tide_told_t *told;
-    while ((told = take_first (self, subscription)) != NULL)
-        free (told);
-    subscription->again_ms = 0;
-    set_ready (self, subscription);
-}
-
-static bool is_full (const tide_subscriptions_t *self, const tide_subscription_t *subscription)
-{
-    return subscription->count >= self->events_max || subscription->size >= TIDE_TOLD_SIZE_MAX;
-}
-
-static bool has_room (const tide_subscriptions_t *self, const tide_subscription_t *subscription)
-{
-    return subscription->count < self->events_max / 2
-           && subscription->size < TIDE_TOLD_SIZE_MAX / 2;
-}
-
-static void drop_gathered (tide_subscription_t *subscription)
-{
-    while (subscription->gathered) {
-        tide_told_t *told = subscription->gathered;
-        DL_DELETE (subscription->gathered, told);
-        free (told);
-    }
-    subscription->gathered_size = 0;
-    subscription->part_of = 0;
-    subscription->part = 0;
-}
-
 /*  -- asking ---------------------------------------------------------------------------------- */
 
-static void set_asking (tide_subscriptions_t *self, tide_subscription_t *subscription)
+void tide_subscription_set_asking (tide_subscriptions_t *self, tide_subscription_t *subscription)
 {
     /*  What stands waits for room before it is frozen, or resets would queue up; then it is taken
      *  whole, before the broker's patience ends. */
-    bool is_wanted = (subscription->state == READING && has_room (self, subscription))
+    bool is_wanted = (subscription->state == READING && tide_told_has_room (self, subscription))
                      || (subscription->state == GATHERING
-                         && (subscription->part > 0 || has_room (self, subscription)));
+                         && (subscription->part > 0 || tide_told_has_room (self, subscription)));
     bool is_asking = is_wanted && subscription->tag == 0 && subscription->retry_ms == 0
                      && !subscription->is_removed;
     if (is_asking == subscription->is_asking)
@@ -244,13 +81,14 @@ static void set_asking (tide_subscriptions_t *self, tide_subscription_t *subscri
         DL_DELETE2 (self->asking, subscription, asking_prev, asking_next);
 }
 
-static void set_state (tide_subscriptions_t *self, tide_subscription_t *subscription, state_t state)
+static void set_state (tide_subscriptions_t *self, tide_subscription_t *subscription,
+                       tide_subscription_state_t state)
 {
     subscription->state = state;
     subscription->tag = 0;
     subscription->retry_ms = 0;
-    drop_gathered (subscription);
-    set_asking (self, subscription);
+    tide_told_drop_gathered (subscription);
+    tide_subscription_set_asking (self, subscription);
 }
 
 /*  What was told is void: what stands is told instead. */
@@ -268,7 +106,7 @@ static void begin_reset (tide_subscriptions_t *self, tide_subscription_t *subscr
 static void go_on (tide_subscriptions_t *self, tide_subscription_t *subscription, bool has_more)
 {
     if (!has_more && !subscription->was_joined) {
-        tell (self, subscription, TIDE_TOLD_JOINED, TIDE_OK, subscription->cursor);
+        tide_told_say (self, subscription, TIDE_TOLD_JOINED, TIDE_OK, subscription->cursor);
         subscription->was_joined = true;
     }
     bool is_live = !has_more && subscription->cursor >= subscription->target;
@@ -359,7 +197,7 @@ static bool take_request (tide_subscriptions_t *self, tide_subscriptions_action_
     else
         ask_standing (self, subscription);
     action->tag = subscription->tag = new_tag (self);
-    set_asking (self, subscription);
+    tide_subscription_set_asking (self, subscription);
     return true;
 }
 
@@ -375,7 +213,7 @@ static void take_live (tide_subscriptions_t *self, tide_subscription_t *subscrip
     }
     if (seq <= subscription->cursor)
         return;
-    if (is_full (self, subscription)) {
+    if (tide_told_is_full (self, subscription)) {
         self->counters.lags++;
         subscription->target = seq;
         /*  All of its events before this one were queued. */
@@ -384,7 +222,8 @@ static void take_live (tide_subscriptions_t *self, tide_subscription_t *subscrip
         return;
     }
     subscription->cursor = seq;
-    put (self, told_new (subscription, TIDE_TOLD_EVENT, seq, action->epoch, action->record));
+    tide_told_put (
+        self, tide_told_new (subscription, TIDE_TOLD_EVENT, seq, action->epoch, action->record));
 }
 
 static void take_volatile (tide_subscriptions_t *self, tide_subscription_t *subscription,
@@ -392,17 +231,17 @@ static void take_volatile (tide_subscriptions_t *self, tide_subscription_t *subs
 {
     /*  A page may have gone further than the place where it belongs. */
     if (subscription->state != LIVE || action->seq < subscription->cursor
-        || is_full (self, subscription)) {
+        || tide_told_is_full (self, subscription)) {
         self->counters.volatiles++;
         return;
     }
-    put (self,
-         told_new (subscription, TIDE_TOLD_EVENT, action->seq, action->epoch, action->record));
+    tide_told_put (self, tide_told_new (subscription, TIDE_TOLD_EVENT, action->seq, action->epoch,
+                                        action->record));
 }
 
-static followed_t *find_followed (tide_subscriptions_t *self, tide_bytes_t pattern)
+static tide_followed_t *find_followed (tide_subscriptions_t *self, tide_bytes_t pattern)
 {
-    followed_t *followed;
+    tide_followed_t *followed;
     HASH_FIND (hh, self->followed, pattern.data, pattern.size, followed);
     return followed;
 }
@@ -414,7 +253,7 @@ static void hand_on (tide_subscriptions_t *self, const tide_feed_action_t *actio
     size_t count = tide_patterns_match (&self->patterns, action->event.topic, matches);
     bool is_volatile = action->kind == TIDE_FEED_VOLATILE;
     for (size_t at = 0; at < count; at++) {
-        followed_t *followed = find_followed (self, matches[at]->text);
+        tide_followed_t *followed = find_followed (self, matches[at]->text);
         tide_subscription_t *subscription;
         DL_FOREACH2 (followed->readers, subscription, reader_next) {
             if (is_volatile)
@@ -427,7 +266,7 @@ static void hand_on (tide_subscriptions_t *self, const tide_feed_action_t *actio
 
 static void take_joined (tide_subscriptions_t *self, const tide_feed_action_t *action)
 {
-    followed_t *followed = find_followed (self, action->pattern);
+    tide_followed_t *followed = find_followed (self, action->pattern);
     followed->is_joined = true;
     followed->joined = action->seq;
     tide_subscription_t *subscription;
@@ -451,7 +290,7 @@ static void take_lost (tide_subscriptions_t *self, const tide_feed_action_t *act
 static void take_epoch (tide_subscriptions_t *self)
 {
     tide_bookmarks_epoch (self->bookmarks, tide_feed_epoch (self->feed));
-    followed_t *followed, *next;
+    tide_followed_t *followed, *next;
     HASH_ITER (hh, self->followed, followed, next)
         followed->is_joined = false;
     tide_subscription_t *subscription;
@@ -521,8 +360,8 @@ static void lose (tide_subscriptions_t *self, tide_subscription_t *subscription,
 {
     if (subscription->is_removed || subscription->state == ENDED)
         return;
-    drop_queue (self, subscription);
-    tell (self, subscription, TIDE_TOLD_ENDED, status, subscription->cursor);
+    tide_told_drop (self, subscription);
+    tide_told_say (self, subscription, TIDE_TOLD_ENDED, status, subscription->cursor);
     set_state (self, subscription, ENDED);
 }
 
@@ -568,9 +407,9 @@ bool tide_subscriptions_is_due (const tide_subscriptions_t *self)
 
 /*  -- adding and removing --------------------------------------------------------------------- */
 
-static followed_t *follow (tide_subscriptions_t *self, tide_bytes_t pattern)
+static tide_followed_t *follow (tide_subscriptions_t *self, tide_bytes_t pattern)
 {
-    followed_t *followed = find_followed (self, pattern);
+    tide_followed_t *followed = find_followed (self, pattern);
     if (followed)
         return followed;
     followed = tide_alloc (sizeof *followed);
@@ -580,7 +419,7 @@ static followed_t *follow (tide_subscriptions_t *self, tide_bytes_t pattern)
     return followed;
 }
 
-static void unfollow (tide_subscriptions_t *self, followed_t *followed)
+static void unfollow (tide_subscriptions_t *self, tide_followed_t *followed)
 {
     tide_feed_remove (self->feed, followed->pattern->text);
     HASH_DEL (self->followed, followed);
@@ -653,8 +492,8 @@ void tide_subscriptions_remove (tide_subscriptions_t *self, tide_subscription_t 
         return;
     subscription->is_removed = true;
     set_state (self, subscription, ENDED);
-    drop_queue (self, subscription);
-    followed_t *followed = subscription->followed;
+    tide_told_drop (self, subscription);
+    tide_followed_t *followed = subscription->followed;
     DL_DELETE2 (followed->readers, subscription, reader_prev, reader_next);
     if (!followed->readers)
         unfollow (self, followed);
@@ -706,7 +545,7 @@ static void ask_later (tide_subscriptions_t *self, tide_subscription_t *subscrip
                        uint64_t now_ms)
 {
     subscription->retry_ms = now_ms + RETRY_MS;
-    set_asking (self, subscription);
+    tide_subscription_set_asking (self, subscription);
 }
 
 static void take_page (tide_subscriptions_t *self, uint64_t now_ms,
@@ -732,7 +571,8 @@ static void take_page (tide_subscriptions_t *self, uint64_t now_ms,
     while (tide_list_next (&list, &record)) {
         uint64_t seq = tide_load_u64 (record.data + TIDE_EVENT_SEQ_AT);
         if (seq > subscription->cursor)
-            put (self, told_new (subscription, TIDE_TOLD_EVENT, seq, page->epoch, record));
+            tide_told_put (self,
+                           tide_told_new (subscription, TIDE_TOLD_EVENT, seq, page->epoch, record));
         subscription->cursor = later (subscription->cursor, seq);
     }
     subscription->cursor = later (subscription->cursor, page->upto);
@@ -745,13 +585,13 @@ static void tell_standing (tide_subscriptions_t *self, tide_subscription_t *subs
 {
     if (subscription->reset != TIDE_OK) {
         self->counters.resets++;
-        tell (self, subscription, TIDE_TOLD_RESET, subscription->reset, seq);
+        tide_told_say (self, subscription, TIDE_TOLD_RESET, subscription->reset, seq);
     }
     subscription->reset = TIDE_OK;
     while (subscription->gathered) {
         tide_told_t *told = subscription->gathered;
         DL_DELETE (subscription->gathered, told);
-        put (self, told);
+        tide_told_put (self, told);
     }
     subscription->cursor = seq;
     go_on (self, subscription, false);
@@ -762,23 +602,23 @@ static void take_standing (tide_subscriptions_t *self, uint64_t now_ms,
 {
     const tide_standing_message_t *standing = &answer->standing;
     if (answer->kind != TIDE_MESSAGE_STANDING || standing->epoch != tide_feed_epoch (self->feed)) {
-        drop_gathered (subscription);
+        tide_told_drop_gathered (subscription);
         ask_later (self, subscription, now_ms);
         return;
     }
     if (standing->part == 0)
-        drop_gathered (subscription);
+        tide_told_drop_gathered (subscription);
     tide_list_t list = standing->events;
     tide_bytes_t record;
     while (tide_list_next (&list, &record)) {
         uint64_t seq = tide_load_u64 (record.data + TIDE_EVENT_SEQ_AT);
         tide_told_t *told =
-            told_new (subscription, TIDE_TOLD_STANDING, seq, standing->epoch, record);
+            tide_told_new (subscription, TIDE_TOLD_STANDING, seq, standing->epoch, record);
         DL_APPEND (subscription->gathered, told);
         subscription->gathered_size += sizeof *told + told->size;
     }
     if (subscription->gathered_size > self->standing_size_max) {
-        tell (self, subscription, TIDE_TOLD_ENDED, TIDE_TOO_LARGE, standing->seq);
+        tide_told_say (self, subscription, TIDE_TOLD_ENDED, TIDE_TOO_LARGE, standing->seq);
         set_state (self, subscription, ENDED);
     }
     else if (!standing->more)
@@ -786,7 +626,7 @@ static void take_standing (tide_subscriptions_t *self, uint64_t now_ms,
     else {
         subscription->part_of = standing->request;
         subscription->part = standing->part + 1;
-        set_asking (self, subscription);
+        tide_subscription_set_asking (self, subscription);
     }
 }
 
@@ -842,12 +682,12 @@ void tide_subscriptions_tick (tide_subscriptions_t *self, uint64_t now_ms)
     DL_FOREACH (self->all, subscription) {
         if (subscription->again_ms != 0 && now_ms >= subscription->again_ms) {
             subscription->again_ms = 0;
-            set_ready (self, subscription);
+            tide_told_set_ready (self, subscription);
         }
         if (subscription->retry_ms == 0 || now_ms < subscription->retry_ms)
             continue;
         subscription->retry_ms = 0;
-        set_asking (self, subscription);
+        tide_subscription_set_asking (self, subscription);
     }
 }
 
@@ -868,98 +708,7 @@ uint64_t tide_subscriptions_deadline_ms (const tide_subscriptions_t *self)
     return due_ms;
 }
 
-/*  -- to the reader --------------------------------------------------------------------------- */
-
-static tide_told_t *take (tide_subscriptions_t *self, tide_subscription_t *subscription)
-{
-    tide_told_t *told = take_first (self, subscription);
-    if (!told)
-        return NULL;
-    told->attempt++;
-    subscription->is_taken = true;
-    set_ready (self, subscription);
-    set_asking (self, subscription);
-    return told;
-}
-
-tide_told_t *tide_subscriptions_take (tide_subscriptions_t *self)
-{
-    return self->ready ? take (self, self->ready) : NULL;
-}
-
-tide_told_t *tide_subscription_take (tide_subscriptions_t *self, tide_subscription_t *subscription)
-{
-    return take (self, subscription);
-}
-
-void tide_subscriptions_let (tide_subscriptions_t *self, tide_told_t **told_p)
-{
-    tide_told_t *told = *told_p;
-    *told_p = NULL;
-    if (!told)
-        return;
-    tide_subscription_t *subscription = told->subscription;
-    free (told);
-    subscription->is_taken = false;
-    if (subscription->is_removed) {
-        tide_bookmark_leave (self->bookmarks, &subscription->bookmark);
-        free (subscription);
-    }
-    else
-        set_ready (self, subscription);
-}
-
-static bool counts (const tide_told_t *told)
-{
-    return told->kind == TIDE_TOLD_JOINED
-           || (told->kind == TIDE_TOLD_EVENT && (told->event.flags & TIDE_EVENT_VOLATILE) == 0);
-}
-
-static void acknowledge (tide_subscriptions_t *self, uint64_t now_ms, const tide_told_t *told)
-{
-    tide_bookmark_t *bookmark = told->subscription->bookmark;
-    if (told->kind == TIDE_TOLD_JOINED) /* what stands was told before it, or nothing is between */
-        tide_bookmark_ack_snapshot (self->bookmarks, bookmark, now_ms, told->epoch, told->seq);
-    else
-        tide_bookmark_ack (self->bookmarks, bookmark, now_ms, told->epoch, told->seq);
-}
-
-/*  It is the first of what is to be told again, a while later. */
-static void put_back (tide_subscriptions_t *self, uint64_t now_ms, tide_told_t *told)
-{
-    tide_subscription_t *subscription = told->subscription;
-    DL_PREPEND (subscription->queue, told);
-    subscription->count++;
-    subscription->size += told->size;
-    self->counters.waiting++;
-    self->counters.waiting_size += told->size;
-    self->counters.repeated++;
-    subscription->is_taken = false;
-    subscription->again_ms = now_ms + AGAIN_MS;
-}
-
-bool tide_subscriptions_handled (tide_subscriptions_t *self, uint64_t now_ms, tide_told_t **told_p,
-                                 bool is_acknowledged)
-{
-    tide_told_t *told = *told_p;
-    tide_subscription_t *subscription = told->subscription;
-    if (!subscription->bookmark || !counts (told)) {
-        tide_subscriptions_let (self, told_p);
-        return false;
-    }
-    /*  Nothing is told again that is of another log, or another reader's by now. */
-    bool is_void = told->epoch != tide_feed_epoch (self->feed)
-                   || tide_bookmark_is_over (subscription->bookmark) || subscription->is_removed;
-    if (!is_acknowledged && !is_void) {
-        put_back (self, now_ms, told);
-        *told_p = NULL;
-        return true;
-    }
-    if (is_acknowledged)
-        acknowledge (self, now_ms, told);
-    tide_subscriptions_let (self, told_p);
-    return tide_bookmarks_are_due (self->bookmarks);
-}
+/*  -- what is owed, and was done --------------------------------------------------------------- */
 
 void tide_subscriptions_hurry (tide_subscriptions_t *self)
 {
@@ -969,11 +718,6 @@ void tide_subscriptions_hurry (tide_subscriptions_t *self)
 bool tide_subscriptions_owe (const tide_subscriptions_t *self)
 {
     return tide_bookmarks_owe (self->bookmarks);
-}
-
-bool tide_subscriptions_is_ready (const tide_subscriptions_t *self)
-{
-    return self->ready != NULL;
 }
 
 tide_subscriptions_counters_t tide_subscriptions_counters (const tide_subscriptions_t *self)
