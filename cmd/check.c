@@ -6,7 +6,6 @@
 #include "tide_log.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 static const tide_option_t table[] = {{NULL}};
 
@@ -35,21 +34,21 @@ static const char *meaning (tide_status_t status)
     }
 }
 
+static int run (const void *given, char **arguments)
+{
+    (void) given;
+    tide_buffer_t report = {0};
+    tide_status_t status = tide_log_check (arguments[0], &report);
+    if (report.size > 0)
+        fwrite (report.data, 1, report.size, status == TIDE_OK ? stdout : stderr);
+    if (status != TIDE_OK)
+        fprintf (stderr, "tidemark check: %s: %s\n", arguments[0], meaning (status));
+    tide_buffer_free (&report);
+    return status == TIDE_OK ? 0 : 1;
+}
+
 int tide_command_check (int argc, char *argv[])
 {
-    char **arguments;
-    int exit_status;
     char nothing = 0;
-    if (tide_client_options (&program, argc, argv, &nothing, &arguments, &exit_status)) {
-        tide_buffer_t report = {0};
-        tide_status_t status = tide_log_check (arguments[0], &report);
-        if (report.size > 0)
-            fwrite (report.data, 1, report.size, status == TIDE_OK ? stdout : stderr);
-        if (status != TIDE_OK)
-            fprintf (stderr, "tidemark check: %s: %s\n", arguments[0], meaning (status));
-        exit_status = status == TIDE_OK ? 0 : 1;
-        tide_buffer_free (&report);
-    }
-    free (arguments);
-    return exit_status;
+    return tide_client_command (&program, argc, argv, &nothing, run);
 }

@@ -8,9 +8,9 @@
 #include "commands.h"
 #include "tide_alloc.h"
 #include "tide_args.h"
-#include "tide_client.h"
 #include "tide_cursor.h"
 #include "tide_dialect_json.h"
+#include "tide_question.h"
 #include "tide_topic.h"
 
 #include <inttypes.h>
@@ -40,12 +40,11 @@ static const tide_program_t program = {
     .program = "tidemark cursors",
     .arguments = "",
     .about =
-        "Lists the named cursors, one JSON object a line: what is read by each, up to where it "
-        "was\n"
-        "acknowledged (seq), and how many events are behind that (lag; with \"more\": at least so\n"
-        "many). \"trimmed\": some of them are gone, and the reader will be told. Then the groups, "
-        "in\n"
-        "the same way; those that are acknowledged above seq do not count.",
+        "Lists the named cursors, one JSON object a line: what is read by each, up to where it\n"
+        "was acknowledged (seq), and how many events are behind that (lag; with \"more\": at "
+        "least\n"
+        "so many). \"trimmed\": some of them are gone, and the reader will be told. Then the\n"
+        "groups, in the same way; those that are acknowledged above seq do not count.",
     .table = table,
     .bit = 1,
     .arguments_min = 0,
@@ -53,7 +52,7 @@ static const tide_program_t program = {
 };
 
 typedef struct {
-    tide_client_t *client;
+    tide_question_t question;
     const options_t *options;
     bool lists_groups; /* the cursors are done */
     enum {
@@ -65,15 +64,11 @@ typedef struct {
     tide_buffer_t topic; /* FINDING, REMOVING: its own */
     char key[TIDE_NAME_SIZE_MAX + 1];
     uint64_t stands;
-    uint64_t token;
     uint32_t part;
     tide_buffer_t standing; /* events that stand, of the parts so far */
     uint32_t count;
     tide_list_t rest;    /* of them, those whose lag is not known yet */
     tide_buffer_t lines; /* of the others: a broker that stops makes them void */
-    bool is_due;
-    bool is_done;
-    bool has_failed;
 } cursors_t;
 
 /*  -- listing --------------------------------------------------------------------------------- */
@@ -87,14 +82,12 @@ static void append_member (tide_buffer_t *line, const char *name, tide_bytes_t t
 /*  One a line, as a JSON array. */
 static void append_topics (tide_buffer_t *line, tide_bytes_t topics)
 {
+    const char *comma = "";
+    tide_bytes_t topic;
     tide_buffer_append_text (line, ",\"topics\":[");
-    while (topics.size > 0) {
-        const uint8_t *end = memchr (topics.data, '\n', topics.size);
-        size_t size = end ? (size_t) (end - topics.data) : topics.size;
-        tide_json_string (line, (tide_bytes_t){topics.data, size});
-        size += end != NULL;
-        topics = (tide_bytes_t){topics.data + size, topics.size - size};
-        tide_buffer_append_text (line, topics.size > 0 ? "," : "");
+    for (; tide_pattern_next (&topics, &topic); comma = ",") {
+        tide_buffer_append_text (line, comma);
+        tide_json_string (line, topic);
     }
     tide_buffer_append_text (line, "]");
 }
@@ -161,27 +154,10 @@ static void append_cursor (const cursors_t *self, tide_buffer_t *line, const tid
 static void ask_standing (cursors_t *self, tide_bytes_t topic)
 {
     tide_message_t message = {.kind = TIDE_MESSAGE_SNAPSHOT};
-    message.snapshot.request = self->part > 0 ? self->token : 0;
+    message.snapshot.request = self->part > 0 ? self->question.token : 0;
     message.snapshot.topic = topic;
     message.snapshot.part = self->part;
-    self->token = tide_client_request (self->client, &message);
-}
-
-static uint32_t append_wants (tide_buffer_t *wants, const tide_cursor_t *cursor)
-{
-    uint32_t count = 0;
-    tide_bytes_t rest = cursor->topics;
-    while (rest.size > 0 && count < TIDE_WANTS_MAX) {
-        const uint8_t *end = memchr (rest.data, '\n', rest.size);
-        size_t size = end ? (size_t) (end - rest.data) : rest.size;
-        if (size > 0 && size <= TIDE_TOPIC_SIZE_MAX) {
-            tide_want_append (wants, &(tide_want_t){{rest.data, size}, cursor->seq});
-            count++;
-        }
-        size += end != NULL;
-        rest = (tide_bytes_t){rest.data + size, rest.size - size};
-    }
-    return count;
+    tide_question_ask (&self->question, &message);
 }
 
 static void print (const tide_buffer_t *lines)
@@ -193,8 +169,8 @@ static void print (const tide_buffer_t *lines)
 /*  All of one kind are listed. */
 static void go_on (cursors_t *self)
 {
-    self->is_done = self->lists_groups;
-    if (self->is_done) {
+    self->question.is_done = self->lists_groups;
+    if (self->question.is_done) {
         print (&self->lines);
         return;
     }
@@ -216,14 +192,14 @@ static void count_next (cursors_t *self)
             continue;
         tide_buffer_t wants = {0};
         tide_message_t message = {.kind = TIDE_MESSAGE_READ};
-        uint32_t count = append_wants (&wants, &cursor);
+        uint32_t count = tide_cursor_append_wants (&wants, &cursor);
         bool has_lag = count > 0 && !(cursor.flags & TIDE_CURSOR_BEGINS_WITH_SNAPSHOT);
         if (has_lag) {
             message.read.epoch = cursor.epoch;
             message.read.limit = TIDE_PAGE_EVENTS_MAX;
             message.read.size_max = TIDE_PAGE_SIZE_MAX;
             message.read.wants = tide_list (&wants, count);
-            self->token = tide_client_request (self->client, &message);
+            tide_question_ask (&self->question, &message);
         }
         else
             append_cursor (self, &self->lines, &event, &cursor, acked, NULL);
@@ -266,7 +242,7 @@ static void ask_removal (cursors_t *self)
     char id[64];
     tide_buffer_t records = {0}, expects = {0};
     tide_bytes_t topic = tide_buffer_bytes (&self->topic), key = tide_bytes (self->key);
-    tide_client_make_id (self->client, id);
+    tide_client_make_id (self->question.client, id);
     tide_event_append (&records, &(tide_event_t){.topic = topic,
                                                  .name = tide_bytes ("removed"),
                                                  .key = key,
@@ -276,7 +252,7 @@ static void ask_removal (cursors_t *self)
     message.publish.events = tide_list (&records, 1);
     message.publish.expects = tide_list (&expects, 1);
     self->step = REMOVING;
-    self->token = tide_client_request (self->client, &message);
+    tide_question_ask (&self->question, &message);
     tide_buffer_free (&records);
     tide_buffer_free (&expects);
 }
@@ -296,7 +272,7 @@ static void found (cursors_t *self, const tide_standing_message_t *standing)
     fprintf (stderr, "%s: not_found: there is no %s \"%s\"%s%s\n", program.program,
              self->options->is_group ? "group" : "cursor", self->options->remove,
              self->options->user ? " of " : "", self->options->user ? self->options->user : "");
-    self->is_done = self->has_failed = true;
+    self->question.is_done = self->question.has_failed = true;
 }
 
 static void removed (cursors_t *self)
@@ -309,13 +285,14 @@ static void removed (cursors_t *self)
     tide_buffer_append_text (&line, ",\"removed\":true}\n");
     print (&line);
     tide_buffer_free (&line);
-    self->is_done = true;
+    self->question.is_done = true;
 }
 
 /*  -- the conversation ------------------------------------------------------------------------ */
 
-static void begin (cursors_t *self)
+static void begin (tide_question_t *question)
 {
+    cursors_t *self = (cursors_t *) question;
     self->part = 0;
     self->lines.size = 0;
     self->lists_groups = false;
@@ -324,35 +301,20 @@ static void begin (cursors_t *self)
                                               : tide_bytes ("$cursor/#"));
 }
 
-static void answered (void *argument, uint64_t token, const tide_message_t *answer)
+static bool take (tide_question_t *question, const tide_message_t *answer)
 {
-    cursors_t *self = argument;
-    if (token != self->token)
-        return;
-    bool is_fail = answer->kind == TIDE_MESSAGE_FAIL;
-    if (is_fail && answer->fail.code == TIDE_SHUTTING_DOWN)
-        self->is_due = true;
-    else if (self->step == LISTING && !is_fail)
+    cursors_t *self = (cursors_t *) question;
+    if (answer->kind == TIDE_MESSAGE_FAIL && self->step != COUNTING)
+        return false;
+    if (self->step == LISTING)
         take_part (self, &answer->standing);
-    else if (self->step == FINDING && !is_fail)
+    else if (self->step == FINDING)
         found (self, &answer->standing);
-    else if (self->step == REMOVING && !is_fail)
+    else if (self->step == REMOVING)
         removed (self);
-    else if (self->step == COUNTING)
-        counted (self, answer);
-    else {
-        tide_client_say_fail (program.program, &answer->fail);
-        self->is_done = self->has_failed = true;
-    }
-}
-
-static void welcomed (void *argument)
-{
-    cursors_t *self = argument;
-    if (!self->is_due)
-        return;
-    self->is_due = false;
-    begin (self);
+    else
+        counted (self, answer); /* a refusal shows in its line */
+    return true;
 }
 
 static bool find_group (cursors_t *self, tide_bytes_t name, tide_bytes_t user)
@@ -387,38 +349,27 @@ static bool find_topic (cursors_t *self)
     return false;
 }
 
-static int run (const options_t *options)
+static int run (const void *given, char **arguments)
 {
-    cursors_t self = {.options = options, .is_due = true};
+    const options_t *options = given;
+    (void) arguments;
+    cursors_t self = {.question = {&program, begin, take}, .options = options};
     if ((options->user || options->is_group) && !options->remove) {
         fprintf (stderr, "%s: --user and --group go with --remove\n", program.program);
         return 2;
     }
     if (options->remove && !find_topic (&self))
         return 2;
-    tide_client_config_t config = {.program = program.program,
-                                   .endpoint = options->common.broker,
-                                   .argument = &self,
-                                   .answered = answered,
-                                   .welcomed = welcomed};
-    self.client = tide_client_new (&config);
-    int exit_status = tide_client_run (self.client, &self.is_done, options->common.timeout_s);
-    tide_client_destroy (&self.client);
+    int exit_status = tide_question_run (&self.question, &options->common);
     tide_buffer_free (&self.topic);
     tide_buffer_free (&self.standing);
     tide_buffer_free (&self.lines);
     fflush (stdout);
-    return self.has_failed ? 1 : exit_status;
+    return exit_status;
 }
 
 int tide_command_cursors (int argc, char *argv[])
 {
     options_t options = {0};
-    char **arguments;
-    int exit_status;
-    if (tide_client_options (&program, argc, argv, &options, &arguments, &exit_status))
-        exit_status = run (&options);
-    tide_options_free (table, &options);
-    free (arguments);
-    return exit_status;
+    return tide_client_command (&program, argc, argv, &options, run);
 }

@@ -417,8 +417,9 @@ static int run_one (pub_t *self)
     return 0;
 }
 
-static int run (const options_t *options, char **arguments)
+static int run (const void *given, char **arguments)
 {
+    const options_t *options = given;
     if (options->is_volatile && options->id) {
         fprintf (stderr, "%s: --id and --volatile exclude each other\n", program.program);
         return 2;
@@ -451,11 +452,5 @@ static int run (const options_t *options, char **arguments)
 int tide_command_pub (int argc, char *argv[])
 {
     options_t options = {0};
-    char **arguments;
-    int exit_status;
-    if (tide_client_options (&program, argc, argv, &options, &arguments, &exit_status))
-        exit_status = run (&options, arguments);
-    tide_options_free (table, &options);
-    free (arguments);
-    return exit_status;
+    return tide_client_command (&program, argc, argv, &options, run);
 }

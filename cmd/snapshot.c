@@ -2,12 +2,11 @@
  *  SPDX-License-Identifier: MIT
  */
 #include "commands.h"
-#include "tide_client.h"
 #include "tide_dialect_json.h"
+#include "tide_question.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 typedef struct {
     tide_client_options_t common;
@@ -29,24 +28,20 @@ static const tide_program_t program = {
 };
 
 typedef struct {
-    tide_client_t *client;
+    tide_question_t question;
     const char *topic;
-    uint64_t token;
     uint32_t part;       /* the one that is awaited */
     tide_buffer_t lines; /* of the parts so far: a part 0 makes them void */
     uint64_t count;
-    bool is_due;
-    bool is_done;
-    bool has_failed;
 } snapshot_t;
 
 static void ask (snapshot_t *self)
 {
     tide_message_t message = {.kind = TIDE_MESSAGE_SNAPSHOT};
-    message.snapshot.request = self->part > 0 ? self->token : 0;
+    message.snapshot.request = self->part > 0 ? self->question.token : 0;
     message.snapshot.topic = tide_bytes (self->topic);
     message.snapshot.part = self->part;
-    self->token = tide_client_request (self->client, &message);
+    tide_question_ask (&self->question, &message);
 }
 
 static void take_part (snapshot_t *self, const tide_standing_message_t *standing)
@@ -77,59 +72,37 @@ static void take_part (snapshot_t *self, const tide_standing_message_t *standing
                         self->count);
     fwrite (told.data, 1, told.size, stderr);
     tide_buffer_free (&told);
-    self->is_done = true;
+    self->question.is_done = true;
 }
 
-static void answered (void *argument, uint64_t token, const tide_message_t *answer)
+static void begin (tide_question_t *question)
 {
-    snapshot_t *self = argument;
-    if (token != self->token)
-        return;
-    if (answer->kind == TIDE_MESSAGE_STANDING)
-        take_part (self, &answer->standing);
-    else if (answer->kind == TIDE_MESSAGE_FAIL && answer->fail.code == TIDE_SHUTTING_DOWN)
-        self->is_due = true;
-    else if (answer->kind == TIDE_MESSAGE_FAIL) {
-        tide_client_say_fail (program.program, &answer->fail);
-        self->is_done = self->has_failed = true;
-    }
-}
-
-static void welcomed (void *argument)
-{
-    snapshot_t *self = argument;
-    if (!self->is_due)
-        return;
-    self->is_due = false;
+    snapshot_t *self = (snapshot_t *) question;
     self->part = 0;
     ask (self);
 }
 
-static int run (const options_t *options, const char *topic)
+static bool take (tide_question_t *question, const tide_message_t *answer)
 {
-    if (!tide_client_check_topic (program.program, topic))
+    if (answer->kind != TIDE_MESSAGE_STANDING)
+        return false;
+    take_part ((snapshot_t *) question, &answer->standing);
+    return true;
+}
+
+static int run (const void *given, char **arguments)
+{
+    const options_t *options = given;
+    snapshot_t self = {.question = {&program, begin, take}, .topic = arguments[0]};
+    if (!tide_client_check_topic (program.program, self.topic))
         return 2;
-    snapshot_t self = {.topic = topic, .is_due = true};
-    tide_client_config_t config = {.program = program.program,
-                                   .endpoint = options->common.broker,
-                                   .argument = &self,
-                                   .answered = answered,
-                                   .welcomed = welcomed};
-    self.client = tide_client_new (&config);
-    int exit_status = tide_client_run (self.client, &self.is_done, options->common.timeout_s);
-    tide_client_destroy (&self.client);
+    int exit_status = tide_question_run (&self.question, &options->common);
     tide_buffer_free (&self.lines);
-    return self.has_failed ? 1 : exit_status;
+    return exit_status;
 }
 
 int tide_command_snapshot (int argc, char *argv[])
 {
     options_t options = {0};
-    char **arguments;
-    int exit_status;
-    if (tide_client_options (&program, argc, argv, &options, &arguments, &exit_status))
-        exit_status = run (&options, arguments[0]);
-    tide_options_free (table, &options);
-    free (arguments);
-    return exit_status;
+    return tide_client_command (&program, argc, argv, &options, run);
 }

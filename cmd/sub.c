@@ -241,8 +241,9 @@ static bool prepare_topics (sub_t *self, char **topics)
     return true;
 }
 
-static int run (const options_t *options, char **topics)
+static int run (const void *given, char **arguments)
 {
+    const options_t *options = given;
     sub_t self = {.left = options->count, .has_count = options->count > 0};
     bool is_live;
     if (!tide_client_parse_since (options->since, &is_live, &self.epoch, &self.cursor)) {
@@ -250,7 +251,7 @@ static int run (const options_t *options, char **topics)
                  program.program, options->since);
         return 2;
     }
-    if (!prepare_topics (&self, topics))
+    if (!prepare_topics (&self, arguments))
         return 2;
     self.state = is_live ? LIVE : JOINING;
     /*  A sequence of another log says nothing about this one's. */
@@ -263,7 +264,7 @@ static int run (const options_t *options, char **topics)
                                    .welcomed = welcomed};
     self.client = tide_client_new (&config);
     for (unsigned at = 0; at < self.topic_count; at++)
-        tide_client_follow (self.client, tide_bytes (topics[at]));
+        tide_client_follow (self.client, tide_bytes (arguments[at]));
     int exit_status = tide_client_run (self.client, &self.is_done, 0);
     tide_client_destroy (&self.client);
     return self.has_failed ? 1 : exit_status;
@@ -272,11 +273,5 @@ static int run (const options_t *options, char **topics)
 int tide_command_sub (int argc, char *argv[])
 {
     options_t options = {0};
-    char **arguments;
-    int exit_status;
-    if (tide_client_options (&program, argc, argv, &options, &arguments, &exit_status))
-        exit_status = run (&options, arguments);
-    tide_options_free (table, &options);
-    free (arguments);
-    return exit_status;
+    return tide_client_command (&program, argc, argv, &options, run);
 }

@@ -489,17 +489,21 @@ bool tide_client_parse_since (const char *since, bool *is_live, uint64_t *epoch,
     return tide_position_parse (tide_bytes (since), epoch, seq);
 }
 
-bool tide_client_options (const tide_program_t *program, int argc, char *const argv[],
-                          void *options, char ***arguments, int *exit_status)
+int tide_client_command (const tide_program_t *program, int argc, char *const argv[], void *options,
+                         tide_client_run_fn *run)
 {
-    char *text;
+    char *text, **arguments;
     tide_options_outcome_t outcome =
-        tide_options_read (program, argc, argv, options, arguments, &text);
+        tide_options_read (program, argc, argv, options, &arguments, &text);
     if (text)
         fputs (text, outcome == TIDE_OPTIONS_TOLD ? stdout : stderr);
     free (text);
-    *exit_status = outcome == TIDE_OPTIONS_BAD ? 2 : 0;
-    return outcome == TIDE_OPTIONS_READY;
+    int exit_status = outcome == TIDE_OPTIONS_BAD ? 2 : 0;
+    if (outcome == TIDE_OPTIONS_READY)
+        exit_status = run (options, arguments);
+    tide_options_free (program->table, options);
+    free (arguments);
+    return exit_status;
 }
 
 bool tide_client_check_topic (const char *program, const char *topic)

@@ -93,10 +93,11 @@ typedef struct {
             .help = "how long to wait for a broker that is away"                                   \
     }
 
-/*  Reads a command's options: true to go on; else *exit_status is what to return. In every case
- *  the caller frees *arguments, and the options with tide_options_free. */
-bool tide_client_options (const tide_program_t *program, int argc, char *const argv[],
-                          void *options, char ***arguments, int *exit_status);
+/*  A whole command: reads its options, which are all zero before, and runs it with them and with
+ *  its arguments, unless there is something else to be told. The exit status. */
+typedef int (tide_client_run_fn) (const void *options, char **arguments);
+int tide_client_command (const tide_program_t *program, int argc, char *const argv[], void *options,
+                         tide_client_run_fn *run);
 
 /*  True if it is a topic or, where it may be one, a subtree; else says that it is none. */
 bool tide_client_check_topic (const char *program, const char *topic);

@@ -243,21 +243,6 @@ static void forget_cursors (tide_watch_cursor_t **cursors, size_t *count)
     *count = 0;
 }
 
-/*  Each of the topics, one a line, behind the cursor's position. */
-static void want_topics (tide_watch_cursor_t *cursor, tide_bytes_t topics, uint64_t seq)
-{
-    while (topics.size > 0 && cursor->want_count < TIDE_WANTS_MAX) {
-        const uint8_t *end = memchr (topics.data, '\n', topics.size);
-        size_t size = end ? (size_t) (end - topics.data) : topics.size;
-        if (size > 0 && size <= TIDE_TOPIC_SIZE_MAX) {
-            tide_want_append (&cursor->wants, &(tide_want_t){{topics.data, size}, seq});
-            cursor->want_count++;
-        }
-        size += end != NULL;
-        topics = (tide_bytes_t){topics.data + size, topics.size - size};
-    }
-}
-
 static void list_cursor (tide_watch_t *self, const tide_cursor_t *stands)
 {
     self->listing_cursors = tide_realloc (
@@ -274,7 +259,7 @@ static void list_cursor (tide_watch_t *self, const tide_cursor_t *stands)
     cursor->name = (char *) name.data;
     /*  One that begins with a snapshot is not behind: that stands for all there is. */
     if (!(stands->flags & TIDE_CURSOR_BEGINS_WITH_SNAPSHOT))
-        want_topics (cursor, stands->topics, stands->seq);
+        cursor->want_count = tide_cursor_append_wants (&cursor->wants, stands);
 }
 
 static void ask_cursors (tide_watch_t *self, uint64_t request, uint32_t part)

@@ -229,8 +229,10 @@ static int run_live (top_t *self)
     return self->has_failed || tide_client_has_failed (self->client);
 }
 
-static int run (const options_t *options)
+static int run (const void *given, char **arguments)
 {
+    const options_t *options = given;
+    (void) arguments;
     top_t self = {.options = options};
     self.watch = tide_watch_new (request, &self, options->once);
     tide_client_config_t config = {.program = program.program,
@@ -251,11 +253,5 @@ static int run (const options_t *options)
 int tide_command_top (int argc, char *argv[])
 {
     options_t options = {0};
-    char **arguments;
-    int exit_status;
-    if (tide_client_options (&program, argc, argv, &options, &arguments, &exit_status))
-        exit_status = run (&options);
-    tide_options_free (table, &options);
-    free (arguments);
-    return exit_status;
+    return tide_client_command (&program, argc, argv, &options, run);
 }

@@ -86,6 +86,19 @@ bool tide_cursor_of (const tide_event_t *event, tide_cursor_t *cursor)
            && tide_cursor_decode (args.about, cursor);
 }
 
+uint32_t tide_cursor_append_wants (tide_buffer_t *wants, const tide_cursor_t *cursor)
+{
+    uint32_t count = 0;
+    tide_bytes_t lines = cursor->topics, topic;
+    while (count < TIDE_WANTS_MAX && tide_pattern_next (&lines, &topic)) {
+        if (!tide_pattern_valid (topic))
+            continue; /* whoever wrote it */
+        tide_want_append (wants, &(tide_want_t){topic, cursor->seq});
+        count++;
+    }
+    return count;
+}
+
 static tide_cursor_place_t place_of (const tide_cursor_t *cursor)
 {
     bool is_snapshot = (cursor->flags & TIDE_CURSOR_BEGINS_WITH_SNAPSHOT) != 0;

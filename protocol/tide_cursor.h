@@ -74,6 +74,8 @@ void tide_cursor_topic (tide_buffer_t *out, tide_bytes_t name, tide_bytes_t user
 
 /*  Reads what stands there. False if the event is no cursor's. */
 bool tide_cursor_of (const tide_event_t *event, tide_cursor_t *cursor);
+/*  Appends what is behind it, to be read (tide_want_t), and returns of how many topics. */
+uint32_t tide_cursor_append_wants (tide_buffer_t *wants, const tide_cursor_t *cursor);
 
 /*  The reader's spans are copied; its cursor has been checked. */
 tide_named_cursor_t *tide_named_cursor_new (const tide_cursor_reader_t *reader);

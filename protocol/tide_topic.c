@@ -97,3 +97,16 @@ bool tide_topic_is_system (tide_bytes_t topic)
 {
     return topic.size > 0 && (topic.data[0] == '$' || topic.data[0] == '@');
 }
+
+bool tide_pattern_next (tide_bytes_t *lines, tide_bytes_t *topic)
+{
+    if (lines->size == 0)
+        return false;
+    const uint8_t *end = memchr (lines->data, '\n', lines->size);
+    topic->data = lines->data;
+    topic->size = end ? (size_t) (end - lines->data) : lines->size;
+    size_t used = topic->size + (end != NULL);
+    lines->data += used;
+    lines->size -= used;
+    return true;
+}

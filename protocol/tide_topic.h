@@ -33,4 +33,7 @@ bool tide_pattern_matches (tide_bytes_t pattern, tide_bytes_t topic);
 /*  True for `$…` and `@…`, which clients may not publish to. */
 bool tide_topic_is_system (tide_bytes_t topic);
 
+/*  Takes the next off topics and subtrees that are named one a line; false if there is none. */
+bool tide_pattern_next (tide_bytes_t *lines, tide_bytes_t *topic);
+
 #endif

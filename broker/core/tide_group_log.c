@@ -68,19 +68,6 @@ bool tide_group_decode (const tide_event_t *event, tide_grouped_t *grouped)
     return is_sound;
 }
 
-bool tide_group_topics_next (tide_bytes_t *lines, tide_bytes_t *topic)
-{
-    if (lines->size == 0)
-        return false;
-    const uint8_t *end = memchr (lines->data, '\n', lines->size);
-    topic->data = lines->data;
-    topic->size = end ? (size_t) (end - lines->data) : lines->size;
-    size_t used = topic->size + (end != NULL);
-    lines->data += used;
-    lines->size -= used;
-    return true;
-}
-
 static int compare_topics (const void *one, const void *other)
 {
     return tide_bytes_compare (*(const tide_bytes_t *) one, *(const tide_bytes_t *) other);
@@ -110,7 +97,7 @@ tide_status_t tide_group_topics (tide_bytes_t lines, tide_buffer_t *sorted, cons
 {
     tide_bytes_t topics[TIDE_GROUP_TOPICS_MAX], topic;
     uint32_t count = 0;
-    while (tide_group_topics_next (&lines, &topic)) {
+    while (tide_pattern_next (&lines, &topic)) {
         tide_status_t status = check_topic (topic, count, why);
         if (status != TIDE_OK)
             return status;

@@ -31,7 +31,5 @@ bool tide_group_decode (const tide_event_t *event, tide_grouped_t *grouped);
 /*  Topics and subtrees, one a line, brought into order, each once: BAD_TOPIC, TOO_MANY; *why as in
  *  tide_check_publish. */
 tide_status_t tide_group_topics (tide_bytes_t lines, tide_buffer_t *sorted, const char **why);
-/*  Takes the first line off; false at the end. */
-bool tide_group_topics_next (tide_bytes_t *lines, tide_bytes_t *topic);
 
 #endif

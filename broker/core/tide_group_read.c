@@ -3,6 +3,7 @@
  */
 #include "tide_alloc.h"
 #include "tide_group_parts.h"
+#include "tide_topic.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,7 +54,7 @@ static void look_for_losses (tide_groups_t *self, tide_group_t *group)
     uint64_t since = group->told > group->window.read_to ? group->told : group->window.read_to,
              lost = 0;
     tide_bytes_t lines = group->topics, topic;
-    while (tide_group_topics_next (&lines, &topic)) {
+    while (tide_pattern_next (&lines, &topic)) {
         uint64_t found = tide_index_lost (self->core->index, topic, since);
         lost = lost < found ? found : lost;
     }
@@ -126,7 +127,7 @@ static void read_on (tide_groups_t *self, tide_group_t *group, uint32_t limit)
     tide_buffer_t wants = {0};
     uint32_t count = 0;
     tide_bytes_t lines = group->topics, topic;
-    for (; tide_group_topics_next (&lines, &topic); count++)
+    for (; tide_pattern_next (&lines, &topic); count++)
         tide_want_append (&wants, &(tide_want_t){.topic = topic, .seq = window->read_to});
     /*  What is acknowledged is written down as offsets. */
     uint64_t head = self->core->head, reach = window->floor + UINT32_MAX;

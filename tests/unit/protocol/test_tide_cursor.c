@@ -754,6 +754,23 @@ static void names_are_one_level_each (void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown (name, begin_anew, forget)
 
+static void what_is_behind_it_is_wanted_of_all_its_topics (void **state)
+{
+    (void) state;
+    tide_buffer_t wants = {0};
+    tide_cursor_t cursor = {.topics = tide_bytes ("a\nb/#\n\n##\nc"), .seq = 7};
+    assert_int_equal (tide_cursor_append_wants (&wants, &cursor), 3); /* two are none */
+    tide_list_t list = tide_list (&wants, 3);
+    tide_want_t want;
+    static const char *const wanted[] = {"a", "b/#", "c"};
+    for (size_t at = 0; at < sizeof wanted / sizeof wanted[0]; at++) {
+        assert_true (tide_want_next (&list, &want));
+        assert_true (tide_bytes_is (want.topic, wanted[at]));
+        assert_int_equal (want.seq, 7);
+    }
+    tide_buffer_free (&wants);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -783,6 +800,7 @@ int main (void)
         TEST (a_position_beyond_the_head_holds_nothing_back),
         TEST (names_have_limits),
         TEST (names_are_one_level_each),
+        TEST (what_is_behind_it_is_wanted_of_all_its_topics),
     };
     return cmocka_run_group_tests_name ("named cursors", tests, NULL, NULL);
 }

@@ -114,6 +114,21 @@ static void all_never_reaches_the_systems_and_sessions_topics (void **state)
     assert_false (tide_topic_is_system (tide_bytes ("")));
 }
 
+static void patterns_come_one_a_line (void **state)
+{
+    (void) state;
+    tide_bytes_t lines = tide_bytes ("a\nb/#\n\nc"), pattern;
+    static const char *const wanted[] = {"a", "b/#", "", "c"};
+    for (size_t at = 0; at < sizeof wanted / sizeof wanted[0]; at++) {
+        assert_true (tide_pattern_next (&lines, &pattern));
+        assert_true (tide_bytes_is (pattern, wanted[at]));
+    }
+    assert_false (tide_pattern_next (&lines, &pattern));
+    lines = tide_bytes ("a\n");
+    assert_true (tide_pattern_next (&lines, &pattern));
+    assert_false (tide_pattern_next (&lines, &pattern));
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -123,6 +138,7 @@ int main (void)
         cmocka_unit_test (a_pattern_is_a_topic_a_subtree_or_all),
         cmocka_unit_test (a_subtree_covers_itself_and_all_below),
         cmocka_unit_test (all_never_reaches_the_systems_and_sessions_topics),
+        cmocka_unit_test (patterns_come_one_a_line),
     };
     return cmocka_run_group_tests_name ("tide_topic", tests, NULL, NULL);
 }
