@@ -5,6 +5,7 @@
 
 #include "tide_application_internal.h"
 #include "tide_ask.h"
+#include "tide_calls.h"
 #include "tide_client_engineio.h"
 #include "tide_hooks.h"
 #include "tide_join.h"
@@ -113,18 +114,10 @@ bool tide_app_event (tide_hub_t *hub, tide_session_t *session, tide_socketio_pac
     const tide_application_t *app = hub->config.application;
     if (!app || !app->event)
         return false;
-    json_t *first = json_array_get (packet->data, 0);
     tide_buffer_t name = {0}, payload = {0};
-    if (json_is_string (first))
-        tide_buffer_append (&name, json_string_value (first), json_string_length (first));
-    else
-        tide_json_value (&name, first);
-    json_array_remove (packet->data, 0);
-    const char *why;
+    const char *why = NULL;
     tide_args_t args;
-    tide_status_t status =
-        tide_json_payload_attached (&payload, packet->data, true, packet->attachment,
-                                    packet->attachments, hub->config.payload_max, &why);
+    tide_status_t status = tide_calls_take (hub, packet, &name, &payload, &why);
     if (status == TIDE_OK)
         status = tide_args_decode (tide_buffer_bytes (&payload), &args);
     if (status == TIDE_OK) {

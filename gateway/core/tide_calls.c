@@ -131,21 +131,26 @@ static void emit (tide_hub_t *hub, tide_session_t *session, tide_bytes_t name, t
     forget_given_up (session, find_given_up (session, wanted)); /* the name is in use again */
 }
 
-void tide_calls_packet (tide_hub_t *hub, tide_session_t *session, tide_socketio_packet_t *packet,
-                        tide_reply_t *reply)
+tide_status_t tide_calls_take (tide_hub_t *hub, tide_socketio_packet_t *packet, tide_buffer_t *name,
+                               tide_buffer_t *payload, const char **why)
 {
     json_t *first = json_array_get (packet->data, 0);
-    tide_buffer_t *name = &hub->scratch, *payload = &hub->scratch2;
-    name->size = payload->size = 0;
     if (json_is_string (first))
         tide_buffer_append (name, json_string_value (first), json_string_length (first));
     else
         tide_json_value (name, first);
     json_array_remove (packet->data, 0);
+    return tide_json_payload_attached (payload, packet->data, true, packet->attachment,
+                                       packet->attachments, hub->config.payload_max, why);
+}
+
+void tide_calls_packet (tide_hub_t *hub, tide_session_t *session, tide_socketio_packet_t *packet,
+                        tide_reply_t *reply)
+{
+    tide_buffer_t *name = &hub->scratch, *payload = &hub->scratch2;
+    name->size = payload->size = 0;
     const char *why;
-    tide_status_t status =
-        tide_json_payload_attached (payload, packet->data, true, packet->attachment,
-                                    packet->attachments, hub->config.payload_max, &why);
+    tide_status_t status = tide_calls_take (hub, packet, name, payload, &why);
     char wanted[24] = "";
     if (packet->has_ack)
         snprintf (wanted, sizeof wanted, "%llu", (unsigned long long) packet->ack);

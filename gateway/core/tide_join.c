@@ -557,6 +557,19 @@ static void bring_up (tide_hub_t *hub, tide_join_t *join, tide_list_t events)
     tide_hub_pace (hub, session->connection);
 }
 
+/*  One thing at a time. */
+static void ask (tide_hub_t *hub, tide_join_t *join, tide_message_t *message, tide_op_fn *done)
+{
+    tide_op_t *op = tide_op_send (hub, message, done, join->session->connection);
+    if (!op) {
+        join_failed (hub, join, TIDE_TOO_MANY, NULL);
+        return;
+    }
+    op->session = join->session;
+    op->join = join;
+    join->op = op;
+}
+
 static void page_read (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
 {
     tide_join_t *join = op->join;
@@ -609,15 +622,8 @@ static void read_on (tide_hub_t *hub, tide_join_t *join)
     message.read.limit = TIDE_PAGE_EVENTS_MAX;
     message.read.size_max = TIDE_CATCH_UP_PAGE_SIZE;
     message.read.wants = tide_list (&wants, 1);
-    tide_op_t *op = tide_op_send (hub, &message, page_read, join->session->connection);
+    ask (hub, join, &message, page_read);
     tide_buffer_free (&wants);
-    if (!op) {
-        join_failed (hub, join, TIDE_TOO_MANY, NULL);
-        return;
-    }
-    op->session = join->session;
-    op->join = join;
-    join->op = op;
 }
 
 void tide_join_drained (tide_hub_t *hub, tide_session_t *session)
@@ -675,14 +681,7 @@ static void begin_snapshot (tide_hub_t *hub, tide_join_t *join)
     join->state = tide_state_new (tide_pattern_is_subtree (pattern_of (join)));
     tide_message_t message = {.kind = TIDE_MESSAGE_SNAPSHOT};
     message.snapshot.topic = pattern_of (join);
-    tide_op_t *op = tide_op_send (hub, &message, standing_came, join->session->connection);
-    if (!op) {
-        join_failed (hub, join, TIDE_TOO_MANY, NULL);
-        return;
-    }
-    op->session = join->session;
-    op->join = join;
-    join->op = op;
+    ask (hub, join, &message, standing_came);
 }
 
 void tide_join_channel_ready (tide_hub_t *hub, tide_join_t *join)

@@ -184,6 +184,20 @@ tide_gathered_t tide_op_gather (tide_hub_t *hub, tide_op_t *op, const tide_messa
                                                                          : TIDE_GATHERED_TOO_MANY;
 }
 
+bool tide_op_has_gathered (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
+{
+    if (!answer || answer->kind != TIDE_MESSAGE_STANDING) {
+        tide_reply_fail_answer (hub, &op->reply, answer);
+        return false;
+    }
+    tide_gathered_t gathered = tide_op_gather (hub, op, answer);
+    if (gathered == TIDE_GATHERED_TOO_LARGE)
+        tide_reply_fail (hub, &op->reply, TIDE_TOO_LARGE, "the snapshot is above 64 MiB");
+    else if (gathered == TIDE_GATHERED_TOO_MANY)
+        tide_reply_fail (hub, &op->reply, TIDE_TOO_MANY, NULL);
+    return gathered == TIDE_GATHERED_ALL;
+}
+
 bool tide_op_next_part (tide_hub_t *hub, tide_op_t *op, const tide_standing_message_t *standing,
                         tide_bytes_t topic)
 {

@@ -28,6 +28,9 @@ typedef enum {
 } tide_gathered_t;
 /*  Gathers a part of the snapshot of op->topic. */
 tide_gathered_t tide_op_gather (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer);
+/*  The same of whatever was answered: true if all is there. If it cannot be had, who asked is told.
+ */
+bool tide_op_has_gathered (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer);
 /*  From within `done`: asks for the part behind this one. */
 bool tide_op_next_part (tide_hub_t *hub, tide_op_t *op, const tide_standing_message_t *standing,
                         tide_bytes_t topic);

@@ -176,16 +176,7 @@ void tide_op_publish (tide_hub_t *hub, tide_session_t *session, json_t *object_o
 
 static void standing_came (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
 {
-    if (!answer || answer->kind != TIDE_MESSAGE_STANDING) {
-        tide_reply_fail_answer (hub, &op->reply, answer);
-        return;
-    }
-    tide_gathered_t gathered = tide_op_gather (hub, op, answer);
-    if (gathered == TIDE_GATHERED_TOO_LARGE)
-        tide_reply_fail (hub, &op->reply, TIDE_TOO_LARGE, "the snapshot is above 64 MiB");
-    else if (gathered == TIDE_GATHERED_TOO_MANY)
-        tide_reply_fail (hub, &op->reply, TIDE_TOO_MANY, NULL);
-    if (gathered != TIDE_GATHERED_ALL)
+    if (!tide_op_has_gathered (hub, op, answer))
         return;
     tide_state_t *state = tide_state_new (tide_pattern_is_subtree (tide_bytes (op->topic)));
     tide_list_t events = tide_list (&op->text, (uint32_t) op->tag);

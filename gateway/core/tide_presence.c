@@ -144,16 +144,7 @@ static void append_member (tide_buffer_t *text, const tide_event_t *event)
 
 static void listed (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
 {
-    if (!answer || answer->kind != TIDE_MESSAGE_STANDING) {
-        tide_reply_fail_answer (hub, &op->reply, answer);
-        return;
-    }
-    tide_gathered_t gathered = tide_op_gather (hub, op, answer);
-    if (gathered == TIDE_GATHERED_TOO_LARGE)
-        tide_reply_fail (hub, &op->reply, TIDE_TOO_LARGE, "the snapshot is above 64 MiB");
-    else if (gathered == TIDE_GATHERED_TOO_MANY)
-        tide_reply_fail (hub, &op->reply, TIDE_TOO_MANY, NULL);
-    if (gathered != TIDE_GATHERED_ALL)
+    if (!tide_op_has_gathered (hub, op, answer))
         return;
     tide_buffer_t text = {0};
     tide_buffer_append_text (&text, "\"epoch\":");
