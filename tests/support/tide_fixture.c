@@ -233,6 +233,32 @@ void hold (tide_message_kind_t kind)
     loop->held_kinds[OTHER] |= 1ull << kind;
 }
 
+void refuse_held (void)
+{
+    for (unsigned hub = 0; hub < LOOP_HUBS; hub++)
+        loop->held_kinds[hub] = 0;
+    for (unsigned at = 0; at < loop->held_count; at++) {
+        tide_message_t message, fail = {.kind = TIDE_MESSAGE_FAIL};
+        tide_buffer_t answer = {0};
+        const char *why;
+        assert_int_equal (
+            tide_message_decode (tide_buffer_bytes (&loop->held[at].bytes), &message, &why),
+            TIDE_OK);
+        if (message.kind == TIDE_MESSAGE_PUBLISH) {
+            fail.fail.request = message.publish.request;
+            fail.fail.code = TIDE_LOG_FULL;
+            fail.fail.message = tide_bytes ("full");
+            tide_message_encode (&answer, &fail);
+            tide_hub_receive (loop->hubs[loop->held[at].hub], loop->now_ms,
+                              tide_buffer_bytes (&answer));
+        }
+        tide_buffer_free (&answer);
+        tide_buffer_free (&loop->held[at].bytes);
+    }
+    loop->held_count = 0;
+    tide_loop_run (loop);
+}
+
 void start (stock_t *client)
 {
     stock_start_at (client, HOLDER, NULL, true);

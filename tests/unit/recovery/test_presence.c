@@ -1,151 +1,13 @@
-/*  test_presence.c - who is in a topic, whatever becomes of clients, lanes, the broker and its log.
+/*  test_presence.c - who is in a topic, whatever becomes of clients.
  *  SPDX-License-Identifier: MIT
  */
-#include "tide_fixture.h"
+#include "tide_presence_fixture.h"
 
 #include "tide_alloc.h"
 #include "tide_application.h"
 #include "tide_loop_worker.h"
 
 #include <stdlib.h>
-
-/*  -- clients --------------------------------------------------------------------------------- */
-
-/*  A client of Socket.IO, or of the JSON dialect, that can be resumed. */
-typedef struct {
-    tide_loop_client_t *wire;
-    char sid[64], pid[64];
-} member_t;
-
-static void remember (member_t *member, const char *frame)
-{
-    json_t *object = json_loads (strchr (frame, '{'), 0, NULL);
-    const json_t *pid = json_object_get (object, "pid");
-    pid = pid ? pid : json_object_get (object, "session");
-    snprintf (member->pid, sizeof member->pid, "%s", json_string_value (pid));
-    snprintf (member->sid, sizeof member->sid, "%s",
-              json_string_value (json_object_get (object, "sid")));
-    json_decref (object);
-}
-
-static void connect_at (member_t *member, unsigned hub)
-{
-    member->wire = tide_loop_open (loop, hub, TIDE_CLIENT_SOCKETIO);
-    assert_hears (member->wire, "0{");
-    if (*member->pid)
-        tide_loop_say (member->wire, "40{\"pid\":\"%s\"}", member->pid);
-    else
-        tide_loop_say (member->wire, "40");
-    remember (member, tide_loop_hear (member->wire));
-}
-
-/*  present: JSON. */
-static void enter (member_t *member, const char *topic, const char *present)
-{
-    tide_loop_say (member->wire, "421[\"tide:subscribe\",{\"topic\":\"%s\",\"present\":%s}]", topic,
-                   present);
-    assert_gets (member->wire, "431[{\"ok\":true");
-}
-
-static member_t present_at (unsigned hub)
-{
-    member_t member = {0};
-    connect_at (&member, hub);
-    enter (&member, "lobby", "true");
-    return member;
-}
-
-/*  -- who is there ---------------------------------------------------------------------------- */
-
-static json_t *members_of (const char *topic)
-{
-    char query[300];
-    snprintf (query, sizeof query, "topic=%s", topic);
-    tide_loop_http (loop, THIRD, "GET", "/api/v1/presence", query, "");
-    if (loop->http_status != 200)
-        fail_msg ("%u %s", loop->http_status, loop->http_body ? loop->http_body : "");
-    json_t *answer = json_loads (loop->http_body, 0, NULL);
-    assert_true (json_is_string (json_object_get (answer, "epoch")));
-    assert_true (json_is_integer (json_object_get (answer, "seq")));
-    json_t *members = json_incref (json_object_get (answer, "members"));
-    assert_true (json_is_array (members));
-    json_decref (answer);
-    return members;
-}
-
-/*  What the member says of itself there: the caller decrefs; NULL if it is not there. */
-static json_t *found (const char *topic, const member_t *member)
-{
-    json_t *members = members_of (topic), *one, *is = NULL;
-    size_t at;
-    json_array_foreach (members, at, one)
-        if (strcmp (json_string_value (json_object_get (one, "sid")), member->sid) == 0) {
-            assert_null (is);
-            is = json_incref (one);
-        }
-    json_decref (members);
-    return is;
-}
-
-static bool is_there (const member_t *member)
-{
-    json_t *is = found ("lobby", member);
-    json_decref (is);
-    return is != NULL;
-}
-
-static uint64_t since_of (const member_t *member)
-{
-    json_t *is = found ("lobby", member);
-    assert_non_null (is);
-    uint64_t since = (uint64_t) json_integer_value (json_object_get (is, "since"));
-    json_decref (is);
-    assert_true (since > 0);
-    return since;
-}
-
-static void assert_data (const char *topic, const member_t *member, const char *data)
-{
-    json_t *is = found (topic, member);
-    assert_non_null (is);
-    json_t *wanted = json_loads (data, JSON_DECODE_ANY, NULL);
-    json_t *there = json_object_get (is, "data");
-    assert_true (json_is_true (wanted) ? !there : json_equal (there, wanted));
-    json_decref (wanted);
-    json_decref (is);
-}
-
-/*  Somebody who hears who comes and goes. */
-static tide_loop_client_t *watcher (void)
-{
-    tide_loop_client_t *client = json_client ();
-    tide_loop_say (client, "{\"op\":\"sub\",\"id\":1,\"topic\":\"$presence/lobby\"}");
-    assert_hears (client, "{\"op\":\"ok\"");
-    return client;
-}
-
-enum { CAME, WENT };
-
-/*  The next that is heard is this, of the member. */
-static void assert_told (tide_loop_client_t *client, int what, const member_t *member)
-{
-    const char *frame = tide_loop_hear (client);
-    assert_non_null (frame);
-    json_t *event = json_loads (frame, 0, NULL);
-    assert_string_equal (json_string_value (json_object_get (event, "event")), "presence");
-    assert_string_equal (json_string_value (json_object_get (event, "topic")), "$presence/lobby");
-    assert_string_equal (json_string_value (json_object_get (event, "key")), member->sid);
-    assert_string_equal (json_string_value (json_object_get (event, "from")), member->sid);
-    assert_int_equal (json_is_true (json_object_get (event, "removed")), what == WENT);
-    json_decref (event);
-}
-
-static void assert_told_nothing (tide_loop_client_t *client)
-{
-    const char *frame = tide_loop_hear (client);
-    if (frame)
-        fail_msg ("%s", frame);
-}
 
 /*  -- coming and going ------------------------------------------------------------------------ */
 
@@ -154,21 +16,21 @@ static void joins_and_leaves_are_published (void **state)
     (void) state;
     tide_loop_client_t *watch = watcher ();
     member_t one = present_at (HOLDER), two = present_at (OTHER), silent = {0};
-    assert_told (watch, CAME, &one);
-    assert_told (watch, CAME, &two);
+    assert_saw (watch, CAME, &one);
+    assert_saw (watch, CAME, &two);
     connect_at (&silent, HOLDER);
     tide_loop_say (silent.wire, "421[\"tide:subscribe\",{\"topic\":\"lobby\"}]");
     assert_hears (silent.wire, "431[{\"ok\":true");
-    assert_told_nothing (watch);
+    assert_saw_nothing (watch);
     assert_true (is_there (&one) && is_there (&two) && !is_there (&silent));
     tide_loop_say (one.wire, "422[\"tide:unsubscribe\",{\"topic\":\"lobby\"}]");
     assert_hears (one.wire, "432[{\"ok\":true");
-    assert_told (watch, WENT, &one);
+    assert_saw (watch, WENT, &one);
     assert_true (!is_there (&one) && is_there (&two));
     tide_loop_say (two.wire, "41");
-    assert_told (watch, WENT, &two);
+    assert_saw (watch, WENT, &two);
     tide_loop_pass (loop, 30000);
-    assert_told_nothing (watch);
+    assert_saw_nothing (watch);
 }
 
 static void it_is_written_together_with_the_session (void **state)
@@ -201,37 +63,37 @@ static void what_one_says_of_itself_can_change (void **state)
     member_t member = {0};
     connect_at (&member, HOLDER);
     enter (&member, "lobby", "{\"name\":\"Ada\"}");
-    assert_told (watch, CAME, &member);
+    assert_saw (watch, CAME, &member);
     assert_data ("lobby", &member, "{\"name\":\"Ada\"}");
     enter (&member, "lobby", "{\"name\":\"Ada\"}"); /* which is nothing new */
-    assert_told_nothing (watch);
+    assert_saw_nothing (watch);
     enter (&member, "lobby", "{\"name\":\"Eve\"}");
-    assert_told (watch, CAME, &member);
+    assert_saw (watch, CAME, &member);
     assert_data ("lobby", &member, "{\"name\":\"Eve\"}");
     tide_loop_say (member.wire,
                    "422[\"tide:subscribe\",{\"topic\":\"lobby\",\"since\":\"start\"}]");
     assert_hears (member.wire, "432[{\"ok\":true"); /* and nothing was said of presence */
-    assert_told_nothing (watch);
+    assert_saw_nothing (watch);
     tide_loop_say (member.wire, "423[\"tide:subscribe\",{\"topic\":\"lobby\",\"since\":\"start\","
                                 "\"present\":true}]");
     assert_hears (member.wire, "433[{\"ok\":true");
-    assert_told (watch, CAME, &member);
+    assert_saw (watch, CAME, &member);
     assert_data ("lobby", &member, "true");
     enter (&member, "lobby", "false");
-    assert_told (watch, WENT, &member);
+    assert_saw (watch, WENT, &member);
     assert_false (is_there (&member));
     tide_loop_publish (loop, "lobby", 7);
     assert_hears (member.wire, "42[\"n\",7"); /* still a member */
     enter (&member, "lobby", "{}");
-    assert_told (watch, CAME, &member);
+    assert_saw (watch, CAME, &member);
     tide_loop_say (member.wire,
                    "424[\"tide:subscribe\",{\"topic\":\"lobby\",\"since\":\"snapshot\","
                    "\"present\":false}]");
     assert_hears (member.wire, "434[{\"ok\":true");
-    assert_told (watch, WENT, &member);
+    assert_saw (watch, WENT, &member);
     tide_loop_cut (member.wire);
     connect_at (&member, OTHER);
-    assert_told_nothing (watch);
+    assert_saw_nothing (watch);
 }
 
 /*  What was said last counts, though what was said before is not in the log yet. */
@@ -278,17 +140,17 @@ static void a_short_cut_does_not_flicker (void **state)
         tide_loop_client_t *watch = watcher ();
         tide_loop_cut (member.wire);
         tide_loop_pass (loop, 4000);
-        assert_told_nothing (watch);
+        assert_saw_nothing (watch);
         connect_at (&member, hub);
-        assert_told (watch, CAME, &member); /* again: under the lease of that lane */
+        assert_saw (watch, CAME, &member); /* again: under the lease of that lane */
         tide_loop_pass (loop, 30000);
-        assert_told_nothing (watch);
+        assert_saw_nothing (watch);
         assert_true (since_of (&member) == since);
         /*  Nor by a change that is none of presence. */
         tide_loop_say (member.wire, "427[\"tide:subscribe\",{\"topic\":\"lobby\",\"meta\":%s}]",
                        hub % 2 ? "true" : "false");
         assert_gets (member.wire, "437[{\"ok\":true");
-        assert_told_nothing (watch);
+        assert_saw_nothing (watch);
     }
 }
 
@@ -299,19 +161,19 @@ static void who_does_not_come_back_is_gone (void **state)
     member_t member = {0};
     connect_at (&member, HOLDER);
     enter (&member, "lobby", "{\"a\":[1]}");
-    assert_told (watch, CAME, &member);
+    assert_saw (watch, CAME, &member);
     tide_loop_cut (member.wire);
     tide_loop_pass (loop, 6000);
-    assert_told (watch, WENT, &member);
+    assert_saw (watch, WENT, &member);
     connect_at (&member, OTHER); /* much later, but it can be resumed */
-    assert_told (watch, CAME, &member);
+    assert_saw (watch, CAME, &member);
     assert_data ("lobby", &member, "{\"a\":[1]}");
     tide_loop_cut (member.wire);
     tide_loop_pass (loop, 3000);
     connect_at (&member, OTHER); /* the lane where it was: what that released is void */
     tide_loop_pass (loop, 30000);
-    assert_told (watch, CAME, &member);
-    assert_told_nothing (watch);
+    assert_saw (watch, CAME, &member);
+    assert_saw_nothing (watch);
 }
 
 static void whose_session_cannot_be_resumed_is_gone_at_once (void **state)
@@ -326,20 +188,20 @@ static void whose_session_cannot_be_resumed_is_gone_at_once (void **state)
     snprintf (member.sid, sizeof member.sid, "%s",
               json_string_value (json_object_get (json_array_get (members, 0), "sid")));
     json_decref (members);
-    assert_told (watch, CAME, &member);
+    assert_saw (watch, CAME, &member);
     tide_loop_say (member.wire, "{\"op\":\"sub\",\"topic\":\"lobby\",\"present\":false}");
     tide_loop_run (loop);
-    assert_told (watch, WENT, &member);
+    assert_saw (watch, WENT, &member);
     tide_loop_say (member.wire, "{\"op\":\"sub\",\"topic\":\"lobby\",\"present\":true}");
-    assert_told (watch, CAME, &member);
+    assert_saw (watch, CAME, &member);
     tide_loop_say (member.wire, "{\"op\":\"unsub\",\"topic\":\"lobby\"}");
     tide_loop_pass (loop, 10);
-    assert_told (watch, WENT, &member);
+    assert_saw (watch, WENT, &member);
     tide_loop_say (member.wire, "{\"op\":\"sub\",\"topic\":\"lobby\",\"present\":true}");
-    assert_told (watch, CAME, &member);
+    assert_saw (watch, CAME, &member);
     tide_loop_cut (member.wire);
     tide_loop_pass (loop, 10);
-    assert_told (watch, WENT, &member);
+    assert_saw (watch, WENT, &member);
 }
 
 /*  What was on its way to the log when the connection ended is nobody's by the time it is there. */
@@ -404,7 +266,7 @@ static void who_goes_while_it_is_brought_up_anew_is_gone (void **state)
     tide_loop_client_t *watch = watcher ();
     for (int for_good = 0; for_good < 2; for_good++) {
         member_t member = present_at (HOLDER);
-        assert_told (watch, CAME, &member);
+        assert_saw (watch, CAME, &member);
         hold (TIDE_MESSAGE_SNAPSHOT);
         tide_loop_say (member.wire,
                        "424[\"tide:subscribe\",{\"topic\":\"lobby\",\"since\":\"snapshot\"}]");
@@ -414,7 +276,7 @@ static void who_goes_while_it_is_brought_up_anew_is_gone (void **state)
         else
             tide_loop_cut (member.wire);
         tide_loop_pass (loop, for_good ? 10 : 6000);
-        assert_told (watch, WENT, &member);
+        assert_saw (watch, WENT, &member);
         tide_loop_let_all_go (loop);
     }
 }
@@ -424,13 +286,13 @@ static void what_cannot_be_left_in_time_is_released (void **state)
     (void) state;
     tide_loop_client_t *watch = watcher ();
     member_t member = present_at (HOLDER);
-    assert_told (watch, CAME, &member);
+    assert_saw (watch, CAME, &member);
     hold (TIDE_MESSAGE_PUBLISH);
     tide_loop_say (member.wire, "422[\"tide:unsubscribe\",{\"topic\":\"lobby\"}]");
     tide_loop_pass (loop, 11000);
     assert_hears (member.wire, "432[{\"ok\":false,\"code\":\"timeout\"");
     tide_loop_pass (loop, 6000);
-    assert_told (watch, WENT, &member);
+    assert_saw (watch, WENT, &member);
     tide_loop_let_all_go (loop);
 }
 
@@ -439,7 +301,7 @@ static void who_goes_while_it_comes_back_is_gone (void **state)
     (void) state;
     tide_loop_client_t *watch = watcher ();
     member_t member = present_at (HOLDER);
-    assert_told (watch, CAME, &member);
+    assert_saw (watch, CAME, &member);
     tide_loop_cut (member.wire);
     hold (TIDE_MESSAGE_PUBLISH);
     member.wire = tide_loop_open (loop, OTHER, TIDE_CLIENT_SOCKETIO);
@@ -447,9 +309,9 @@ static void who_goes_while_it_comes_back_is_gone (void **state)
     assert_int_equal (loop->held_count, 1);
     tide_loop_cut (member.wire);
     tide_loop_let_all_go (loop);
-    assert_told (watch, CAME, &member);
+    assert_saw (watch, CAME, &member);
     tide_loop_pass (loop, 6000);
-    assert_told (watch, WENT, &member);
+    assert_saw (watch, WENT, &member);
 }
 
 /*  The client was told that its time was up; what the log says then is what it was told before. */
@@ -461,7 +323,7 @@ static void what_was_answered_too_late_is_put_right (void **state)
     connect_at (&member, HOLDER);
     connect_at (&other, HOLDER);
     enter (&member, "lobby", "{\"a\":1}");
-    assert_told (watch, CAME, &member);
+    assert_saw (watch, CAME, &member);
     hold (TIDE_MESSAGE_PUBLISH);
     tide_loop_say (member.wire,
                    "422[\"tide:subscribe\",{\"topic\":\"lobby\",\"present\":{\"a\":2}}]");
@@ -470,8 +332,8 @@ static void what_was_answered_too_late_is_put_right (void **state)
     assert_hears (member.wire, "432[{\"ok\":false,\"code\":\"timeout\"");
     assert_hears (other.wire, "432[{\"ok\":false,\"code\":\"timeout\"");
     tide_loop_let_all_go (loop);
-    assert_told (watch, CAME, &member);
-    assert_told (watch, CAME, &other);
+    assert_saw (watch, CAME, &member);
+    assert_saw (watch, CAME, &other);
     tide_loop_pass (loop, 7000);
     assert_data ("lobby", &member, "{\"a\":1}");
     assert_false (is_there (&other));
@@ -482,7 +344,7 @@ static void what_was_answered_too_late_is_put_right (void **state)
     tide_loop_pass (loop, 11000);
     assert_hears (member.wire, "433[{\"ok\":false,\"code\":\"timeout\"");
     tide_loop_let_all_go (loop);
-    assert_told (watch, WENT, &member);
+    assert_saw (watch, WENT, &member);
     tide_loop_say (member.wire, "3");
     tide_loop_pass (loop, 3000);
     assert_data ("lobby", &member, "{\"a\":1}");
@@ -521,50 +383,23 @@ static void a_worker_makes_a_session_present (void **state)
     member_t member = {0};
     connect_at (&member, HOLDER);
     let_in (&member, "[\"lobby\",{\"name\":\"Ada\"}]");
-    assert_told (watch, CAME, &member);
+    assert_saw (watch, CAME, &member);
     assert_data ("lobby", &member, "{\"name\":\"Ada\"}");
     let_in (&member, "[\"lobby\",{\"name\":\"Eve\"}]");
-    assert_told (watch, CAME, &member);
+    assert_saw (watch, CAME, &member);
     let_in (&member, "[\"lobby\"]"); /* as it was */
     let_in (&member, "[\"lobby\",7]");
-    assert_told_nothing (watch);
+    assert_saw_nothing (watch);
     let_in (&member, "[\"lobby\",false]");
-    assert_told (watch, WENT, &member);
+    assert_saw (watch, WENT, &member);
     let_in (&member, "[\"elsewhere\",7]"); /* which nobody can be, but it joins */
     tide_loop_publish (loop, "elsewhere", 7);
     assert_hears (member.wire, "42[\"n\",7");
     let_in (&member, "[\"lobby\",true]");
-    assert_told (watch, CAME, &member);
+    assert_saw (watch, CAME, &member);
     /*  Whom workers serve is closed at its end, not removed. */
     tide_loop_say (member.wire, "41");
-    assert_told (watch, WENT, &member);
-}
-
-/*  Publishes that wait on their way to the broker are refused by it; what else does is lost. */
-static void refuse_held (void)
-{
-    for (unsigned hub = 0; hub < LOOP_HUBS; hub++)
-        loop->held_kinds[hub] = 0;
-    for (unsigned at = 0; at < loop->held_count; at++) {
-        tide_message_t message, fail = {.kind = TIDE_MESSAGE_FAIL};
-        tide_buffer_t answer = {0};
-        const char *why;
-        assert_int_equal (
-            tide_message_decode (tide_buffer_bytes (&loop->held[at].bytes), &message, &why),
-            TIDE_OK);
-        if (message.kind == TIDE_MESSAGE_PUBLISH) {
-            fail.fail.request = message.publish.request;
-            fail.fail.code = TIDE_LOG_FULL;
-            fail.fail.message = tide_bytes ("full");
-            tide_message_encode (&answer, &fail);
-            tide_hub_receive (loop->hubs[loop->held[at].hub], loop->now_ms,
-                              tide_buffer_bytes (&answer));
-        }
-        tide_buffer_free (&answer);
-        tide_buffer_free (&loop->held[at].bytes);
-    }
-    loop->held_count = 0;
-    tide_loop_run (loop);
+    assert_saw (watch, WENT, &member);
 }
 
 /*  Where nothing can be appended, what has ended goes by its lease. */
@@ -576,7 +411,7 @@ static void what_cannot_be_removed_is_released (void **state)
     tide_loop_serve (loop, "chat", "/", "enter", 0);
     for (int how = 0; how < HOW; how++) {
         member_t member = present_at (HOLDER);
-        assert_told (watch, CAME, &member);
+        assert_saw (watch, CAME, &member);
         if (how == IS_CLOSED)
             let_in (&member, "[\"lobby\"]");
         if (how == ENDS_WHILE_IT_IS_BROUGHT_UP) {
@@ -588,362 +423,10 @@ static void what_cannot_be_removed_is_released (void **state)
         tide_loop_say (member.wire, "41");
         assert_true (loop->held_count > 0);
         refuse_held ();
-        assert_told_nothing (watch);
+        assert_saw_nothing (watch);
         tide_loop_pass (loop, 6000);
-        assert_told (watch, WENT, &member);
+        assert_saw (watch, WENT, &member);
     }
-}
-
-/*  -- lanes ----------------------------------------------------------------------------------- */
-
-static void a_lane_that_dies_takes_its_members_along (void **state)
-{
-    (void) state;
-    tide_loop_client_t *watch = watcher ();
-    member_t dies = present_at (HOLDER), stays = present_at (OTHER), comes = present_at (HOLDER);
-    member_t alone = {.wire = tide_loop_open (loop, HOLDER, TIDE_CLIENT_JSON)};
-    tide_loop_say (alone.wire, "{\"op\":\"sub\",\"topic\":\"lobby\",\"present\":true}");
-    assert_int_equal (count_heard (watch, "{"), 4);
-    tide_loop_kill_lane (loop, HOLDER);
-    tide_loop_pass (loop, 2000);
-    connect_at (&comes, OTHER);
-    assert_told (watch, CAME, &comes);
-    tide_loop_pass (loop, 7000);
-    assert_told_nothing (watch);
-    tide_loop_pass (loop, 7000);
-    assert_int_equal (count_heard (watch, "{"), 2);
-    assert_true (!is_there (&dies) && is_there (&stays) && is_there (&comes));
-    json_t *members = members_of ("lobby");
-    assert_int_equal (json_array_size (members), 2);
-    json_decref (members);
-}
-
-static void a_session_that_another_lane_takes_is_there (void **state)
-{
-    (void) state;
-    tide_loop_client_t *watch = watcher ();
-    member_t member = present_at (HOLDER);
-    assert_told (watch, CAME, &member);
-    tide_loop_client_t *before = member.wire;
-    connect_at (&member, OTHER); /* while it is connected */
-    assert_null (before->connection);
-    assert_told (watch, CAME, &member);
-    tide_loop_kill_lane (loop, HOLDER);
-    tide_loop_pass (loop, 30000);
-    assert_told_nothing (watch);
-    assert_true (is_there (&member));
-    tide_loop_kill_lane (loop, OTHER);
-    tide_loop_pass (loop, 16000);
-    assert_told (watch, WENT, &member);
-}
-
-/*  What it joins and leaves in the one lane while it comes to the other. */
-static void what_changes_while_another_lane_takes_it_is_right (void **state)
-{
-    (void) state;
-    for (int before = 0; before < 2; before++) {
-        member_t member = {0};
-        connect_at (&member, HOLDER);
-        enter (&member, "stays", "true");
-        enter (&member, "leaves", "true");
-        enter (&member, "changes", "{\"a\":1}");
-        tide_loop_client_t *old = member.wire;
-        loop->held_kinds[OTHER] |= 1ull << TIDE_MESSAGE_PUBLISH;
-        member.wire = tide_loop_open (loop, OTHER, TIDE_CLIENT_SOCKETIO);
-        tide_loop_say (member.wire, "40{\"pid\":\"%s\"}", member.pid);
-        assert_int_equal (loop->held_count, 1);
-        if (before) {
-            tide_loop_say (old, "421[\"tide:subscribe\",{\"topic\":\"comes\",\"present\":true}]");
-            tide_loop_say (old, "422[\"tide:unsubscribe\",{\"topic\":\"leaves\"}]");
-            tide_loop_say (old, "423[\"tide:subscribe\",{\"topic\":\"changes\","
-                                "\"present\":{\"a\":2}}]");
-        }
-        tide_loop_let_all_go (loop);
-        tide_loop_kill_lane (loop, HOLDER);
-        tide_loop_pass (loop, 30000);
-        assert_data ("stays", &member, "true");
-        assert_data ("changes", &member, before ? "{\"a\":2}" : "{\"a\":1}");
-        json_t *leaves = found ("leaves", &member), *comes = found ("comes", &member);
-        assert_int_equal (leaves == NULL, before);
-        assert_int_equal (comes != NULL, before);
-        json_decref (leaves);
-        json_decref (comes);
-    }
-}
-
-/*  Longer than any lease and what lingers; it answers pings. */
-static void pass_and_answer (tide_loop_client_t *client)
-{
-    for (int at = 0; at < 3; at++) {
-        tide_loop_say (client, "3");
-        tide_loop_pass (loop, 8000);
-    }
-}
-
-static void a_session_that_is_handed_over_is_there (void **state)
-{
-    (void) state;
-    tide_loop_client_t *watch = watcher ();
-    tide_loop_client_t *client = subscribed ();
-    member_t member = {.wire = client};
-    tide_loop_say (client, "422[\"tide:subscribe\",{\"topic\":\"lobby\",\"present\":{\"a\":1}}]");
-    assert_hears (client, "432[{\"ok\":true");
-    json_t *members = members_of ("lobby");
-    snprintf (member.sid, sizeof member.sid, "%s",
-              json_string_value (json_object_get (json_array_get (members, 0), "sid")));
-    json_decref (members);
-    assert_told (watch, CAME, &member);
-    member.wire = taken_to (client, OTHER);
-    assert_told (watch, CAME, &member);
-    tide_loop_pass (loop, 8000); /* what the lane before would have released */
-    tide_loop_kill_lane (loop, HOLDER);
-    pass_and_answer (member.wire);
-    assert_told_nothing (watch);
-    assert_data ("lobby", &member, "{\"a\":1}");
-}
-
-static tide_hub_config_t without_recovery (void)
-{
-    static const char *const all[] = {"/*", "/", NULL};
-    tide_hub_config_t config = loop->hub_config;
-    config.no_recovery = all;
-    return config;
-}
-
-static void a_session_without_a_record_that_is_handed_over_is_there (void **state)
-{
-    (void) state;
-    tide_loop_client_t *watch = watcher ();
-    loop->hub_config = without_recovery ();
-    for (unsigned hub = HOLDER; hub <= OTHER; hub++)
-        tide_loop_kill_lane (loop, hub);
-    tide_loop_client_t *client = subscribed ();
-    tide_loop_say (client, "422[\"tide:subscribe\",{\"topic\":\"lobby\",\"present\":true}]");
-    assert_hears (client, "432[{\"ok\":true");
-    assert_int_equal (count_heard (watch, "{"), 1);
-    loop->held_kinds[OTHER] |= 1ull << TIDE_MESSAGE_PUBLISH;
-    tide_loop_client_t *taken = taken_to (client, OTHER);
-    tide_loop_pass (loop, 2000); /* nor is it gone on the way */
-    assert_told_nothing (watch);
-    tide_loop_let_all_go (loop);
-    assert_int_equal (count_heard (watch, "{"), 1);
-    tide_loop_pass (loop, 8000);
-    tide_loop_kill_lane (loop, HOLDER);
-    pass_and_answer (taken);
-    assert_told_nothing (watch);
-    json_t *members = members_of ("lobby");
-    assert_int_equal (json_array_size (members), 1);
-    json_decref (members);
-    tide_loop_cut (taken);
-    tide_loop_pass (loop, 100);
-    members = members_of ("lobby");
-    assert_int_equal (json_array_size (members), 0);
-    json_decref (members);
-}
-
-static void what_is_handed_to_a_lane_that_dies_is_gone (void **state)
-{
-    (void) state;
-    tide_loop_client_t *watch = watcher ();
-    tide_loop_client_t *client = subscribed ();
-    tide_loop_say (client, "422[\"tide:subscribe\",{\"topic\":\"lobby\",\"present\":true}]");
-    assert_hears (client, "432[{\"ok\":true");
-    assert_int_equal (count_heard (watch, "{"), 1);
-    loop->held_kinds[OTHER] |= 1ull << TIDE_MESSAGE_PUBLISH;
-    taken_to (client, OTHER);
-    assert_int_equal (loop->held_count, 1); /* the record is still the other's */
-    tide_loop_kill_lane (loop, OTHER);
-    loop->held_kinds[OTHER] = 0;
-    tide_loop_pass (loop, 8000);
-    assert_told_nothing (watch);
-    tide_loop_pass (loop, 4000);
-    assert_int_equal (count_heard (watch, "{"), 1);
-    json_t *members = members_of ("lobby");
-    assert_int_equal (json_array_size (members), 0);
-    json_decref (members);
-}
-
-/*  The broker has taken them for gone; but the lane, and its clients, were there all the time. */
-static void a_lane_whose_lease_was_over_enters_its_members_again (void **state)
-{
-    (void) state;
-    tide_loop_client_t *watch = watcher ();
-    member_t one = present_at (HOLDER), two = present_at (OTHER), quiet = {0};
-    connect_at (&quiet, HOLDER);
-    enter (&quiet, "elsewhere", "{\"b\":2}");
-    assert_told (watch, CAME, &one);
-    assert_told (watch, CAME, &two);
-    loop->is_cut[HOLDER] = true;
-    for (int at = 0; at < 4; at++) {
-        tide_loop_pass (loop, 5000);
-        tide_loop_say (one.wire, "3");
-        tide_loop_say (quiet.wire, "3");
-    }
-    assert_told (watch, WENT, &one);
-    loop->is_cut[HOLDER] = false;
-    tide_loop_pass (loop, 8000);
-    assert_non_null (one.wire->connection);
-    assert_told (watch, CAME, &one);
-    assert_told_nothing (watch);
-    assert_true (is_there (&one) && is_there (&two));
-    assert_data ("elsewhere", &quiet, "{\"b\":2}");
-    /*  And they can still be released. */
-    tide_loop_cut (one.wire);
-    tide_loop_pass (loop, 6000);
-    assert_told (watch, WENT, &one);
-}
-
-/*  What waits is a SNAPSHOT's first part, and its answer larger than any lane takes. */
-static void answer_with_more_than_can_be (void)
-{
-    tide_message_t message, part = {.kind = TIDE_MESSAGE_STANDING};
-    tide_buffer_t records = {0}, answer = {0};
-    const char *why;
-    assert_int_equal (
-        tide_message_decode (tide_buffer_bytes (&loop->held[0].bytes), &message, &why), TIDE_OK);
-    uint8_t *large = tide_alloc (TIDE_PAYLOAD_SIZE_MAX);
-    tide_event_append (&records, &(tide_event_t){.seq = 1,
-                                                 .topic = tide_bytes ("$presence/lobby"),
-                                                 .name = tide_bytes ("presence"),
-                                                 .key = tide_bytes ("x"),
-                                                 .payload = {large, TIDE_PAYLOAD_SIZE_MAX}});
-    part.standing.request = message.snapshot.request;
-    part.standing.epoch = 1;
-    part.standing.seq = 1;
-    part.standing.events = tide_list (&records, 1);
-    tide_message_encode (&answer, &part);
-    tide_hub_receive (loop->hubs[loop->held[0].hub], loop->now_ms, tide_buffer_bytes (&answer));
-    tide_buffer_free (&answer);
-    tide_buffer_free (&records);
-    free (large);
-    tide_buffer_free (&loop->held[0].bytes);
-    loop->held_count = 0;
-}
-
-/*  As long as nothing can be appended it is not tried all the time. */
-static void what_cannot_be_entered_again_is_tried_more_and_more_seldom (void **state)
-{
-    (void) state;
-    member_t member = present_at (HOLDER);
-    loop->is_cut[HOLDER] = true;
-    for (int at = 0; at < 4; at++) {
-        tide_loop_pass (loop, 5000);
-        tide_loop_say (member.wire, "3");
-    }
-    assert_false (is_there (&member));
-    loop->is_cut[HOLDER] = false;
-    unsigned refused = 0;
-    for (int at = 0; at < 60; at++) {
-        loop->held_kinds[HOLDER] = 1ull << TIDE_MESSAGE_PUBLISH;
-        tide_loop_pass (loop, 1000);
-        tide_loop_say (member.wire, "3");
-        refused += loop->held_count;
-        refuse_held ();
-    }
-    assert_in_range (refused, 4, 8);
-    tide_loop_pass (loop, 20000);
-    tide_loop_say (member.wire, "3");
-    tide_loop_pass (loop, 20000);
-    assert_true (is_there (&member));
-}
-
-/*  An answer that no lane can hold: the other topics are looked at all the same, and it is not
- *  asked for again and again. */
-static void a_topic_that_is_too_large_to_look_at_is_passed_over (void **state)
-{
-    (void) state;
-    member_t member = present_at (HOLDER);
-    enter (&member, "lobby2", "true");
-    loop->is_cut[HOLDER] = true;
-    for (int at = 0; at < 4; at++) {
-        tide_loop_pass (loop, 5000);
-        tide_loop_say (member.wire, "3");
-    }
-    loop->is_cut[HOLDER] = false;
-    hold (TIDE_MESSAGE_SNAPSHOT);
-    tide_loop_pass (loop, 5000);
-    assert_int_equal (loop->held_count, 1);
-    answer_with_more_than_can_be ();
-    tide_loop_let_all_go (loop);
-    tide_loop_run (loop);
-    hold (TIDE_MESSAGE_SNAPSHOT);
-    for (int at = 0; at < 4; at++) {
-        tide_loop_say (member.wire, "3");
-        tide_loop_pass (loop, 5000);
-    }
-    assert_int_equal (loop->held_count, 0);
-    json_t *one = found ("lobby", &member), *two = found ("lobby2", &member);
-    assert_true (one || two);
-    json_decref (one);
-    json_decref (two);
-}
-
-/*  -- the broker ------------------------------------------------------------------------------ */
-
-static void it_outlives_the_broker (void **state)
-{
-    (void) state;
-    tide_loop_client_t *watch = watcher ();
-    member_t stays = present_at (HOLDER), goes = present_at (OTHER), comes = present_at (OTHER);
-    assert_int_equal (count_heard (watch, "{"), 3);
-    tide_loop_cut (goes.wire);
-    tide_loop_cut (comes.wire);
-    tide_loop_kill_broker (loop, false);
-    tide_loop_pass (loop, 3000);
-    connect_at (&comes, HOLDER);
-    assert_told (watch, CAME, &comes);
-    tide_loop_pass (loop, 20000); /* and was told once more that one has gone */
-    assert_told (watch, WENT, &goes);
-    assert_told_nothing (watch);
-    assert_true (is_there (&stays) && is_there (&comes) && !is_there (&goes));
-}
-
-static void who_goes_while_the_broker_is_away_is_gone (void **state)
-{
-    (void) state;
-    tide_loop_client_t *watch = watcher ();
-    member_t stays = present_at (HOLDER), goes = present_at (HOLDER);
-    assert_int_equal (count_heard (watch, "{"), 2);
-    loop->is_cut[HOLDER] = true;
-    tide_loop_pass (loop, 4000);
-    tide_loop_cut (goes.wire);
-    loop->is_cut[HOLDER] = false;
-    tide_loop_pass (loop, 12000);
-    assert_told (watch, WENT, &goes);
-    assert_true (is_there (&stays));
-}
-
-static void in_another_log_all_are_there_again (void **state)
-{
-    (void) state;
-    member_t one = {0}, two = {0};
-    member_t alone = {.wire = tide_loop_open (loop, HOLDER, TIDE_CLIENT_JSON)};
-    connect_at (&one, HOLDER);
-    enter (&one, "lobby", "{\"a\":1}");
-    enter (&one, "elsewhere", "true");
-    connect_at (&two, OTHER);
-    enter (&two, "lobby", "true");
-    tide_loop_say (alone.wire, "{\"op\":\"sub\",\"topic\":\"lobby\",\"present\":{\"c\":3}}");
-    tide_loop_kill_broker (loop, true);
-    tide_loop_pass (loop, 9000);
-    json_t *members = members_of ("lobby");
-    assert_int_equal (json_array_size (members), 3);
-    json_decref (members);
-    assert_data ("lobby", &one, "{\"a\":1}");
-    assert_data ("elsewhere", &one, "true");
-    for (unsigned hub = 0; hub < LOOP_HUBS; hub++) { /* by themselves, not because one looked */
-        tide_loop_http (loop, hub, "GET", "/metrics", "", "");
-        assert_non_null (strstr (loop->http_body, "tidemark_gateway_presence_mended_total 0\n"));
-    }
-    tide_loop_cut (one.wire);
-    tide_loop_pass (loop, 3000);
-    connect_at (&one, OTHER); /* its record says so there, too */
-    tide_loop_pass (loop, 30000);
-    assert_data ("lobby", &one, "{\"a\":1}");
-    tide_loop_say (one.wire, "3");
-    tide_loop_cut (one.wire);
-    tide_loop_pass (loop, 6000);
-    assert_false (is_there (&one));
 }
 
 /*  -- those who look -------------------------------------------------------------------------- */
@@ -1169,18 +652,6 @@ int main (void)
         TEST (a_worker_makes_a_session_present),
         TEST (what_was_answered_too_late_is_put_right),
         TEST (what_cannot_be_removed_is_released),
-        TEST (a_lane_that_dies_takes_its_members_along),
-        TEST (a_session_that_another_lane_takes_is_there),
-        TEST (what_changes_while_another_lane_takes_it_is_right),
-        TEST (a_session_that_is_handed_over_is_there),
-        TEST (a_session_without_a_record_that_is_handed_over_is_there),
-        TEST (what_is_handed_to_a_lane_that_dies_is_gone),
-        TEST (a_lane_whose_lease_was_over_enters_its_members_again),
-        TEST (what_cannot_be_entered_again_is_tried_more_and_more_seldom),
-        TEST (a_topic_that_is_too_large_to_look_at_is_passed_over),
-        TEST (it_outlives_the_broker),
-        TEST (who_goes_while_the_broker_is_away_is_gone),
-        TEST (in_another_log_all_are_there_again),
         TEST (who_looks_is_answered_in_every_dialect),
         TEST (a_client_of_socketio_hears_who_it_is),
         TEST (a_watcher_is_reset_as_with_any_topic),
