@@ -408,7 +408,7 @@ tidemark_status_t tidemark_disconnect (tidemark_call_t *call, int closes);
 tidemark_status_t tidemark_session_get (tidemark_call_t *call, json_t **data);
 /*  Sets it (taken; NULL: there is none from now on), durable on return: the next handler of the
  *  session sees it. TOO_LARGE: above 64 KiB of JSON; CONFLICT: the session has been taken over,
- *  again and again, meanwhile. */
+ * again and again, meanwhile. */
 tidemark_status_t tidemark_session_set (tidemark_call_t *call, json_t *data);
 
 /*  Of TIDEMARK_CONNECT: keeps the client out, which gets `connect_error` with the message and the

@@ -233,7 +233,7 @@ void hold (tide_message_kind_t kind)
     loop->held_kinds[OTHER] |= 1ull << kind;
 }
 
-void refuse_held (void)
+void refuse_held (tide_status_t code)
 {
     for (unsigned hub = 0; hub < LOOP_HUBS; hub++)
         loop->held_kinds[hub] = 0;
@@ -246,8 +246,8 @@ void refuse_held (void)
             TIDE_OK);
         if (message.kind == TIDE_MESSAGE_PUBLISH) {
             fail.fail.request = message.publish.request;
-            fail.fail.code = TIDE_LOG_FULL;
-            fail.fail.message = tide_bytes ("full");
+            fail.fail.code = (uint8_t) code;
+            fail.fail.message = tide_bytes (tide_status_meaning (code));
             tide_message_encode (&answer, &fail);
             tide_hub_receive (loop->hubs[loop->held[at].hub], loop->now_ms,
                               tide_buffer_bytes (&answer));

@@ -84,8 +84,8 @@ tide_loop_client_t *taken_to (tide_loop_client_t *client, unsigned hub);
 
 /*  Messages of the kind wait on their way from HOLDER and OTHER to the broker. */
 void hold (tide_message_kind_t kind);
-/*  Publishes that wait on their way to the broker are refused by it; what else does is lost. */
-void refuse_held (void);
+/*  Publishes that wait there are refused by the broker; what else does is lost. */
+void refuse_held (tide_status_t code);
 
 /*  A stock client that polls at HOLDER and is in the lobby, on a loop of its own, which is the
  *  test's from then on and ends with stock_finish. */

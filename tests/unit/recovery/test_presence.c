@@ -422,7 +422,7 @@ static void what_cannot_be_removed_is_released (void **state)
         hold (TIDE_MESSAGE_PUBLISH);
         tide_loop_say (member.wire, "41");
         assert_true (loop->held_count > 0);
-        refuse_held ();
+        refuse_held (TIDE_LOG_FULL);
         assert_saw_nothing (watch);
         tide_loop_pass (loop, 6000);
         assert_saw (watch, WENT, &member);

@@ -253,7 +253,7 @@ static void what_cannot_be_entered_again_is_tried_more_and_more_seldom (void **s
         tide_loop_pass (loop, 1000);
         tide_loop_say (member.wire, "3");
         refused += loop->held_count;
-        refuse_held ();
+        refuse_held (TIDE_LOG_FULL);
     }
     assert_in_range (refused, 4, 8);
     tide_loop_pass (loop, 20000);
