@@ -1,8 +1,8 @@
 /*  serve.c - `tidemark serve`: broker and gateway in one process.
  *
  *  The gateway connects to the broker as it would to one elsewhere, but from ZeroMQ's context of
- * the broker: what the two say to each other goes from thread to thread. SPDX-License-Identifier:
- * MIT
+ *  the broker: what the two say to each other goes from thread to thread.
+ *  SPDX-License-Identifier: MIT
  */
 #include "commands.h"
 #include "tide_gateway.h"

@@ -14,8 +14,8 @@ struct tide_application;
 /*  Listens and starts the lanes. The broker need not be there yet. config and its strings outlive
  *  the gateway, and so does the application, which is called in the lanes' threads; NULL: none.
  *  context is the ZeroMQ context of a broker in this process, which the gateway then lives in;
- * NULL: it has one of its own. NULL, and *why, one line that the caller frees, if it can't be.
- * Ignores SIGPIPE, and brings the limit of open descriptors to where lanes can use it. */
+ *  NULL: it has one of its own. NULL, and *why, one line that the caller frees, if it can't be.
+ *  Ignores SIGPIPE, and brings the limit of open descriptors to where lanes can use it. */
 tide_gateway_t *tide_gateway_start (const tide_config_t *config, void *context,
                                     const char *broker_endpoint,
                                     const struct tide_application *application, char **why);

@@ -1,10 +1,10 @@
 /*  tide_edge.h - a ZeroMQ socket among the descriptors of a poll.
  *
  *  A socket's descriptor tells that something happened to it, not that there is something: once,
- * and whatever is called on the socket may use that up. So who has called anything on it asks the
+ *  and whatever is called on the socket may use that up. So who has called anything on it asks the
  *  socket before it waits. zmq_poll asks all sockets before and after each wait, two system calls
- *  each; here only those that were touched are asked.
- *  Source: zmq_getsockopt(3), ZMQ_FD and ZMQ_EVENTS.
+ *  each; here only those that were touched are asked. Source: zmq_getsockopt(3), ZMQ_FD and
+ *  ZMQ_EVENTS.
  *  SPDX-License-Identifier: MIT
  */
 #ifndef TIDE_EDGE_H
