@@ -1,37 +1,7 @@
 /*  test_tide_dialect_json.c - JSON text, payloads, events and positions.
  *  SPDX-License-Identifier: MIT
  */
-#include "tide_dialect_json.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <stdlib.h>
-#include <string.h>
-
-#define COUNT(list) (sizeof (list) / sizeof (list)[0])
-
-enum { PAYLOAD_MAX = 1000 };
-
-/*  The buffer's text is what is expected; empties it. */
-static void assert_out (tide_buffer_t *out, const char *expected)
-{
-    tide_put_u8 (out, 0);
-    assert_string_equal ((const char *) out->data, expected);
-    out->size = 0;
-}
-
-static json_t *parse (const char *text)
-{
-    const char *why = NULL;
-    json_t *value = tide_json_parse (tide_bytes (text), &why);
-    if (!value)
-        fail_msg ("%s: %s", text, why);
-    return value;
-}
+#include "tide_json_rig.h"
 
 /*  -- JSON text ------------------------------------------------------------------------------- */
 
