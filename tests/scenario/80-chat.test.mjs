@@ -7,6 +7,7 @@ import { test } from "node:test";
 import { call, client, connected, heard } from "./support/stock.mjs";
 import { anotherGateway, history, tidemark, until } from "./support/tidemark.mjs";
 import { replaceWorker, startWorker, startWorkers } from "./support/back-ends.mjs";
+import { workers } from "./support/workers.mjs";
 
 const EVENTS = ["login", "new message", "user joined", "user left", "typing", "stop typing"];
 
@@ -115,6 +116,24 @@ test("what_is_wrong_is_refused_by_name_and_hurts_nobody", async (t) => {
         assert.deepEqual(await call(socket, "new message", odd), []);
     assert.equal(worker.child.exitCode, null);
     assert.equal(worker.output, "");
+});
+
+test("what_other_workers_keep_of_a_session_is_not_taken_for_ours", async (t) => {
+    const server = await tidemark(t);
+    await workers(t, server, 1);
+    await startWorkers(t, server, "chat");
+    const socket = await person(t, server), other = await person(t, server);
+    const all = heard(other, "new message"); /* who is in no room */
+    for (const data of [{ cart: [1] }, "text", [], { username: "Ann" }, { username: 1, room: 2 }]) {
+        assert.deepEqual(await call(socket, "remember", data), []);
+        assert.equal((await call(socket, "new message", "to everybody"))[0].code, "forbidden");
+    }
+    assert.deepEqual(await call(socket, "remember", { cart: [1] }), []);
+    assert.deepEqual(await call(socket, "add user", "Ann"), []);
+    await socket.hears("login", { numUsers: 1 });
+    assert.deepEqual(await call(socket, "new message", "hello"), []);
+    assert.deepEqual(await call(socket, "recall"), [{ cart: [1], username: "Ann", room: "chat" }]);
+    assert.deepEqual(all, []);
 });
 
 test("workers_share_the_load_and_know_the_same_number", async (t) => {

@@ -226,6 +226,8 @@ int main (int argc, char **argv)
                     {"/", "crash", on_crash},
                     {"/", "reject", on_reject},
                     {"/", "say", on_say},
+                    {"/", "remember", on_remember},
+                    {"/", "recall", on_recall},
                     {"/door", TIDEMARK_CONNECT, on_connect},
                     {"/door", TIDEMARK_DISCONNECT, on_disconnect},
                     {"/door", TIDEMARK_SESSION_EXPIRED, on_expired},

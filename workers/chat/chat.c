@@ -85,6 +85,17 @@ static int failed (tidemark_call_t *call, tidemark_status_t status)
                                         : (int) status;
 }
 
+/*  A session's data is that of all who serve it: it need not be ours. */
+static const char *text_of (const json_t *data, const char *name)
+{
+    return json_string_value (json_object_get (data, name));
+}
+
+static int is_in (const json_t *data)
+{
+    return text_of (data, "username") && text_of (data, "room");
+}
+
 /*  add user (username[, room]): the first one counts. Who was called by another name before, or by
  *  this call when it was tried before, is let in as that. */
 static int add_user (tidemark_call_t *call, void *argument)
@@ -100,12 +111,15 @@ static int add_user (tidemark_call_t *call, void *argument)
         return (int) tidemark_fail (call, TIDEMARK_BAD_REQUEST, "say who you are: a short text");
     json_t *data = NULL;
     tidemark_status_t status = tidemark_session_get (call, &data);
-    if (status == TIDEMARK_OK && !data) {
-        data = json_pack ("{ss, ss}", "username", username, "room", room);
+    if (status == TIDEMARK_OK && !is_in (data)) {
+        json_t *ours = json_pack ("{ss, ss}", "username", username, "room", room);
+        json_object_update_missing (ours, data);
+        json_decref (data);
+        data = ours;
         status = tidemark_session_set (call, json_incref (data));
     }
     if (status == TIDEMARK_OK)
-        status = tidemark_join (call, json_string_value (json_object_get (data, "room")),
+        status = tidemark_join (call, text_of (data, "room"),
                                 json_pack ("{sO}", "username", json_object_get (data, "username")));
     json_decref (data);
     return status == TIDEMARK_OK ? 0 : failed (call, status);
@@ -120,12 +134,12 @@ static int broadcast (tidemark_call_t *call, void *client)
     tidemark_status_t status = tidemark_session_get (call, &data);
     if (status != TIDEMARK_OK)
         return failed (call, status);
-    if (!data)
-        return (int) tidemark_fail (call, TIDEMARK_FORBIDDEN, "say who you are first: add user");
-    tidemark_topic_of_room (room, "/", json_string_value (json_object_get (data, "room")));
+    json_t *said = is_in (data) ? json_pack ("{ss}", "username", text_of (data, "username")) : NULL;
+    tidemark_topic_of_room (room, "/", text_of (data, "room"));
     tidemark_topic_of_session (self, tidemark_call_from (call));
-    json_t *said = json_pack ("{sO}", "username", json_object_get (data, "username"));
     json_decref (data);
+    if (!said)
+        return (int) tidemark_fail (call, TIDEMARK_FORBIDDEN, "say who you are first: add user");
     if (strcmp (event, "new message") != 0) {
         const tidemark_event_options_t now = {.except = self, .flags = TIDEMARK_VOLATILE};
         tidemark_publish_async (client, room, event, said, &now, NULL, NULL);
