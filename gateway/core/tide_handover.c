@@ -2,9 +2,8 @@
  *
  *  What a connection is, is little: bytes that it was not told yet, a packet that it has not said
  *  to the end, and, for each session, who that is, one cursor, its topics and those that it is
- *  about to join. The lane that gets it writes itself into the sessions' records, as with any
- *  take-over, and reads on.
- *  SPDX-License-Identifier: MIT
+ * about to join. The lane that gets it writes itself into the sessions' records, as with any
+ * take-over, and reads on. SPDX-License-Identifier: MIT
  */
 #include "tide_handover.h"
 #include "tide_channel.h"
