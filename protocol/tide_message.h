@@ -97,10 +97,13 @@ typedef struct {
 /*  Keys of a session's topic: its record, and what workers keep of it, as {"data":…}. */
 #define TIDE_SESSION_KEY "#session"
 #define TIDE_SESSION_DATA_KEY "#data"
-/*  The limit of the latter. */
+/*  The limit of the latter, as JSON; and of what its payload has above that. */
 #define TIDE_SESSION_DATA_SIZE_MAX (64u << 10)
+#define TIDE_SESSION_DATA_OVERHEAD_MAX 1024u
 
-/*  What a gateway calls on its clients' behalf: one comes in, has lost its connection, is gone. */
+/*  What a gateway calls on its clients' behalf: one comes in, has lost its connection, is gone.
+ * What workers keep of a session that is new comes with the answer that lets it in, as the member
+ *  TIDE_SESSION_DATA_KEY of its first argument. */
 #define TIDE_HOOK_CONNECT "tide:connect"
 #define TIDE_HOOK_DISCONNECT "tide:disconnect"
 #define TIDE_HOOK_EXPIRED "tide:session_expired"

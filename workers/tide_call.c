@@ -73,16 +73,27 @@ static tide_status_t end_call (tidemark_call_t *call, const tide_worker_end_t *e
     return status;
 }
 
+/*  args are taken. To who comes in by it they say nothing: what was set of its session goes in
+ *  their place. */
+static tide_status_t end_handled (tidemark_call_t *call, json_t *args)
+{
+    tide_buffer_t payload = {0};
+    bool carries = call->data && !tide_session_is_refusal (args);
+    tide_status_t status = tide_payload_of_json (args, &payload);
+    tide_bytes_t said = tide_buffer_bytes (carries ? &call->carrier : &payload);
+    if (status == TIDE_OK)
+        status = end_call (call, &(tide_worker_end_t){.payload = said});
+    tide_buffer_free (&payload);
+    return status;
+}
+
 /*  One with an end, or that nobody can end any more, only says conflict here. */
 static void end_silent (tidemark_call_t *call, bool is_handled)
 {
-    tide_buffer_t payload = {0};
-    tide_worker_end_t end = {.outcome = TIDE_OUTCOME_AGAIN};
-    if (is_handled && tide_payload_of_json (NULL, &payload) == TIDE_OK)
-        end = (tide_worker_end_t){.payload = tide_buffer_bytes (&payload)};
-    tide_status_t status = end_call (call, &end);
+    tide_status_t status =
+        is_handled ? end_handled (call, NULL)
+                   : end_call (call, &(tide_worker_end_t){.outcome = TIDE_OUTCOME_AGAIN});
     (void) status;
-    tide_buffer_free (&payload);
 }
 
 static void call_free (tidemark_call_t *call)
@@ -97,6 +108,8 @@ static void call_free (tidemark_call_t *call)
     free (call->from);
     free (call->user);
     free (call->session);
+    json_decref (call->data);
+    tide_buffer_free (&call->carrier);
     free (call);
 }
 
@@ -122,7 +135,7 @@ void tidemark_call_destroy (tidemark_call_t **call_p)
         call_free (call);
 }
 
-static bool is_over (tidemark_call_t *call)
+bool tide_call_is_over (tidemark_call_t *call)
 {
     pthread_mutex_lock (&call->client->lock);
     bool is_over = tide_hand_is_over (call->hand, tide_post_clock_ms ());
@@ -138,7 +151,7 @@ static int run (tidemark_t *self, tidemark_call_t *call, const tide_handler_t *h
         bool is_meant =
             strcmp (middleware->nsp, "*") == 0 || strcmp (middleware->nsp, call->nsp) == 0;
         int rc = is_meant ? middleware->function (call, middleware->argument) : 0;
-        if (rc != 0 || (is_meant && is_over (call)))
+        if (rc != 0 || (is_meant && tide_call_is_over (call)))
             return rc;
     }
     return handler->function (call, handler->argument);
@@ -217,12 +230,7 @@ const void *tidemark_call_attachment (const tidemark_call_t *call, unsigned n, s
 
 tidemark_status_t tidemark_ack (tidemark_call_t *call, json_t *args)
 {
-    tide_buffer_t payload = {0};
-    tide_status_t status = tide_payload_of_json (args, &payload);
-    if (status == TIDE_OK)
-        status = end_call (call, &(tide_worker_end_t){.payload = tide_buffer_bytes (&payload)});
-    tide_buffer_free (&payload);
-    return (tidemark_status_t) status;
+    return (tidemark_status_t) end_handled (call, args);
 }
 
 tide_bytes_t tide_message_of (const char *message)

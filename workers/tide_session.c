@@ -6,6 +6,7 @@
 #include "tidemark_internal.h"
 
 #include "tide_args.h"
+#include "tide_json_text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -74,9 +75,59 @@ tidemark_status_t tidemark_refuse (tidemark_call_t *call, const char *message, j
     return tidemark_ack (call, answer);
 }
 
+bool tide_session_is_refusal (const json_t *args)
+{
+    const json_t *answer = json_is_array (args) ? json_array_get (args, 0) : args;
+    return json_is_string (json_object_get (answer, "message"));
+}
+
 /*  -- what workers keep of it ----------------------------------------------------------------- */
 
 enum { PATIENCE_MS = 5000, ATTEMPTS = 5 };
+
+/*  A session that is new has no record before it is in. What is set of it while it is asked for is
+ *  kept here; the answer that lets it in carries it, and the gateway writes it with the record. */
+static bool is_coming_in (tidemark_call_t *call)
+{
+    return *call->session && strcmp (call->event, TIDEMARK_CONNECT) == 0
+           && json_is_false (json_array_get (call->args, 1)) && !tide_call_is_over (call);
+}
+
+/*  The answer; only what the broker takes is kept. */
+static tide_status_t make_carrier (const tidemark_call_t *call, json_t *data,
+                                   tide_buffer_t *carrier)
+{
+    tide_args_t args;
+    tide_status_t status =
+        tide_payload_of_json (json_pack ("{sO}", TIDE_SESSION_DATA_KEY, data), carrier);
+    if (status != TIDE_OK)
+        return status;
+    status = tide_args_decode (tide_buffer_bytes (carrier), &args);
+    if (status == TIDE_OK && !tide_json_valid (args.json))
+        status = TIDE_BAD_JSON;
+    pthread_mutex_lock (&call->client->lock);
+    if (status == TIDE_OK && carrier->size > call->client->payload_max)
+        status = TIDE_TOO_LARGE;
+    pthread_mutex_unlock (&call->client->lock);
+    return status;
+}
+
+/*  data is taken, and may be NULL. */
+static tidemark_status_t keep_data (tidemark_call_t *call, json_t *data)
+{
+    tide_buffer_t carrier = {0};
+    tide_status_t status = data ? make_carrier (call, data, &carrier) : TIDE_OK;
+    if (status == TIDE_OK) {
+        json_decref (call->data);
+        tide_buffer_free (&call->carrier);
+        call->data = json_deep_copy (data); /* others may hold what was given */
+        call->carrier = carrier;
+    }
+    else
+        tide_buffer_free (&carrier);
+    json_decref (data);
+    return tide_failed (status, NULL);
+}
 
 /*  Reads the session's topic: *record is where its record stands. *state is given back, if OK. */
 static tidemark_status_t read_session (const tidemark_call_t *call, uint64_t end_ms, json_t **state,
@@ -105,6 +156,10 @@ tidemark_status_t tidemark_session_get (tidemark_call_t *call, json_t **data)
     json_t *state;
     uint64_t record;
     *data = NULL;
+    if (is_coming_in (call)) {
+        *data = json_deep_copy (call->data);
+        return tide_failed (TIDE_OK, NULL);
+    }
     tidemark_status_t status =
         read_session (call, tide_post_clock_ms () + PATIENCE_MS, &state, &record);
     if (status != TIDEMARK_OK)
@@ -159,6 +214,8 @@ tidemark_status_t tidemark_session_set (tidemark_call_t *call, json_t *data)
         json_decref (data);
         return tide_failed (size == 0 ? TIDE_BAD_REQUEST : TIDE_TOO_LARGE, NULL);
     }
+    if (is_coming_in (call))
+        return keep_data (call, data);
     if (!*call->session) {
         json_decref (data);
         return tide_failed (TIDE_NOT_FOUND, "the session has no record");

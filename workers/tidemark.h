@@ -400,15 +400,19 @@ tidemark_status_t tidemark_leave (tidemark_call_t *call, const char *room);
 tidemark_status_t tidemark_disconnect (tidemark_call_t *call, int closes);
 /*  What workers keep of the session, in whatever handler: both wait for the broker, up to five
  *  seconds. NOT_FOUND: it is no session's call, or one without a record (--no-recovery), or the
- *  session is over, or, in TIDEMARK_CONNECT, new: it has a record when it is in. TIMEOUT;
- *  tidemark_error says more.
+ *  session is over. TIMEOUT; tidemark_error says more.
  *
  *  The data, which the caller gives back; NULL: there is none. Half a minute after the session was
  *  left for good, or when it can be resumed no more, there is none either. */
 tidemark_status_t tidemark_session_get (tidemark_call_t *call, json_t **data);
 /*  Sets it (taken; NULL: there is none from now on), durable on return: the next handler of the
- *  session sees it. TOO_LARGE: above 64 KiB of JSON; CONFLICT: the session has been taken over,
- * again and again, meanwhile. */
+ *  session sees it. TOO_LARGE: above 64 KiB of JSON, or the broker's limit; CONFLICT: the session
+ *  has been taken over, again and again, meanwhile.
+ *
+ *  In TIDEMARK_CONNECT of a session that is new neither waits: what is set, by middlewares too, is
+ *  kept until the call is acknowledged, and becomes durable together with the session, before
+ *  anything else of it is called. (What tidemark_ack is given says nothing to the client there.)
+ *  Where the session is kept out, or the call tried again, it is forgotten. */
 tidemark_status_t tidemark_session_set (tidemark_call_t *call, json_t *data);
 
 /*  Of TIDEMARK_CONNECT: keeps the client out, which gets `connect_error` with the message and the

@@ -82,6 +82,9 @@ struct tidemark_call {
     json_t *args;
     char *nsp, *event, *id, *from, *user;
     char *session; /* the topic of its record, or "" */
+    json_t *data;  /* of a session that is to come in: what was set of it, or NULL; and the answer
+                      that carries it */
+    tide_buffer_t carrier;
     bool is_kept, has_returned, is_destroyed;
 };
 
@@ -204,10 +207,18 @@ tide_status_t tide_member_subscribe (tidemark_t *self, const char *topic,
 /*  Ends one that is a member. */
 void tide_member_unsubscribe (tidemark_subscription_t *subscription);
 
+/*  -- tide_session.c -------------------------------------------------------------------------- */
+
+/*  An answer that keeps out who wants to come in. */
+bool tide_session_is_refusal (const json_t *args);
+
 /*  -- tide_call.c ----------------------------------------------------------------------------- */
 
 /*  Handles a call in the calling thread, without the lock. */
 void tide_call_handle (tidemark_t *self, tide_hand_t *hand);
+
+/*  It was ended, or nobody can end it any more. */
+bool tide_call_is_over (tidemark_call_t *call);
 
 /*  Under the lock: says what becomes of a call, until the broker has it. */
 void tide_call_say_done (tidemark_t *self, const tide_message_t *done);

@@ -107,57 +107,77 @@ void tide_hooks_ask (tide_hub_t *hub, tide_session_t *session)
         tide_app_refuse (hub, session->admission, why, NULL);
 }
 
-/*  What a worker that refuses answers: {message, data?}. */
-static bool is_refusal (tide_bytes_t payload, char **message, char **data)
+static void fail (tide_hub_t *hub, tide_session_t *session, tide_status_t code, tide_bytes_t said)
 {
-    tide_args_t args;
-    const char *why;
-    *message = *data = NULL;
-    json_t *json =
-        tide_args_decode (payload, &args) == TIDE_OK ? tide_json_parse (args.json, &why) : NULL;
-    const json_t *answer = json_is_array (json) ? json_array_get (json, 0) : json;
-    const char *said = json_string_value (json_object_get (answer, "message"));
-    if (said)
-        *message = tide_copy (said, strlen (said));
-    if (said && json_object_get (answer, "data"))
-        *data = json_dumps (json_object_get (answer, "data"), JSON_COMPACT | JSON_ENCODE_ANY);
-    json_decref (json);
-    return *message != NULL;
-}
-
-static void fail (tide_hub_t *hub, tide_session_t *session, const tide_replied_t *replied)
-{
-    tide_status_t code = (tide_status_t) replied->code;
     if (code == TIDE_NO_WORKER) { /* one will come: the client tries again until then */
         tide_client_refused (hub, session);
         return;
     }
     char data[64];
     char *message =
-        replied->message.size > 0
-            ? tide_copy (replied->message.data, replied->message.size)
-            : tide_copy (tide_status_meaning (code), strlen (tide_status_meaning (code)));
+        said.size > 0 ? tide_copy (said.data, said.size)
+                      : tide_copy (tide_status_meaning (code), strlen (tide_status_meaning (code)));
     snprintf (data, sizeof data, "{\"code\":\"%s\"}", tide_status_name (code));
     tide_app_refuse (hub, session->admission, message, data);
     free (message);
 }
 
-static void reply (tide_hub_t *hub, tide_session_t *session, const tide_event_t *event,
-                   const tide_replied_t *replied)
+static void refuse (tide_hub_t *hub, tide_session_t *session, const json_t *answer)
 {
-    char *message, *data;
+    const json_t *more = json_object_get (answer, "data");
+    char *data = more ? json_dumps (more, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    tide_app_refuse (hub, session->admission,
+                     json_string_value (json_object_get (answer, "message")), data);
+    free (data);
+}
+
+/*  The record of a session that is new gets what the worker has set of it, in one append: nobody
+ *  sees the session without it. False if that is too large. */
+static bool keep_data (tide_hub_t *hub, tide_session_t *session, const json_t *answer,
+                       const tide_args_t *args)
+{
+    const json_t *set = json_object_get (answer, TIDE_SESSION_DATA_KEY);
+    if (!set || session->recovered || !session->recovers)
+        return true;
+    tide_buffer_t text = {0};
+    tide_buffer_append_text (&text, "{\"data\":");
+    tide_json_value (&text, set);
+    tide_put_u8 (&text, '}');
+    tide_args_t kept = {.json = tide_buffer_bytes (&text), .attachments = args->attachments};
+    memcpy (kept.attachment, args->attachment, sizeof kept.attachment);
+    tide_args_encode (&session->data, &kept);
+    tide_buffer_free (&text);
+    return session->data.size <= TIDE_SESSION_DATA_SIZE_MAX + TIDE_SESSION_DATA_OVERHEAD_MAX
+           && session->data.size <= hub->config.payload_max;
+}
+
+/*  {message, data?} keeps it out, whatever else lets it in. */
+static void answered (tide_hub_t *hub, tide_session_t *session, const json_t *answer,
+                      const tide_args_t *args)
+{
+    if (json_is_string (json_object_get (answer, "message")))
+        refuse (hub, session, answer);
+    else if (keep_data (hub, session, answer, args))
+        tide_app_admit (hub, session->admission);
+    else
+        fail (hub, session, TIDE_TOO_LARGE,
+              tide_bytes ("what is kept of a session is 64 KiB of JSON at most"));
+}
+
+static void reply (tide_hub_t *hub, tide_session_t *session, const tide_event_t *event,
+                   const tide_args_t *args, const tide_replied_t *replied)
+{
     session->is_served = true;
     if (event->seq > 0)
         session->let_in = event->seq;
-    if (replied->code != TIDE_OK)
-        fail (hub, session, replied);
-    else if (is_refusal (event->payload, &message, &data)) {
-        tide_app_refuse (hub, session->admission, message, data);
-        free (message);
-        free (data);
+    if (replied->code != TIDE_OK) {
+        fail (hub, session, (tide_status_t) replied->code, replied->message);
+        return;
     }
-    else
-        tide_app_admit (hub, session->admission);
+    const char *why;
+    json_t *json = tide_json_parse (args->json, &why);
+    answered (hub, session, json_is_array (json) ? json_array_get (json, 0) : json, args);
+    json_decref (json);
 }
 
 bool tide_hooks_replied (tide_hub_t *hub, const tide_event_t *event)
@@ -173,7 +193,7 @@ bool tide_hooks_replied (tide_hub_t *hub, const tide_event_t *event)
     snprintf (number, sizeof number, "%.*s", TIDE_PRINT (replied.wanted));
     tide_session_t *session = find_asked (hub, strtoull (number, NULL, 10));
     if (session)
-        reply (hub, session, event, &replied);
+        reply (hub, session, event, &args, &replied);
     return true;
 }
 

@@ -306,6 +306,7 @@ struct tide_session {
     json_t *auth;       /* what it sent to come in, until it is in */
     uint64_t admission; /* number under which the application is asked; 0: it is not */
     bool is_admitted;   /* as this sid */
+    tide_buffer_t data; /* what is set of it by who let it in: a payload, until its record has it */
     UT_hash_handle admission_hh;
     char *taken_from;      /* while it is asked: the lane to take the record from, or NULL */
     unsigned take_attempt; /* … and how often that was tried */

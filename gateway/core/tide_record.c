@@ -62,6 +62,17 @@ void tide_record_session (tide_hub_t *hub, tide_session_t *session, tide_buffer_
     tide_buffer_free (&payload);
 }
 
+void tide_record_data (tide_hub_t *hub, tide_session_t *session, tide_buffer_t *records)
+{
+    char id[64];
+    tide_link_make_id (hub->link, id);
+    tide_event_append (records, &(tide_event_t){.topic = tide_bytes (session->topic),
+                                                .name = tide_bytes ("data"),
+                                                .key = tide_bytes (TIDE_SESSION_DATA_KEY),
+                                                .id = tide_bytes (id),
+                                                .payload = tide_buffer_bytes (&session->data)});
+}
+
 void tide_record_topic (tide_hub_t *hub, tide_session_t *session, tide_bytes_t pattern,
                         uint64_t joined, bool meta, bool was_reset, const tide_present_t *present,
                         tide_buffer_t *records)

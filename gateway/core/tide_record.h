@@ -7,9 +7,10 @@
 #include "tide_hub_internal.h"
 
 /*  Append to `records` the event that is the record (base 0: where this very event stands), that
- *  joins or (joined 0) leaves a topic, and that says whether resets are owed. present: what the
- *  record says of its presence there; NULL: nothing. */
+ *  is what workers keep of the session, that joins or (joined 0) leaves a topic, and that says
+ *  whether resets are owed. present: what the record says of its presence there; NULL: nothing. */
 void tide_record_session (tide_hub_t *hub, tide_session_t *session, tide_buffer_t *records);
+void tide_record_data (tide_hub_t *hub, tide_session_t *session, tide_buffer_t *records);
 void tide_record_topic (tide_hub_t *hub, tide_session_t *session, tide_bytes_t pattern,
                         uint64_t joined, bool meta, bool was_reset, const tide_present_t *present,
                         tide_buffer_t *records);

@@ -197,11 +197,14 @@ static void made (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
     else if (good) {
         session->record_seq = answer->ack.first;
         session->owns_record = true;
+        tide_buffer_free (&session->data);
         begin_at (hub, session, session->record_seq);
         open_now (hub, session);
     }
-    else if (answer && answer->kind == TIDE_MESSAGE_FAIL && answer->fail.code == TIDE_LOG_FULL) {
-        /*  The disk is full: readers are served all the same, only not resumed. */
+    else if (answer && answer->kind == TIDE_MESSAGE_FAIL && answer->fail.code == TIDE_LOG_FULL
+             && session->data.size == 0) {
+        /*  The disk is full: readers are served all the same, only not resumed. But nobody is in
+         *  without what a worker has set. */
         session->recovers = false;
         open_without_record (hub, session);
     }
@@ -212,6 +215,7 @@ static void made (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
 static void make_session (tide_hub_t *hub, tide_session_t *session)
 {
     forget_members (hub, session);
+    tide_buffer_free (&session->data);
     session->recovered = session->is_admitted = false;
     session->has_rooms = session->connection->kind == TIDE_CLIENT_SOCKETIO;
     session->let_in = session->base = session->record_seq = session->cursor = 0;
@@ -227,8 +231,11 @@ static void write_record (tide_hub_t *hub, tide_session_t *session)
     session->state = TIDE_SESSION_MAKING;
     session->base = session->let_in;
     tide_buffer_t records = {0};
+    bool has_data = session->data.size > 0;
     tide_record_session (hub, session, &records);
-    if (!tide_record_publish (hub, session, &records, 1, 0, made))
+    if (has_data)
+        tide_record_data (hub, session, &records);
+    if (!tide_record_publish (hub, session, &records, 1 + has_data, 0, made))
         tide_client_refused (hub, session);
     tide_buffer_free (&records);
 }
@@ -720,6 +727,7 @@ void tide_session_end (tide_hub_t *hub, tide_session_t **session_p, bool for_goo
     DL_DELETE (session->connection->sessions, session);
     session->connection->session_count--;
     json_decref (session->auth);
+    tide_buffer_free (&session->data);
     free (session->taken_from);
     free (session->asks);
     free (session->pending);

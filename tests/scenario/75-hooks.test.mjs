@@ -94,6 +94,59 @@ test("workers_keep_data_of_a_session_and_ask_its_client", async (t) => {
     assert.deepEqual(left.about, ["client namespace disconnect", false]); /* it is still there to be read */
 });
 
+everyClient((name, version, way) => test(`what_is_kept_of_who_comes_in_is_there_from_its_first_call (${name})`, async (t) => {
+    const server = await tidemark(t);
+    await workers(t, server, 3);
+    const events = await told(t, server);
+    const where = `${server.url}/door`;
+    for (const keep of [{ deep: ["é", { n: 1.5 }] }, 7, "text", false, "x".repeat(65534)]) {
+        const socket = client(t, where, { version, way, auth: { name: "Ann", keep } });
+        const first = new Promise((resolve) => socket.on("connect", () => socket.emit("recall", resolve)));
+        assert.deepEqual(await first, keep);
+        const came = await events.until("its coming", (event) => event.name === "came" && event.sid === socket.id);
+        assert.deepEqual(came.about, ["Ann", false, keep]); /* read back where it was set */
+    }
+    const large = client(t, where, { version, way, auth: { name: "Ann", keep: "x".repeat(65535) } });
+    assert.deepEqual((await once(large, "connect_error"))[0].data, { code: "too_large" });
+    const socket = client(t, where, { version, way, auth: { name: "Ann", keep: 1 } });
+    await connected(socket);
+    await new Promise((resolve) => socket.emit("remember", 2, resolve));
+    const { id } = socket;
+    socket.disconnect();
+    const left = await events.until("its leave", (event) => event.name === "left" && event.sid === id);
+    assert.deepEqual(left.about, ["client namespace disconnect", 2]);
+}));
+
+test("g7_nobody_is_in_without_what_was_kept_of_it_whatever_dies", async (t) => {
+    const server = await tidemark(t, { isSeparate: true });
+    const all = await workers(t, server, 3);
+    const second = await anotherGateway(t, server);
+    const proxy = await balancer(t, second, server);
+    const found = [], sockets = [];
+    const come = (n) => {
+        const socket = client(t, `${proxy.url}/door`, { way: "websocket", auth: { name: "one of many", keep: { n } } });
+        sockets.push(socket);
+        socket.on("connect", async () => {
+            const data = await call(socket, "recall").catch((error) => error.message);
+            if (!/has been disconnected|timed out/.test(data)) /* it was cut, and asks again */
+                found.push([n, data]);
+        });
+    };
+    const kills = [() => all[0].kill(), () => second.gateway.end("SIGKILL"), async () => {
+        await server.broker.end("SIGKILL");
+        await server.start();
+    }, () => all.forEach((worker) => worker.kill())];
+    for (const kill of kills) {
+        for (let n = 0; n < 30; n++)
+            come(sockets.length);
+        await until("the first of them", () => found.some(([n]) => n >= sockets.length - 30));
+        await kill();
+    }
+    await until(() => `all of them (${found.length})`, () => new Set(found.map(([n]) => n)).size === sockets.length, 60000);
+    for (const [n, data] of found)
+        assert.deepEqual(data, { n });
+});
+
 test("g7_whoever_was_at_a_gateway_that_died_is_told_of", async (t) => {
     const server = await tidemark(t, { isSeparate: true });
     await workers(t, server, 1);

@@ -25,6 +25,7 @@ static struct {
     unsigned replies;
     uint8_t code;
     char json[200], name[64];
+    const char *session; /* the topic of the record of who calls; NULL: there is none */
 } caller;
 
 static void look_at_page (const tide_page_message_t *page)
@@ -104,6 +105,7 @@ static tide_status_t call (const char *event, const char *sid, const char *json)
     message.call.id = tide_bytes (id);
     message.call.from = tide_bytes (sid);
     message.call.wanted = tide_bytes ("7");
+    message.call.session = tide_bytes (caller.session ? caller.session : "");
     message.call.payload = tide_buffer_bytes (&payload);
     tide_status_t status = ask (&message);
     tide_buffer_free (&payload);
@@ -146,7 +148,8 @@ typedef struct {
     bool may_go_on;
     tidemark_status_t again; /* what a second answer was told */
     tidemark_call_t *kept;
-    int told_fd; /* another process's test hears of a call that began */
+    char came[200]; /* of the steps of those who came in */
+    int told_fd;    /* another process's test hears of a call that began */
 } scene_t;
 
 static scene_t scene;
@@ -180,6 +183,20 @@ static void await_begun (unsigned count)
     pthread_mutex_lock (&scene.lock);
     while (scene.begun < count)
         assert_int_equal (pthread_cond_timedwait (&scene.changed, &scene.lock, &end), 0);
+    pthread_mutex_unlock (&scene.lock);
+}
+
+/*  What came of all steps since the last time. */
+static void await_came (const char *expected)
+{
+    struct timespec end;
+    clock_gettime (CLOCK_REALTIME, &end);
+    end.tv_sec += PATIENCE_MS / 1000;
+    pthread_mutex_lock (&scene.lock);
+    while (strlen (scene.came) < strlen (expected))
+        assert_int_equal (pthread_cond_timedwait (&scene.changed, &scene.lock, &end), 0);
+    assert_string_equal (scene.came, expected);
+    scene.came[0] = '\0';
     pthread_mutex_unlock (&scene.lock);
 }
 
@@ -261,6 +278,81 @@ static int slow (tidemark_call_t *each, void *argument)
     return 0;
 }
 
+/*  -- who comes in ---------------------------------------------------------------------------- */
+
+/*  What a step says, and what comes of it. */
+static json_t *step (tidemark_call_t *each, const char *what, json_t *value)
+{
+    static const char much[60000];
+    json_t *data = NULL;
+    tidemark_status_t status = TIDEMARK_OK;
+    if (strcmp (what, "set") == 0)
+        status = tidemark_session_set (each, json_incref (value));
+    else if (strcmp (what, "set much") == 0)
+        status = tidemark_session_set (each,
+                                       tidemark_binary (much, (size_t) json_integer_value (value)));
+    else if (strcmp (what, "set deep") == 0) {
+        for (json_int_t depth = json_integer_value (value); depth > 0; depth--)
+            data = json_pack ("[o*]", data);
+        status = tidemark_session_set (each, data);
+    }
+    else if (strcmp (what, "set nothing") == 0)
+        status = tidemark_session_set (each, NULL);
+    else if (strcmp (what, "get") == 0) {
+        status = tidemark_session_get (each, &data);
+        if (status == TIDEMARK_OK)
+            return data ? data : json_string ("nothing");
+    }
+    else if (strcmp (what, "ack") == 0)
+        status = tidemark_ack (each, json_incref (value));
+    else if (strcmp (what, "refuse") == 0)
+        status = tidemark_refuse (each, json_string_value (value), NULL);
+    else if (strcmp (what, "fail") == 0)
+        status = tidemark_fail (each, TIDEMARK_FORBIDDEN, "not you");
+    else if (strcmp (what, "retry first") == 0 && tidemark_call_attempt (each) == 1)
+        status = tidemark_retry (each, 1);
+    else
+        status = TIDEMARK_OK;
+    return json_integer (status);
+}
+
+/*  Does what the client sent, step by step: {what:value}. */
+static int steps (tidemark_call_t *each, json_t *said)
+{
+    size_t at;
+    json_t *one, *value;
+    const char *what;
+    json_array_foreach (said, at, one)
+        json_object_foreach (one, what, value) {
+            json_t *came = step (each, what, value);
+            char *text = json_dumps (came, JSON_COMPACT | JSON_ENCODE_ANY);
+            pthread_mutex_lock (&scene.lock);
+            size_t size = strlen (scene.came);
+            snprintf (scene.came + size, sizeof scene.came - size, "%s ", text);
+            pthread_cond_broadcast (&scene.changed);
+            pthread_mutex_unlock (&scene.lock);
+            free (text);
+            json_decref (came);
+        }
+    return 0;
+}
+
+static int at_the_gate (tidemark_call_t *each, void *argument)
+{
+    (void) argument;
+    if (strcmp (tidemark_call_event (each), TIDEMARK_CONNECT) != 0)
+        return 0;
+    return steps (each, json_object_get (json_array_get (tidemark_call_args (each), 0), "gate"));
+}
+
+static int at_the_door (tidemark_call_t *each, void *argument)
+{
+    (void) argument;
+    steps (each, json_object_get (json_array_get (tidemark_call_args (each), 0), "door"));
+    note (each);
+    return 0;
+}
+
 static void *run (void *argument)
 {
     return (void *) (intptr_t) tidemark_run (argument);
@@ -273,12 +365,14 @@ static tidemark_t *connect_worker (void)
     static const struct {
         const char *event;
         tidemark_handler_fn *handler;
-    } handlers[] = {{"echo", echo}, {"fail", refuse}, {"reject", reject}, {"third", third_time},
-                    {"hold", hold}, {"keep", keep},   {"slow", slow},     {"clash", clash}};
+    } handlers[] = {{"echo", echo},        {"fail", refuse}, {"reject", reject},
+                    {"third", third_time}, {"hold", hold},   {"keep", keep},
+                    {"slow", slow},        {"clash", clash}, {TIDEMARK_CONNECT, at_the_door}};
     for (size_t at = 0; at < sizeof handlers / sizeof handlers[0]; at++)
         assert_int_equal (tidemark_handle (made, "/", handlers[at].event, handlers[at].handler,
                                            NULL, TIDEMARK_UNORDERED),
                           TIDEMARK_OK);
+    assert_int_equal (tidemark_use (made, "/", at_the_gate, NULL), TIDEMARK_OK);
     tidemark_service_options_t service = {.credit = 1, .delay_ms = 10};
     assert_int_equal (tidemark_service (made, "test", &service), TIDEMARK_OK);
     return made;
@@ -386,6 +480,81 @@ static void ends_that_are_refused_are_counted (void **state)
         tidemark_counts (client, &counts);
         assert_true (clock_ms () < end_ms);
         sched_yield ();
+    }
+}
+
+/*  What is set of a session that is new is kept, read back, and carried by the answer that lets it
+ *  in: as what the gateway is to write with its record. */
+static void what_is_set_of_who_comes_in_goes_with_the_answer (void **state)
+{
+    (void) state;
+    static const struct {
+        const char *auth, *came, *answer;
+        uint8_t code;
+    } cases[] = {
+        {"{\"door\":[{\"get\":0}]}", "\"nothing\" ", "[]"},
+        {"{\"door\":[{\"set\":{\"n\":1}},{\"get\":0}]}", "0 {\"n\":1} ", "{\"#data\":{\"n\":1}}"},
+        {"{\"door\":[{\"set\":1},{\"set\":2},{\"get\":0},{\"ack\":[\"x\",\"y\"]}]}", "0 0 2 0 ",
+         "{\"#data\":2}"},
+        {"{\"door\":[{\"set\":null},{\"get\":0}]}", "0 null ", "{\"#data\":null}"},
+        {"{\"door\":[{\"set\":1},{\"set nothing\":0},{\"get\":0}]}", "0 0 \"nothing\" ", "[]"},
+        {"{\"gate\":[{\"set\":[\"gate\"]}],\"door\":[{\"get\":0}]}", "0 [\"gate\"] ",
+         "{\"#data\":[\"gate\"]}"},
+        {"{\"gate\":[{\"set\":1},{\"ack\":[]}],\"door\":[{\"set\":2}]}", "0 0 ", "{\"#data\":1}"},
+        /*  Who is kept out has nothing. */
+        {"{\"door\":[{\"set\":1},{\"refuse\":\"no\"}]}", "0 0 ", "{\"message\":\"no\"}"},
+        {"{\"door\":[{\"set\":1},{\"ack\":{\"message\":\"no\"}}]}", "0 0 ", "{\"message\":\"no\"}"},
+        {"{\"door\":[{\"set\":1},{\"ack\":[{\"message\":\"no\"},2]}]}", "0 0 ",
+         "[{\"message\":\"no\"},2]"},
+        {"{\"door\":[{\"set\":1},{\"fail\":0}]}", "0 0 ", "[]", TIDE_FORBIDDEN},
+        /*  The next attempt begins anew. */
+        {"{\"door\":[{\"get\":0},{\"set\":1},{\"retry first\":0}]}",
+         "\"nothing\" 0 0 \"nothing\" 0 0 ", "{\"#data\":1}"},
+        /*  What cannot be kept is refused, and changes nothing. */
+        {"{\"door\":[{\"set\":1},{\"set much\":60000},{\"set deep\":1100},{\"get\":0}]}",
+         "0 4 3 1 ", "{\"#data\":1}"},
+        {"{\"door\":[{\"set\":{\"$binary\":\"AQ==\"}},{\"get\":0}]}", "0 {\"$binary\":\"AQ==\"} ",
+         "{\"#data\":{\"_placeholder\":true,\"num\":0}}"},
+        {"{\"door\":[{\"set\":{\"$binary\":7}},{\"get\":0}]}", "1 \"nothing\" ", "[]"},
+        /*  When it has been let in, its record is asked for. */
+        {"{\"door\":[{\"set\":1},{\"ack\":[]},{\"set\":2},{\"get\":0}]}", "0 0 11 11 ",
+         "{\"#data\":1}"},
+    };
+    caller.session = "$session/nowhere";
+    for (unsigned at = 0; at < sizeof cases / sizeof cases[0]; at++) {
+        char args[300], sid[16], topic[24];
+        snprintf (args, sizeof args, "[%s,false]", cases[at].auth);
+        snprintf (sid, sizeof sid, "in%u", at);
+        snprintf (topic, sizeof topic, "@%s", sid);
+        caller.code = 0;
+        call_served (TIDEMARK_CONNECT, sid, args);
+        await_events (topic, 1);
+        assert_string_equal (caller.json, cases[at].answer);
+        assert_int_equal (caller.code, cases[at].code);
+        await_came (cases[at].came);
+    }
+}
+
+/*  One that goes on, or has none, has no record that waits to be written. */
+static void who_has_a_record_or_never_will_is_asked_of_the_log (void **state)
+{
+    (void) state;
+    static const struct {
+        const char *session, *args;
+    } cases[] = {
+        {"$session/nowhere", "[{\"door\":[{\"set\":1},{\"get\":0}]},true]"},
+        {NULL, "[{\"door\":[{\"set\":1},{\"get\":0}]},false]"},
+        {"$session/nowhere", "[{\"door\":[{\"set\":1},{\"get\":0}]}]"},
+    };
+    for (unsigned at = 0; at < 3; at++) {
+        char sid[16], topic[24];
+        snprintf (sid, sizeof sid, "on%u", at);
+        snprintf (topic, sizeof topic, "@%s", sid);
+        caller.session = cases[at].session;
+        call_served (TIDEMARK_CONNECT, sid, cases[at].args);
+        await_events (topic, 1);
+        assert_string_equal (caller.json, "[]");
+        await_came ("11 11 ");
     }
 }
 
@@ -505,11 +674,20 @@ int main (void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown (name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST (a_call_is_answered_once),       TEST (a_handler_may_fail_or_reject),
-        TEST (what_is_retried_comes_again),   TEST (a_kept_call_is_answered_later),
-        TEST (calls_survive_the_broker),      TEST (a_slow_handler_is_not_dead),
-        TEST (another_worker_gets_the_calls), TEST (events_wait_for_the_broker),
-        TEST (a_refusal_ends_the_run),        TEST (ends_that_are_refused_are_counted),
+        TEST (a_call_is_answered_once),
+        TEST (a_handler_may_fail_or_reject),
+        TEST (what_is_retried_comes_again),
+        TEST (a_kept_call_is_answered_later),
+        TEST (what_is_set_of_who_comes_in_goes_with_the_answer),
+        TEST (who_has_a_record_or_never_will_is_asked_of_the_log),
+        TEST (what_is_set_of_who_comes_in_goes_with_the_answer),
+        TEST (who_has_a_record_or_never_will_is_asked_of_the_log),
+        TEST (calls_survive_the_broker),
+        TEST (a_slow_handler_is_not_dead),
+        TEST (another_worker_gets_the_calls),
+        TEST (events_wait_for_the_broker),
+        TEST (a_refusal_ends_the_run),
+        TEST (ends_that_are_refused_are_counted),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

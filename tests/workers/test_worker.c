@@ -102,7 +102,10 @@ static int on_connect (tidemark_call_t *call, void *argument)
         return (int) tidemark_refuse (call, "say your name", json_pack ("{ss}", "wants", "name"));
     if (strcmp (name, "nobody") == 0)
         return (int) tidemark_fail (call, TIDEMARK_FORBIDDEN, "not you");
-    tell (call, "came", json_pack ("[s, b]", name, json_is_true (json_array_get (args, 1))));
+    json_t *data;
+    tidemark_session_get (call, &data);
+    tell (call, "came",
+          json_pack ("[s, b, o*]", name, json_is_true (json_array_get (args, 1)), data));
     return 0;
 }
 
@@ -194,6 +197,18 @@ static int on_ask (tidemark_call_t *call, void *argument)
                                         : tidemark_fail (call, status, tidemark_error ()));
 }
 
+/*  Who comes in and says what is to be kept of it has that kept. */
+static int introduce (tidemark_call_t *call, void *argument)
+{
+    (void) argument;
+    json_t *data = json_object_get (json_array_get (tidemark_call_args (call), 0), "keep");
+    if (!data || strcmp (tidemark_call_event (call), TIDEMARK_CONNECT) != 0
+        || json_is_true (json_array_get (tidemark_call_args (call), 1)))
+        return 0;
+    tidemark_status_t status = tidemark_session_set (call, json_incref (data));
+    return status == TIDEMARK_OK ? 0 : (int) tidemark_fail (call, status, tidemark_error ());
+}
+
 /*  Nobody comes into the cellar; and what concerns "tired" is done at the second attempt. */
 static int guard (tidemark_call_t *call, void *argument)
 {
@@ -250,6 +265,7 @@ int main (int argc, char **argv)
     for (size_t at = 0; at < sizeof handlers / sizeof handlers[0]; at++)
         tidemark_handle (client, handlers[at].nsp, handlers[at].event, handlers[at].handler, client,
                          0);
+    tidemark_use (client, "/door", introduce, NULL);
     tidemark_use (client, "/door", guard, NULL);
     tidemark_service_options_t options = {.credit = (uint32_t) threads * 8, .attempts = 50};
     tidemark_service (client, "test", &options);
