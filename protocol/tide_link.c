@@ -156,6 +156,7 @@ static void say_hello (tide_link_t *self, uint64_t now_ms)
     tide_message_t hello = {.kind = TIDE_MESSAGE_HELLO};
     hello.hello.name = tide_bytes (self->name);
     hello.hello.lease = tide_bytes (self->lease);
+    hello.hello.origin = tide_bytes (self->origin);
     say_message (self, &hello);
     self->relayed = 0;
     self->greeted_ms = now_ms;

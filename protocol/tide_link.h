@@ -15,7 +15,8 @@ typedef struct tide_link tide_link_t;
 typedef struct {
     const char *name;   /* who is speaking, for the broker's log */
     const char *lease;  /* the lease that heartbeats renew, or NULL */
-    const char *origin; /* unique to this link: made ids are ORIGIN-number */
+    const char *origin; /* unique to this link: made ids are ORIGIN-number, and the broker knows
+                           by it who speaks, behind whichever connection */
 } tide_link_config_t;
 
 typedef enum {

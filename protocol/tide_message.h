@@ -172,7 +172,10 @@ typedef struct {
 
 #define TIDE_HELLO_FIELDS(F, S)                                                                    \
     F (S, name, STR, 255, "who is speaking, for logs")                                             \
-    F (S, lease, STR, 255, "the lease that this peer's heartbeats renew; empty: none")
+    F (S, lease, STR, 255, "the lease that this peer's heartbeats renew; empty: none")             \
+    F (S, origin, STR, 255,                                                                        \
+       "who is speaking, for the broker: the same behind each connection of a process, and "       \
+       "nobody else's; empty: not said")
 #define TIDE_WELCOME_FIELDS(F, S)                                                                  \
     F (S, epoch, U64, 0, "the log's identity")                                                     \
     F (S, head, U64, 0, "the last sequence that is durable")                                       \

@@ -492,6 +492,7 @@ static void receive_hello (tide_broker_t *self, uint64_t now_ms, tide_bytes_t pe
                         TIDE_CORE_PEERS_MAX);
         return;
     }
+    entry->who = tide_who (core->hash_seed, peer, hello->origin);
     entry->relayed = entry->taken = 0;
     uint32_t before = entry->lease;
     uint32_t lease =
@@ -582,30 +583,30 @@ static void handle (tide_broker_t *self, uint64_t now_ms, tide_bytes_t peer, tid
         return;
     case TIDE_MESSAGE_SERVE:
         if (!refuse_new (self, peer, message->serve.request))
-            tide_dispatch_serve (core->dispatch, now_ms, peer, &message->serve);
+            tide_dispatch_serve (core->dispatch, now_ms, peer, entry->who, &message->serve);
         return;
     case TIDE_MESSAGE_CALL:
         if (!refuse_new (self, peer, message->call.request))
             tide_dispatch_call (core->dispatch, now_ms, peer, &message->call);
         return;
     case TIDE_MESSAGE_DONE:
-        tide_dispatch_done (core->dispatch, now_ms, peer, &message->done);
+        tide_dispatch_done (core->dispatch, now_ms, peer, entry->who, &message->done);
         return;
     case TIDE_MESSAGE_EXTEND:
-        tide_dispatch_extend (core->dispatch, now_ms, &message->extend);
+        tide_dispatch_extend (core->dispatch, now_ms, entry->who, &message->extend);
         return;
     case TIDE_MESSAGE_GROUP_JOIN:
         if (!refuse_new (self, peer, message->group_join.request))
-            tide_groups_join (core->groups, now_ms, peer, &message->group_join);
+            tide_groups_join (core->groups, now_ms, peer, entry->who, &message->group_join);
         return;
     case TIDE_MESSAGE_GROUP_LEAVE:
         tide_groups_leave (core->groups, now_ms, peer, &message->group_leave);
         return;
     case TIDE_MESSAGE_GROUP_DONE:
-        tide_groups_done (core->groups, now_ms, peer, &message->group_done);
+        tide_groups_done (core->groups, now_ms, peer, entry->who, &message->group_done);
         return;
     case TIDE_MESSAGE_GROUP_EXTEND:
-        tide_groups_extend (core->groups, now_ms, &message->group_extend);
+        tide_groups_extend (core->groups, now_ms, entry->who, &message->group_extend);
         return;
     case TIDE_MESSAGE_STATS_READ:
         tide_broker_send_stats (self, peer, message->stats_read.request);

@@ -74,7 +74,7 @@
     X (calls_failed, "calls that ended with an error of the broker's")                             \
     X (calls_over, "logged calls that ended")                                                      \
     X (workers_dead, "workers that fell silent")                                                   \
-    X (stale, "words of workers on calls that were lent anew or are over")                         \
+    X (stale, "words of workers on what was lent anew, or to others, or is over")                  \
     X (group_events, "events lent to a member of a group")                                         \
     X (group_events_again, "of them, again")                                                       \
     X (group_events_expired, "events that a member did not answer in time")                        \

@@ -202,6 +202,8 @@ static void lend (tide_dispatch_t *self, tide_lent_call_t *call, tide_worker_t *
     become (self, call, TIDE_CALL_LENT);
     call->attempt++;
     call->worker = worker;
+    call->holder = worker->who;
+    call->lease_ms = lease_ms;
     DL_APPEND2 (worker->calls, call, hand_prev, hand_next);
     worker->in_hand++;
     worker->given = ++self->given;
@@ -623,7 +625,7 @@ void tide_dispatch_paused (tide_dispatch_t *self, uint64_t now_ms)
     tide_lent_call_t *call;
     for (call = self->by_number; call; call = call->hh.next)
         if (call->state == TIDE_CALL_LENT)
-            tide_due_set (&self->due, call->handle, now_ms + call->handler->service->lease_ms);
+            tide_due_set (&self->due, call->handle, now_ms + call->lease_ms);
 }
 
 void tide_dispatch_tick (tide_dispatch_t *self, uint64_t now_ms)

@@ -15,8 +15,9 @@
  *                                                                           for good, or too often
  *
  *  ENDING waits for its removal to be durable. What is not (the disk is full, the worker's events
- *  are refused) falls due again. An attempt is what a worker's word is good for: whatever was lent
- *  anew is stale. After a start nobody knows what was lent, so the first attempt counts as made.
+ *  are refused) falls due again. A worker's word is good for the last attempt, if it was lent to
+ *  that worker: whatever was lent anew is stale. After a start nobody knows what was lent, nor to
+ *  whom, so the first attempt counts as made, and its end is taken from anybody until it is lent.
  *
  *  What a worker gives back before anybody began is READY again, and that attempt does not count.
  *
@@ -29,6 +30,7 @@
 #include "tide_call_end.h"
 #include "tide_core.h"
 #include "tide_sequencer.h"
+#include "tide_who.h"
 
 /*  Calls that are open, and their bytes. */
 #define TIDE_DISPATCH_CALLS_MAX 200000u
@@ -51,7 +53,7 @@ void tide_dispatch_stand (tide_dispatch_t *self, uint64_t now_ms, uint32_t key,
 void tide_dispatch_forget (tide_dispatch_t *self, uint32_t key);
 
 /*  What peers say; each is answered. */
-void tide_dispatch_serve (tide_dispatch_t *self, uint64_t now_ms, tide_bytes_t peer,
+void tide_dispatch_serve (tide_dispatch_t *self, uint64_t now_ms, tide_bytes_t peer, tide_who_t who,
                           const tide_serve_message_t *serve);
 void tide_dispatch_call (tide_dispatch_t *self, uint64_t now_ms, tide_bytes_t peer,
                          const tide_call_message_t *call);
@@ -59,9 +61,9 @@ void tide_dispatch_call (tide_dispatch_t *self, uint64_t now_ms, tide_bytes_t pe
  *  and nothing happens if nobody serves it. Said twice under one id it is one call. False if there
  *  is no room now: to be said again. */
 bool tide_dispatch_hook (tide_dispatch_t *self, uint64_t now_ms, const tide_call_message_t *call);
-void tide_dispatch_done (tide_dispatch_t *self, uint64_t now_ms, tide_bytes_t peer,
+void tide_dispatch_done (tide_dispatch_t *self, uint64_t now_ms, tide_bytes_t peer, tide_who_t who,
                          const tide_done_message_t *done);
-void tide_dispatch_extend (tide_dispatch_t *self, uint64_t now_ms,
+void tide_dispatch_extend (tide_dispatch_t *self, uint64_t now_ms, tide_who_t who,
                            const tide_extend_message_t *extend);
 /*  The peer is not there any more: what it had in hand goes to others. */
 void tide_dispatch_gone (tide_dispatch_t *self, uint64_t now_ms, tide_bytes_t peer);

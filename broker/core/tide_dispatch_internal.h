@@ -24,8 +24,10 @@ struct tide_lent_call {
     uint32_t key;    /* the index's handle; 0: volatile */
     uint32_t handle; /* in `calls` and `due` */
     tide_call_state_t state;
-    uint32_t attempt; /* how often it was lent */
-    uint32_t unused;  /* … and given back before anybody had begun */
+    uint32_t attempt;  /* how often it was lent */
+    uint32_t unused;   /* … and given back before anybody had begun */
+    uint32_t lease_ms; /* LENT: as it was told last */
+    tide_who_t holder; /* to whom it was lent last, even if it is in nobody's hands by now */
     uint64_t came_ms;
     tide_handler_t *handler;
     tide_call_chain_t *chain;                  /* NULL: in no order */

@@ -25,7 +25,8 @@ static void rearm (tide_dispatch_t *self, tide_handler_t *const *handlers, uint3
         tide_dispatch_arm (self, handlers[at]);
 }
 
-static void join (tide_dispatch_t *self, tide_bytes_t peer, const tide_serve_message_t *serve)
+static void join (tide_dispatch_t *self, tide_bytes_t peer, tide_who_t who,
+                  const tide_serve_message_t *serve)
 {
     tide_worker_t *worker = tide_services_worker (&self->services, peer);
     uint32_t count = worker ? worker->handler_count : 0;
@@ -33,13 +34,14 @@ static void join (tide_dispatch_t *self, tide_bytes_t peer, const tide_serve_mes
     for (uint32_t at = 0; at < count; at++)
         before[at] = worker->handlers[at];
     worker = tide_services_join (&self->services, self->now_ms, peer, serve);
+    worker->who = who;
     rearm (self, before, count);
     rearm (self, worker->handlers, worker->handler_count);
     free (before);
     tide_dispatch_feed (self, worker);
 }
 
-void tide_dispatch_serve (tide_dispatch_t *self, uint64_t now_ms, tide_bytes_t peer,
+void tide_dispatch_serve (tide_dispatch_t *self, uint64_t now_ms, tide_bytes_t peer, tide_who_t who,
                           const tide_serve_message_t *serve)
 {
     self->now_ms = now_ms;
@@ -54,10 +56,10 @@ void tide_dispatch_serve (tide_dispatch_t *self, uint64_t now_ms, tide_bytes_t p
         tide_core_fail (self->core, peer, serve->request, status, 0, "%s", why);
     else if (count == 0) {
         tide_dispatch_acknowledge (self, peer, serve->request);
-        join (self, peer, serve);
+        join (self, peer, who, serve);
     }
     else if (tide_sequencer_append (self->sequencer, now_ms, peer, &publish))
-        join (self, peer, serve);
+        join (self, peer, who, serve);
     else
         refuse_full (self, peer, serve->request);
     tide_buffer_free (&changed);
@@ -301,22 +303,24 @@ static tide_status_t check_done (const tide_dispatch_t *self, const tide_done_me
 }
 
 /*  Why a worker's word does not count; NULL if it does. */
-static const char *staleness (const tide_lent_call_t *call, uint32_t attempt)
+static const char *staleness (const tide_lent_call_t *call, tide_who_t who, uint32_t attempt)
 {
     if (!call)
         return "the call is over";
     if (call->attempt != attempt || call->attempt == 0)
         return "the call was lent anew meanwhile";
+    if (!tide_who_is (who, call->holder)) /* attempts are counted anew when the broker starts */
+        return "the call was lent to another worker";
     return call->state == TIDE_CALL_ENDING ? "the call's end is with the log already" : NULL;
 }
 
-void tide_dispatch_done (tide_dispatch_t *self, uint64_t now_ms, tide_bytes_t peer,
+void tide_dispatch_done (tide_dispatch_t *self, uint64_t now_ms, tide_bytes_t peer, tide_who_t who,
                          const tide_done_message_t *done)
 {
     self->now_ms = now_ms;
     enum { HANDLED, AGAIN, NEVER, NOT_BEGUN };
     tide_lent_call_t *call = tide_dispatch_find (self, done->call);
-    const char *why = staleness (call, done->attempt);
+    const char *why = staleness (call, who, done->attempt);
     if (why) {
         self->core->counters.stale++;
         tide_core_fail (self->core, peer, done->request, call ? TIDE_CONFLICT : TIDE_NOT_FOUND, 0,
@@ -356,16 +360,19 @@ void tide_dispatch_done (tide_dispatch_t *self, uint64_t now_ms, tide_bytes_t pe
         tide_dispatch_feed (self, worker);
 }
 
-void tide_dispatch_extend (tide_dispatch_t *self, uint64_t now_ms,
+void tide_dispatch_extend (tide_dispatch_t *self, uint64_t now_ms, tide_who_t who,
                            const tide_extend_message_t *extend)
 {
     self->now_ms = now_ms;
-    const tide_lent_call_t *call = tide_dispatch_find (self, extend->call);
-    if (!call || call->attempt != extend->attempt || call->state != TIDE_CALL_LENT)
+    tide_lent_call_t *call = tide_dispatch_find (self, extend->call);
+    if (staleness (call, who, extend->attempt) || call->state != TIDE_CALL_LENT) {
+        self->core->counters.stale++; /* it is not answered */
         return;
+    }
     uint32_t lease_ms = extend->lease_ms > 0 ? extend->lease_ms : call->handler->service->lease_ms;
     if (lease_ms > TIDE_CALL_LEASE_MS_MAX)
         lease_ms = TIDE_CALL_LEASE_MS_MAX;
+    call->lease_ms = lease_ms;
     tide_due_set (&self->due, call->handle, now_ms + lease_ms);
 }
 

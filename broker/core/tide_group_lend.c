@@ -34,6 +34,7 @@ static void lend (tide_groups_t *self, tide_group_item_t *item, tide_member_t *m
     tide_item_become (self, item, TIDE_ITEM_LENT);
     item->attempt++;
     item->member = member;
+    item->holder = member->who;
     DL_APPEND2 (member->items, item, hand_prev, hand_next);
     member->in_hand++;
     member->given = ++self->given;

@@ -25,6 +25,7 @@ typedef struct {
 struct tide_member {
     tide_group_t *group;
     tide_group_peer_t *peer;
+    tide_who_t who;
     uint32_t credit, in_hand;
     uint64_t given;   /* rises with each event that it gets */
     bool is_asking;   /* its join is answered when the group's record is durable */

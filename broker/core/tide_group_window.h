@@ -12,6 +12,7 @@
 #define TIDE_GROUP_WINDOW_H
 
 #include "tide_message.h"
+#include "tide_who.h"
 
 typedef struct tide_group tide_group_t;
 typedef struct tide_member tide_member_t;
@@ -35,6 +36,7 @@ struct tide_group_item {
     uint32_t unused;   /* … and given back before anybody had begun */
     uint32_t handle;   /* among all groups' items */
     uint32_t lease_ms; /* LENT: as it was told last */
+    tide_who_t holder; /* to whom it was lent last, even if it is in nobody's hands by now */
     bool is_said;      /* DEAD: its dead letter is with the log */
     tide_member_t *member;
     tide_bytes_t record; /* owned: the event; empty: to be fetched before it is lent */

@@ -202,7 +202,7 @@ static tide_group_t *new_group (tide_groups_t *self, const tide_group_join_messa
     return group;
 }
 
-void tide_groups_join (tide_groups_t *self, uint64_t now_ms, tide_bytes_t peer,
+void tide_groups_join (tide_groups_t *self, uint64_t now_ms, tide_bytes_t peer, tide_who_t who,
                        const tide_group_join_message_t *join)
 {
     self->now_ms = now_ms;
@@ -219,6 +219,7 @@ void tide_groups_join (tide_groups_t *self, uint64_t now_ms, tide_bytes_t peer,
             group = new_group (self, join, tide_buffer_bytes (&topics));
         if (!member)
             member = add_member (self, group, peer);
+        member->who = who;
         member->credit = join->credit;
         tide_group_take_options (group, join);
         answer_join (self, member, join->request);
@@ -246,19 +247,16 @@ static bool wants_more (const tide_group_done_message_t *done)
     return done->outcome == AGAIN || done->outcome == NOT_BEGUN;
 }
 
-/*  Why a member's word does not count; NULL if it does. That it is done may be said by whoever had
- *  that attempt: it may be the same member, behind another connection. */
-static const char *staleness (const tide_group_item_t *item, tide_bytes_t peer,
-                              const tide_group_done_message_t *done)
+/*  Why a member's word does not count; NULL if it does. */
+static const char *staleness (const tide_group_item_t *item, tide_who_t who, uint32_t attempt)
 {
     if (!item || item->state == TIDE_ITEM_ACKED)
         return "the event is over, or the group has not read it";
-    if (item->attempt != done->attempt || item->attempt == 0)
+    if (item->attempt != attempt || item->attempt == 0)
         return "the event was lent anew meanwhile";
-    if (item->state == TIDE_ITEM_DEAD)
-        return "the event is dead: it was tried too often";
-    bool is_others = item->member && !tide_bytes_equal (tide_member_peer (item->member), peer);
-    return is_others && wants_more (done) ? "another member has the event" : NULL;
+    if (!tide_who_is (who, item->holder)) /* attempts are counted anew when the broker starts */
+        return "the event was lent to another member";
+    return item->state == TIDE_ITEM_DEAD ? "the event is dead: it was tried too often" : NULL;
 }
 
 /*  What is in nobody's hands waits already, to be given; what is in memory no more has no letter.
@@ -294,13 +292,13 @@ static void hear (tide_groups_t *self, tide_group_item_t *item,
                         *message ? message : "the member will not handle it");
 }
 
-void tide_groups_done (tide_groups_t *self, uint64_t now_ms, tide_bytes_t peer,
+void tide_groups_done (tide_groups_t *self, uint64_t now_ms, tide_bytes_t peer, tide_who_t who,
                        const tide_group_done_message_t *done)
 {
     self->now_ms = now_ms;
     tide_group_t *group = find_group (self, done->user, done->name);
     tide_group_item_t *item = group ? tide_group_window_find (&group->window, done->seq) : NULL;
-    const char *why = group ? staleness (item, peer, done) : "there is no such group";
+    const char *why = group ? staleness (item, who, done->attempt) : "there is no such group";
     if (why) {
         bool is_over = !item || item->state == TIDE_ITEM_ACKED;
         self->core->counters.stale++;
@@ -323,14 +321,16 @@ void tide_groups_done (tide_groups_t *self, uint64_t now_ms, tide_bytes_t peer,
     tide_group_go_on (self, group);
 }
 
-void tide_groups_extend (tide_groups_t *self, uint64_t now_ms,
+void tide_groups_extend (tide_groups_t *self, uint64_t now_ms, tide_who_t who,
                          const tide_group_extend_message_t *extend)
 {
     self->now_ms = now_ms;
     const tide_group_t *group = find_group (self, extend->user, extend->name);
     tide_group_item_t *item = group ? tide_group_window_find (&group->window, extend->seq) : NULL;
-    if (!item || item->attempt != extend->attempt || item->state != TIDE_ITEM_LENT)
+    if (staleness (item, who, extend->attempt) || item->state != TIDE_ITEM_LENT) {
+        self->core->counters.stale++; /* it is not answered */
         return;
+    }
     uint32_t lease_ms = extend->lease_ms > 0 ? extend->lease_ms : group->lease_ms;
     if (lease_ms > TIDE_CALL_LEASE_MS_MAX)
         lease_ms = TIDE_CALL_LEASE_MS_MAX;

@@ -30,6 +30,7 @@
 
 #include "tide_core.h"
 #include "tide_sequencer.h"
+#include "tide_who.h"
 
 #define TIDE_GROUPS_MAX 1000u
 #define TIDE_GROUP_MEMBERS_MAX 1000u
@@ -58,13 +59,13 @@ void tide_groups_go_on (tide_groups_t *self, uint64_t now_ms);
 bool tide_groups_complete (tide_groups_t *self, uint64_t now_ms, tide_log_fetch_t *fetch);
 
 /*  What peers say; join, leave and done are answered. */
-void tide_groups_join (tide_groups_t *self, uint64_t now_ms, tide_bytes_t peer,
+void tide_groups_join (tide_groups_t *self, uint64_t now_ms, tide_bytes_t peer, tide_who_t who,
                        const tide_group_join_message_t *join);
 void tide_groups_leave (tide_groups_t *self, uint64_t now_ms, tide_bytes_t peer,
                         const tide_group_leave_message_t *leave);
-void tide_groups_done (tide_groups_t *self, uint64_t now_ms, tide_bytes_t peer,
+void tide_groups_done (tide_groups_t *self, uint64_t now_ms, tide_bytes_t peer, tide_who_t who,
                        const tide_group_done_message_t *done);
-void tide_groups_extend (tide_groups_t *self, uint64_t now_ms,
+void tide_groups_extend (tide_groups_t *self, uint64_t now_ms, tide_who_t who,
                          const tide_group_extend_message_t *extend);
 /*  The peer is not there any more: what it had goes to others. */
 void tide_groups_gone (tide_groups_t *self, uint64_t now_ms, tide_bytes_t peer);

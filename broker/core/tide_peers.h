@@ -5,11 +5,13 @@
 #ifndef TIDE_PEERS_H
 #define TIDE_PEERS_H
 
+#include "tide_who.h"
 #include "tide_wire.h"
 
 typedef struct {
     uint8_t *id; /* routing id; NULL: free */
     size_t id_size;
+    tide_who_t who;
     uint64_t heard_ms;
     uint64_t relayed, taken; /* bytes relayed to it since its HELLO; those that it says have come */
     uint32_t lease;          /* handle in tide_leases, 0: none; set by tide_peers_hold */

@@ -12,6 +12,7 @@
 #define TIDE_SERVICES_H
 
 #include "tide_message.h"
+#include "tide_who.h"
 
 #define uthash_malloc(size) tide_alloc (size)
 #include <uthash.h>
@@ -42,6 +43,7 @@ struct tide_handler {
 
 struct tide_worker {
     tide_service_t *service;
+    tide_who_t who;
     uint32_t credit, in_hand;
     uint64_t given; /* rises with each call that it gets: of equals the one that waits longest */
     uint32_t turn;  /* the handler that is looked at first */

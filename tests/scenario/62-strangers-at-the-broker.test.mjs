@@ -14,7 +14,7 @@ async function assertServes(broker, n) {
     assert.ok(!broker.program.isOver, broker.program.err);
 }
 
-const hello = (version) => Buffer.concat([Buffer.from("TM"), Buffer.from([version, 1, 4]), Buffer.from("test"), Buffer.from([0])]);
+const hello = (version) => Buffer.concat([Buffer.from("TM"), Buffer.from([version, 1, 4]), Buffer.from("test"), Buffer.from([0, 0])]);
 
 test("bytes that are not ZeroMQ's are cut off at every port", async (t) => {
     const broker = await Broker.start(t);

@@ -180,12 +180,19 @@ static inline void rig_send (tide_rig_t *rig, const char *peer, const tide_messa
     tide_buffer_free (&bytes);
 }
 
+static inline void rig_hello_as (tide_rig_t *rig, const char *peer, const char *lease,
+                                 const char *origin)
+{
+    rig_send (
+        rig, peer,
+        &(tide_message_t){.kind = TIDE_MESSAGE_HELLO,
+                          .hello = {tide_bytes (peer), tide_bytes (lease), tide_bytes (origin)}});
+    rig_drain (rig);
+}
+
 static inline void rig_hello (tide_rig_t *rig, const char *peer, const char *lease)
 {
-    rig_send (rig, peer,
-              &(tide_message_t){.kind = TIDE_MESSAGE_HELLO,
-                                .hello = {tide_bytes (peer), tide_bytes (lease)}});
-    rig_drain (rig);
+    rig_hello_as (rig, peer, lease, "");
 }
 
 static inline void rig_restart (tide_rig_t *rig)

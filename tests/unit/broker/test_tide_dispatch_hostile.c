@@ -300,6 +300,30 @@ static void leases_and_waits_have_their_whole_time_anew (void **state)
     assert_acknowledged (done ("one", &lend, HANDLED, "1"));
 }
 
+static void a_lease_that_was_extended_has_the_time_that_it_was_told (void **state)
+{
+    (void) state;
+    lent_t lent;
+    serve ("one", (offer_t){"chat", 1, .lease_ms = 4000, .delay_ms = 500, .events = {"say"}});
+    say ("s1", "1");
+    take_one ("one", &lent);
+    rig_send (
+        rig, "one",
+        &(tide_message_t){.kind = TIDE_MESSAGE_EXTEND,
+                          .extend = {.call = lent.lend[0].call, .attempt = 1, .lease_ms = 60000}});
+    rig_tick (rig, 50000);
+    pass (59000, NULL);
+    assert_int_equal (counts ().lent, 1);
+    assert_nothing_lent ("one");
+    pass (1500, NULL);
+    take_one ("one", &lent);
+    assert_int_equal (lent.lend[0].attempt, 2);
+    rig_tick (rig, 50000); /* it is the attempt's, not the call's */
+    pass (5000, NULL);
+    take_one ("one", &lent);
+    assert_int_equal (lent.lend[0].attempt, 3);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -314,6 +338,7 @@ int main (void)
         TEST (ready_calls_are_lent_in_their_order_after_a_start),
         TEST (who_was_not_heard_meanwhile_is_not_dead),
         TEST (leases_and_waits_have_their_whole_time_anew),
+        TEST (a_lease_that_was_extended_has_the_time_that_it_was_told),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -266,12 +266,87 @@ static void what_another_member_has_in_hand (void **state)
     uint64_t seq = publish ("t", "1");
     join ("two", 1);
     take_one_given ("one", 1);
-    assert_refused (say_done ("two", seq, 1, AGAIN), TIDE_CONFLICT, "another member");
-    assert_refused (say_done ("two", seq, 1, NOT_BEGUN), TIDE_CONFLICT, "another member");
+    for (uint8_t outcome = HANDLED; outcome <= NOT_BEGUN; outcome++) {
+        assert_refused (say_done ("two", seq, 1, outcome), TIDE_CONFLICT, "another member");
+        assert_refused (say_done ("gateway", seq, 1, outcome), TIDE_CONFLICT, "another member");
+    }
     assert_nothing_given ("two");
     assert_int_equal (group_counts ().lent, 1);
-    /*  It may have been its own before its connection was another one. */
-    handle ("two", seq, 1);
+    assert_acknowledged (say_done ("one", seq, 1, AGAIN));
+    for (uint8_t outcome = HANDLED; outcome <= NOT_BEGUN; outcome++)
+        assert_refused (say_done ("two", seq, 1, outcome), TIDE_CONFLICT, "another member");
+    assert_int_equal (group_counts ().resting, 1);
+    handle ("one", seq, 1); /* it has thought better of it */
+}
+
+static void extend (const char *member, uint64_t seq, uint32_t attempt)
+{
+    rig_send (rig, member,
+              &(tide_message_t){.kind = TIDE_MESSAGE_GROUP_EXTEND,
+                                .group_extend = {.name = tide_bytes ("g"),
+                                                 .seq = seq,
+                                                 .attempt = attempt,
+                                                 .lease_ms = 60000}});
+}
+
+static void only_its_holder_extends_a_lease (void **state)
+{
+    (void) state;
+    join_t options = {.credit = 1, .start = START, .lease_ms = 4000, .delay_ms = 500};
+    assert_acknowledged (join_with ("one", options));
+    uint64_t seq = publish ("t", "1");
+    take_one_given ("one", 1);
+    extend ("two", seq, 1);
+    extend ("one", seq, 2);
+    extend ("one", seq + 1, 1);
+    assert_int_equal (rig->broker->core.counters.stale, 3);
+    pass (3750, NULL);
+    assert_int_equal (group_counts ().lent, 1);
+    pass (500, NULL);
+    assert_int_equal (group_counts ().resting, 1);
+    extend ("one", seq, 1);
+    assert_int_equal (rig->broker->core.counters.stale, 4);
+}
+
+static void a_member_behind_another_connection_is_the_same (void **state)
+{
+    (void) state;
+    for (uint8_t outcome = HANDLED; outcome <= NOT_BEGUN; outcome++) {
+        rig_hello_as (rig, "one", "", "w1");
+        rig_hello_as (rig, "one again", "", "w1");
+        rig_hello_as (rig, "other", "", "w2");
+        join ("one", 1);
+        uint64_t seq = publish ("t", "1");
+        take_one_given ("one", 1);
+        assert_refused (say_done ("other", seq, 1, outcome), TIDE_CONFLICT, "another member");
+        assert_acknowledged (say_done ("one again", seq, 1, outcome));
+        assert_int_equal (group_counts ().lent, outcome == NOT_BEGUN);
+        tear_down (NULL);
+        set_up (NULL);
+    }
+}
+
+/*  After a start attempts are counted anew, so a number may be another's. */
+static void an_attempt_from_before_a_start_is_not_anothers_of_now (void **state)
+{
+    (void) state;
+    join_t options = {.credit = 1, .start = START, .delay_ms = 500};
+    rig_hello_as (rig, "one", "", "w1");
+    assert_acknowledged (join_with ("one", options));
+    uint64_t seq = publish ("t", "1");
+    take_one_given ("one", 1);
+    assert_acknowledged (say_done ("one", seq, 1, AGAIN));
+    pass (1000, NULL);
+    take_one_given ("one", 2);
+    rig_restart (rig);
+    rig_hello_as (rig, "two", "", "w2");
+    rig_hello_as (rig, "one again", "", "w1");
+    rig_forget_said (rig);
+    assert_acknowledged (join_with ("two", options));
+    assert_int_equal (take_one_given ("two", 2), seq);
+    assert_refused (say_done ("one again", seq, 2, HANDLED), TIDE_CONFLICT, "another member");
+    assert_int_equal (group_counts ().lent, 1);
+    handle ("two", seq, 2);
 }
 
 static void what_is_no_group_stands_in_its_place (void **state)
@@ -400,6 +475,9 @@ int main (void)
         TEST (a_broker_that_stops_takes_no_members),
         TEST (what_was_given_back_is_not_given_back_again),
         TEST (what_another_member_has_in_hand),
+        TEST (only_its_holder_extends_a_lease),
+        TEST (a_member_behind_another_connection_is_the_same),
+        TEST (an_attempt_from_before_a_start_is_not_anothers_of_now),
         TEST (what_is_no_group_stands_in_its_place),
         TEST (what_is_no_group_comes_into_its_place),
         TEST (the_memory_of_what_is_put_off_is_bounded),

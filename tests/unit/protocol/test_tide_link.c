@@ -98,6 +98,7 @@ static const char *actions (tide_link_t *link)
             if (sent.kind == TIDE_MESSAGE_HELLO) {
                 assert_true (tide_bytes_is (sent.hello.name, "lane"));
                 assert_true (tide_bytes_is (sent.hello.lease, "lease-1"));
+                assert_true (tide_bytes_is (sent.hello.origin, config.origin));
             }
             tide_buffer_append_text (&said, " ");
         }
