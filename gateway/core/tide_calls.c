@@ -62,6 +62,31 @@ static void give_up (tide_session_t *session, tide_bytes_t wanted)
     session->given_up_count++;
 }
 
+void tide_calls_put (tide_buffer_t *out, const tide_session_t *session)
+{
+    const tide_given_up_t *call;
+    tide_put_u32 (out, session->given_up_count);
+    DL_FOREACH (session->given_up, call) {
+        tide_put_u32 (out, (uint32_t) call->size);
+        tide_buffer_append (out, call->wanted, call->size);
+    }
+}
+
+bool tide_calls_take (tide_session_t *session, tide_reader_t *reader)
+{
+    uint32_t count = tide_take_u32 (reader);
+    if (count > GIVEN_UP_MAX)
+        return false;
+    for (uint32_t at = 0; at < count; at++) {
+        uint32_t size = tide_take_u32 (reader);
+        tide_bytes_t wanted = tide_take_bytes (reader, size);
+        if (reader->failed || size > TIDE_REFERENCE_SIZE_MAX)
+            return false;
+        give_up (session, wanted);
+    }
+    return true;
+}
+
 /*  It is durable, and its reply on its way; or it is not to be. */
 static void called (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
 {

@@ -25,6 +25,9 @@ bool tide_calls_is_reply (const tide_event_t *event);
  *  is the answer: what is still to come of the call is told to nobody. */
 bool tide_calls_was_answered (const tide_session_t *session, const tide_event_t *event);
 void tide_calls_forget (tide_session_t *session);
+/*  Such calls go along to another lane: appended, and taken there. False if they are none. */
+void tide_calls_put (tide_buffer_t *out, const tide_session_t *session);
+bool tide_calls_take (tide_session_t *session, tide_reader_t *reader);
 /*  The session has emitted something of which it is not known yet what became of it. */
 bool tide_calls_are_open (const tide_session_t *session);
 /*  Appends its frames; nothing if it is of a call that was emitted in another dialect. */

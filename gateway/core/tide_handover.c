@@ -1,11 +1,13 @@
 /*  tide_handover.c - a connection goes from one lane to another with all that it has.
  *
  *  What a connection is, is little: bytes that it was not told yet, a packet that it has not said
- *  to the end, and, for each session, who that is, one cursor, its topics and those that it is
- * about to join. The lane that gets it writes itself into the sessions' records, as with any
- * take-over, and reads on. SPDX-License-Identifier: MIT
+ *  to the end, and, for each session, who that is, one cursor, the calls that it gave up, its
+ *  topics and those that it is about to join. The lane that gets it writes itself into the
+ *  sessions' records, as with any take-over, and reads on.
+ *  SPDX-License-Identifier: MIT
  */
 #include "tide_handover.h"
+#include "tide_calls.h"
 #include "tide_channel.h"
 #include "tide_cursors.h"
 #include "tide_join.h"
@@ -84,6 +86,7 @@ static void put_session (tide_buffer_t *out, const tide_session_t *session)
     tide_put_u64 (out, session->cursor);
     tide_put_u64 (out, session->base);
     tide_put_u64 (out, session->record_seq);
+    tide_calls_put (out, session);
     tide_put_u32 (out, session->member_count);
     const tide_member_t *member;
     DL_FOREACH2 (session->members, member, own_next)
@@ -287,7 +290,7 @@ static bool take_session (tide_hub_t *hub, tide_connection_t *connection, const 
     const tide_session_t *other;
     DL_FOREACH (connection->sessions, other)
         good = good && (other == session || strcmp (other->nsp, session->nsp) != 0);
-    if (!good || !take_members (hub, session, reader))
+    if (!good || !tide_calls_take (session, reader) || !take_members (hub, session, reader))
         return false;
     tide_session_move_in (hub, session, lane);
     return take_joins (hub, session, reader);

@@ -216,6 +216,29 @@ static void a_call_that_was_given_up_is_not_answered_again (void **state)
     assert_gets (json, "{\"op\":\"ok\",\"id\":17,\"data\":7}");
 }
 
+static void nor_is_it_at_the_lane_that_the_session_goes_to (void **state)
+{
+    (void) state;
+    tide_loop_serve (loop, "chat", "/", "say", 0);
+    tide_loop_client_t *client = subscribed ();
+    loop->held_kinds[HOLDER] = 1ull << TIDE_MESSAGE_CALL;
+    tide_loop_say (client, "4217[\"say\",1]");
+    tide_loop_say (client, "4218[\"say\",2]");
+    tide_loop_pass (loop, 10000);
+    assert_gets (client, "4317[{\"ok\":false,\"code\":\"timeout\"");
+    assert_gets (client, "4318[{\"ok\":false,\"code\":\"timeout\"");
+    tide_loop_let_all_go (loop);
+    tide_loop_client_t *taken = taken_to (client, OTHER);
+    for (int each = 0; each < 2; each++) {
+        assert_true (tide_loop_lent (loop, &lend, &event));
+        reply ("3");
+    }
+    tide_loop_say (taken, "4219[\"say\",4]");
+    assert_lent ("say", "4");
+    reply ("5");
+    assert_gets (taken, "4319[5]");
+}
+
 /*  The broker's word that it is durable was lost, and then the broker. */
 static void a_call_that_was_answered_is_not_given_up (void **state)
 {
@@ -364,6 +387,7 @@ int main (void)
         TEST (g7_the_call_outlives_the_broker),
         TEST (the_reply_comes_in_order_with_what_its_worker_emits),
         TEST (a_call_that_was_given_up_is_not_answered_again),
+        TEST (nor_is_it_at_the_lane_that_the_session_goes_to),
         TEST (calls_of_a_client_need_not_wait_for_each_other),
         TEST (a_call_that_was_answered_is_not_given_up),
     };
