@@ -37,8 +37,9 @@ typedef struct {
     F (S, seq, U64, 0,                                                                             \
        "place in the log; 0 until the sequencer gave one, and for volatile events")                \
     F (S, time_ms, U64, 0, "the broker's clock, Unix milliseconds, never falling")                 \
-    F (S, flags, U8, 3,                                                                            \
-       "1 volatile; 2 owns its topic: when its lease removes this key, all keys go")               \
+    F (S, flags, U8, 7,                                                                            \
+       "1 volatile; 2 owns its topic: when its lease removes this key, all keys go; 4 it is "      \
+       "told already that whoever holds its lease is gone, and not again when the lease is over")  \
     F (S, topic, STR, 255, "where it belongs")                                                     \
     F (S, name, STR, 255, "the event's name")                                                      \
     F (S, key, STR, 255, "the key under which it stands; empty: none")                             \
@@ -472,7 +473,7 @@ typedef struct {
 } tide_message_t;
 
 /*  Flags of an event. */
-enum { TIDE_EVENT_VOLATILE = 1, TIDE_EVENT_OWNS_TOPIC = 2 };
+enum { TIDE_EVENT_VOLATILE = 1, TIDE_EVENT_OWNS_TOPIC = 2, TIDE_EVENT_IS_TOLD = 4 };
 
 /*  Flags of a handler. */
 enum { TIDE_HANDLER_VOLATILE = 1, TIDE_HANDLER_UNORDERED = 2 };

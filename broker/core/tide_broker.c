@@ -121,7 +121,8 @@ static tide_index_change_t apply (tide_broker_t *self, uint64_t now_ms, uint32_t
                                   .from = event->from,
                                   .linger_ms = event->linger_ms,
                                   .owns_topic = (event->flags & TIDE_EVENT_OWNS_TOPIC) != 0,
-                                  .tells_end = is_guest (event)});
+                                  .tells_end = is_guest (event),
+                                  .is_told = (event->flags & TIDE_EVENT_IS_TOLD) != 0});
     if (change.was_removed) {
         tide_dispatch_forget (self->core.dispatch, change.key);
         tide_groups_forget (self->core.groups, change.key);

@@ -341,6 +341,7 @@ void tide_leases_stand (tide_leases_t *self, uint64_t now_ms, const tide_leases_
                                    .linger_ms = held->linger_ms,
                                    .owns_topic = held->owns_topic,
                                    .tells_end = held->tells_end,
+                                   .is_told = held->is_told,
                                    .next = lease->first,
                                    .state = HELD};
     if (lease->first)

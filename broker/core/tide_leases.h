@@ -33,6 +33,7 @@ typedef struct {
     uint32_t linger_ms;
     bool owns_topic;
     bool tells_end; /* whoever watches is told when its lease is over, before linger_ms begins */
+    bool is_told;   /* … which was done already */
     bool is_bereft; /* told by tide_leases_due: that is so now, and the key is not due yet */
 } tide_leases_held_t;
 

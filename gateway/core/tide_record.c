@@ -28,7 +28,7 @@ enum { FAREWELL_MS = 30000 };
 
 /*  Appends the event that is the session's record. base 0: where this very event stands. Its name
  *  is the session's namespace, so that the broker can say where a session is over
- * (docs/protocol.md, "Calls"). */
+ * (docs/protocol.md, "Calls"). Of one that has left for good workers were told before. */
 void tide_record_session (tide_hub_t *hub, tide_session_t *session, tide_buffer_t *records)
 {
     tide_buffer_t text = {0}, payload = {0};
@@ -48,16 +48,16 @@ void tide_record_session (tide_hub_t *hub, tide_session_t *session, tide_buffer_
     tide_link_make_id (hub->link, id);
     bool has_namespace = session->connection->kind == TIDE_CLIENT_SOCKETIO;
     tide_event_append (
-        records,
-        &(tide_event_t){.flags = TIDE_EVENT_OWNS_TOPIC,
-                        .topic = tide_bytes (session->topic),
-                        .name = tide_bytes (has_namespace ? session->nsp : "session"),
-                        .key = tide_bytes (TIDE_SESSION_KEY),
-                        .id = tide_bytes (id),
-                        .from = tide_bytes (session->sid),
-                        .lease = tide_bytes (hub->config.lane),
-                        .linger_ms = session->is_closed ? FAREWELL_MS : hub->config.resume_ms,
-                        .payload = tide_buffer_bytes (&payload)});
+        records, &(tide_event_t){
+                     .flags = TIDE_EVENT_OWNS_TOPIC | (session->is_closed ? TIDE_EVENT_IS_TOLD : 0),
+                     .topic = tide_bytes (session->topic),
+                     .name = tide_bytes (has_namespace ? session->nsp : "session"),
+                     .key = tide_bytes (TIDE_SESSION_KEY),
+                     .id = tide_bytes (id),
+                     .from = tide_bytes (session->sid),
+                     .lease = tide_bytes (hub->config.lane),
+                     .linger_ms = session->is_closed ? FAREWELL_MS : hub->config.resume_ms,
+                     .payload = tide_buffer_bytes (&payload)});
     tide_buffer_free (&text);
     tide_buffer_free (&payload);
 }

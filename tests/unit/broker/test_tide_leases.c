@@ -50,6 +50,35 @@ static void a_lease_that_is_renewed_holds_its_keys (void **state)
     assert_null (leases);
 }
 
+/*  One whose end is told is due when its lease is over, and again when it may linger no more; one
+ * of which that was told before only then. */
+static void an_end_that_was_told_is_not_told_again (void **state)
+{
+    (void) state;
+    for (int is_told = 0; is_told < 2; is_told++) {
+        const uint64_t over_ms = T0 + TIDE_LEASE_MS;
+        tide_leases_held_t held = {.key = 1,
+                                   .seq = 10,
+                                   .lease = tide_bytes ("lane"),
+                                   .name = tide_bytes ("/"),
+                                   .linger_ms = 500,
+                                   .tells_end = true,
+                                   .is_told = is_told};
+        tide_leases_t *leases = tide_leases_new (seed);
+        tide_leases_open (leases, T0, tide_bytes ("lane"));
+        tide_leases_stand (leases, T0, &held);
+        assert_int_equal (tide_leases_due (leases, over_ms, &held), !is_told);
+        if (!is_told) {
+            assert_true (held.is_bereft);
+            tide_leases_told (leases, over_ms, 1);
+        }
+        assert_false (tide_leases_due (leases, over_ms + 499, &held));
+        assert_true (tide_leases_due (leases, over_ms + 500, &held));
+        assert_false (held.is_bereft);
+        tide_leases_destroy (&leases);
+    }
+}
+
 static void silence_ends_a_lease_and_linger_begins_then (void **state)
 {
     (void) state;
@@ -355,6 +384,7 @@ int main (void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test (a_lease_that_is_renewed_holds_its_keys),
         cmocka_unit_test (silence_ends_a_lease_and_linger_begins_then),
+        cmocka_unit_test (an_end_that_was_told_is_not_told_again),
         cmocka_unit_test (linger_counts_from_the_end_even_if_that_is_seen_late),
         cmocka_unit_test (leaving_ends_a_lease_at_once),
         cmocka_unit_test (a_holder_that_speaks_again_in_time_keeps_its_keys),

@@ -293,6 +293,36 @@ static void g7_who_died_with_its_gateway_is_gone_in_the_end (void **state)
     assert_true (tide_bytes_is (event.from, sid));
 }
 
+/*  Its lane dies before it has released it, or dies with the broker, which has forgotten that. */
+static void g7_who_left_is_told_of_once_whatever_dies_then (void **state)
+{
+    (void) state;
+    static const char hooks[] = TIDE_HOOK_CONNECT " " TIDE_HOOK_DISCONNECT " " TIDE_HOOK_EXPIRED;
+    char sid[64], pid[64];
+    for (int both = 0; both < 2; both++) {
+        tide_loop_serve (loop, "door", "/", hooks, 0);
+        tide_loop_client_t *client = admitted (sid, pid);
+        if (!both)
+            loop->held_kinds[HOLDER] = (uint64_t) 1 << TIDE_MESSAGE_RELEASE;
+        tide_loop_say (client, "41");
+        assert_lent (TIDE_HOOK_DISCONNECT, "\"client namespace disconnect\"");
+        admit ();
+        tide_loop_kill_lane (loop, HOLDER);
+        if (both)
+            tide_loop_kill_broker (loop, false);
+        loop->held_kinds[HOLDER] = 0;
+        tide_loop_serve (loop, "door", "/", hooks, 0);
+        tide_loop_pass (loop, 37000);
+        assert_nothing_lent ();
+        tide_loop_pass (loop, 6000);
+        assert_lent (TIDE_HOOK_EXPIRED, "[]");
+        assert_true (tide_bytes_is (event.from, sid));
+        admit ();
+        tide_loop_pass (loop, 30000);
+        assert_nothing_lent ();
+    }
+}
+
 /*  A worker has it in hand, and its gateway does not know that yet. */
 static void who_has_called_just_before_it_left_is_told_of (void **state)
 {
@@ -860,6 +890,7 @@ int main (void)
         TEST (g7_who_was_cut_off_is_gone_when_it_cannot_come_back),
         TEST (g7_a_gateway_that_dies_has_its_clients_told_of),
         TEST (g7_who_died_with_its_gateway_is_gone_in_the_end),
+        TEST (g7_who_left_is_told_of_once_whatever_dies_then),
         TEST (who_has_called_just_before_it_left_is_told_of),
         TEST (who_has_left_while_nothing_could_be_written_is_gone_in_the_end),
         TEST (of_whom_nobody_wants_to_know_nothing_is_kept),
