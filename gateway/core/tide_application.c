@@ -117,7 +117,7 @@ bool tide_app_event (tide_hub_t *hub, tide_session_t *session, tide_socketio_pac
     tide_buffer_t name = {0}, payload = {0};
     const char *why = NULL;
     tide_args_t args;
-    tide_status_t status = tide_calls_take (hub, packet, &name, &payload, &why);
+    tide_status_t status = tide_calls_decode (hub, packet, &name, &payload, &why);
     if (status == TIDE_OK)
         status = tide_args_decode (tide_buffer_bytes (&payload), &args);
     if (status == TIDE_OK) {

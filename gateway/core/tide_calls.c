@@ -156,8 +156,8 @@ static void emit (tide_hub_t *hub, tide_session_t *session, tide_bytes_t name, t
     forget_given_up (session, find_given_up (session, wanted)); /* the name is in use again */
 }
 
-tide_status_t tide_calls_take (tide_hub_t *hub, tide_socketio_packet_t *packet, tide_buffer_t *name,
-                               tide_buffer_t *payload, const char **why)
+tide_status_t tide_calls_decode (tide_hub_t *hub, tide_socketio_packet_t *packet,
+                                 tide_buffer_t *name, tide_buffer_t *payload, const char **why)
 {
     json_t *first = json_array_get (packet->data, 0);
     if (json_is_string (first))
@@ -175,7 +175,7 @@ void tide_calls_packet (tide_hub_t *hub, tide_session_t *session, tide_socketio_
     tide_buffer_t *name = &hub->scratch, *payload = &hub->scratch2;
     name->size = payload->size = 0;
     const char *why;
-    tide_status_t status = tide_calls_take (hub, packet, name, payload, &why);
+    tide_status_t status = tide_calls_decode (hub, packet, name, payload, &why);
     char wanted[24] = "";
     if (packet->has_ack)
         snprintf (wanted, sizeof wanted, "%llu", (unsigned long long) packet->ack);

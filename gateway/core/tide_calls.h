@@ -8,8 +8,8 @@
 
 /*  Appends a Socket.IO event's name, and its arguments as a payload; the packet is used up. Where
  *  that is not OK, *why. */
-tide_status_t tide_calls_take (tide_hub_t *hub, tide_socketio_packet_t *packet, tide_buffer_t *name,
-                               tide_buffer_t *payload, const char **why);
+tide_status_t tide_calls_decode (tide_hub_t *hub, tide_socketio_packet_t *packet,
+                                 tide_buffer_t *name, tide_buffer_t *payload, const char **why);
 /*  A Socket.IO event, whose packet is used up. If the reply wants an acknowledgement, the worker's
  *  comes by the session's own topic, wherever the session is by then; that there is no worker is
  *  said at once. */
