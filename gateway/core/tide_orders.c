@@ -113,7 +113,8 @@ static void carried_out (void *argument, tide_hub_t *hub, tide_status_t status)
 {
     order_t *order = argument;
     tide_session_t *session;
-    bool is_unanswered = status == TIDE_TIMEOUT || status == TIDE_BROKER_AWAY;
+    bool is_unanswered = status == TIDE_TIMEOUT || status == TIDE_BROKER_AWAY
+                         || status == TIDE_SHUTTING_DOWN; /* the next one takes it */
     HASH_FIND (hh, hub->sessions, order->sid, strlen (order->sid), session);
     if (session && session->order_pin == order->seq && is_unanswered)
         tide_hub_close (hub, session->connection, 1011); /* it comes back, and to the order again */

@@ -751,6 +751,30 @@ static void g5_an_order_that_the_broker_does_not_answer_is_carried_out_on_resume
     assert_null (tide_loop_hear (client));
 }
 
+static void g5_an_order_that_a_broker_that_stops_refuses_is_carried_out_on_resume (void **state)
+{
+    (void) state;
+    char pid[64];
+    tide_loop_serve (loop, "chat", "/", "enter", 0);
+    tide_loop_client_t *client = opened_at (HOLDER);
+    tide_loop_say (client, "40");
+    text_of (tide_loop_hear (client), "pid", pid);
+    tide_loop_say (client, "42[\"enter\"]");
+    assert_lent ("enter", "[]");
+    loop->held_kinds[HOLDER] = (uint64_t) 1 << TIDE_MESSAGE_PUBLISH; /* the record waits */
+    give_order (TIDE_ORDER_JOIN, "\"room\"", "room");
+    tide_broker_stop (loop->broker, loop->now_ms);
+    tide_loop_let_all_go (loop);
+    assert_null (client->connection);
+    tide_loop_kill_broker (loop, false);
+    tide_loop_pass (loop, 3000);
+    client = opened_at (OTHER);
+    tide_loop_say (client, "40{\"pid\":\"%s\"}", pid);
+    assert_hears (client, "40{");
+    assert_hears (client, "42[\"n\",1");
+    assert_null (tide_loop_hear (client));
+}
+
 static void a_worker_ends_a_session_of_the_json_dialect (void **state)
 {
     (void) state;
@@ -909,6 +933,7 @@ int main (void)
         TEST (another_log_knows_nothing_of_an_order_that_waits),
         TEST (of_a_session_that_ends_no_order_waits),
         TEST (g5_an_order_that_the_broker_does_not_answer_is_carried_out_on_resume),
+        TEST (g5_an_order_that_a_broker_that_stops_refuses_is_carried_out_on_resume),
         TEST (a_worker_ends_a_session),
         TEST (a_worker_ends_a_session_of_the_json_dialect),
         TEST (orders_that_are_none_are_passed_over),
