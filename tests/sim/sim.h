@@ -1,11 +1,11 @@
 /*  sim.h - the whole system in one process, under one seed.
  *
  *  A world has a broker over a disk, lanes, clients, a publisher and a network, half of the worlds
- *  callers and workers too, a third a worker at the door, all of them driven by one virtual clock
- *  and one random number generator: the same seed is the same run, step for step. Cores are the
- *  real ones; everything around them (sockets, disk, processes) is here, with its faults. The disk
- *  keeps every event that ever became durable, so it is the truth against which the checkers hold
- *  what clients see.
+ *  callers and workers too, a third a worker at the door, two in five members of groups, all of
+ *  them driven by one virtual clock and one random number generator: the same seed is the same run,
+ *  step for step. Cores are the real ones; everything around them (sockets, disk, processes) is
+ * here, with its faults. The disk keeps every event that ever became durable, so it is the truth
+ * against which the checkers hold what clients see.
  *
  *      clients ~ sockets ~ lanes ~ dealers, subscriptions ~ broker ~ disk
  *
@@ -203,7 +203,9 @@ typedef struct {
 typedef struct {
     tide_broker_t *core; /* NULL: down */
     uint64_t up_at_ms;
-    bool is_dirty; /* has actions to be taken */
+    bool is_dirty;       /* has actions to be taken */
+    uint64_t dirty_ms;   /* since then */
+    uint64_t stop_by_ms; /* it stops; 0: it does not */
 } sim_broker_t;
 
 typedef struct {
@@ -233,8 +235,15 @@ typedef struct {
     } pending[16];
 } sim_publisher_t;
 
+/*  The dealers but for those of lanes, one by one; NULL: there are no more. */
+sim_dealer_t *sim_dealer_at (sim_t *sim, unsigned at);
+
 void sim_broker_start (sim_t *sim);
 void sim_broker_kill (sim_t *sim);
+/*  It is asked to stop, and goes when all is written down, or it takes too long. */
+void sim_broker_stop (sim_t *sim);
+/*  It was given something: there may be actions. */
+void sim_broker_stir (sim_t *sim);
 void sim_broker_drain (sim_t *sim);
 void sim_lane_start (sim_t *sim, sim_lane_t *lane);
 void sim_lane_kill (sim_t *sim, sim_lane_t *lane);
@@ -251,6 +260,7 @@ void sim_socket_client_closed (sim_t *sim, sim_socket_t *socket);
 void sim_socket_release (sim_t *sim, sim_socket_t *socket);
 
 #include "sim_calls.h"
+#include "sim_groups.h"
 #include "sim_hooks.h"
 
 /*  -- clients --------------------------------------------------------------------------------- */
@@ -432,6 +442,8 @@ bool sim_mutate_to_broker (sim_t *sim, tide_bytes_t bytes, tide_buffer_t *out);
 bool sim_mutate_from_broker (sim_t *sim, tide_bytes_t bytes, tide_buffer_t *out);
 /*  What the checkers see of what is lent. */
 void sim_mutate_lend (sim_t *sim, tide_lend_message_t *lend);
+/*  The same of groups; false: it is as if it had not been. */
+bool sim_mutate_group_event (sim_t *sim, tide_group_event_message_t *event);
 bool sim_mutate_published (sim_t *sim, tide_bytes_t frame, tide_buffer_t *out);
 void sim_mutate_hello (sim_t *sim, uint64_t *epoch, uint64_t *seq);
 
@@ -439,11 +451,13 @@ void sim_mutate_hello (sim_t *sim, uint64_t *epoch, uint64_t *seq);
 
 typedef struct {
     uint64_t events, live, brought_up, volatiles, resets, joins, leaves, snapshots, histories;
-    uint64_t acks, fails, repeats, conflicts, resumes, refused, opened, kills, lane_kills, wipes;
+    uint64_t acks, fails, repeats, conflicts, resumes, refused, opened, kills, stops, lane_kills,
+        wipes;
     uint64_t cuts, drops, commits, fulls, ghosts, damaged, segments_dropped, pauses;
     uint64_t cursor_events, cursor_acks, cursor_writes, cursor_losses;
     uint64_t calls, call_acks, call_ends, call_deads, lent, lent_again, handled, worker_faults;
     uint64_t hooks, hooks_told, orders;
+    uint64_t group_lent, group_again, group_handled, group_deads, group_writes;
 } sim_stats_t;
 
 struct sim {
@@ -472,6 +486,7 @@ struct sim {
     sim_publisher_t publisher;
     sim_calls_t calls;
     sim_hooks_t hooks;
+    sim_groups_t groups;
     sim_cursor_t cursors[SIM_CURSORS];
     sim_client_t clients[SIM_CLIENTS_MAX];
     sim_socket_t *sockets;

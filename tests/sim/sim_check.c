@@ -112,7 +112,8 @@ void sim_check_durable (sim_t *sim, sim_disk_t *disk, sim_record_t *record, uint
     }
     if (record->is_system) {
         sim_reader_durable (sim, disk, event);
-        if (!sim_hooks_durable (sim, disk, event, seq) && sim->calls.is_on)
+        if (!sim_groups_durable (sim, disk, event, seq)
+            && !sim_hooks_durable (sim, disk, event, seq) && sim->calls.is_on)
             sim_call_durable (sim, disk, event, seq);
         return;
     }
@@ -193,6 +194,9 @@ void sim_check_frame (sim_t *sim, const tide_message_t *message)
         break;
     case TIDE_MESSAGE_WELCOME:
         check_head (sim, message->welcome.head, "WELCOME");
+        break;
+    case TIDE_MESSAGE_GROUP_EVENT:
+        check_events (sim, sim->disk->epoch, message->group_event.events, "GROUP_EVENT");
         break;
     case TIDE_MESSAGE_LEND:
         sim_call_lent (sim, message);
@@ -470,5 +474,6 @@ bool sim_check_settled (sim_t *sim, bool say)
             sim_fail (sim, "G5", "at the end, client %u %s", client->number, why);
         return false;
     }
-    return sim_calls_settled (sim, say) && sim_hooks_settled (sim, say);
+    return sim_calls_settled (sim, say) && sim_hooks_settled (sim, say)
+           && sim_groups_settled (sim, say);
 }

@@ -202,7 +202,7 @@ static void complete (sim_t *sim, tide_log_completion_t *completion)
         return;
     }
     tide_broker_complete (sim->broker.core, sim->now_ms, completion);
-    sim->broker.is_dirty = true;
+    sim_broker_stir (sim);
 }
 
 /*  Mutation: what was said to be durable becomes so only now. */

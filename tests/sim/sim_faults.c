@@ -66,6 +66,10 @@ void sim_fault (sim_t *sim)
         sim_hooks_fault (sim);
         return;
     }
+    if (sim->groups.is_on && sim_chance (sim, 15)) {
+        sim_groups_fault (sim);
+        return;
+    }
     if (dice < 15)
         cut_dealer (sim, &some_lane (sim)->dealer, "a lane");
     else if (dice < 20)
@@ -74,8 +78,10 @@ void sim_fault (sim_t *sim)
         cut_subscriptions (sim, some_lane (sim));
     else if (dice < 60)
         slow_down (sim, some_lane (sim));
-    else if (dice < 70)
+    else if (dice < 68)
         sim_broker_kill (sim);
+    else if (dice < 70)
+        sim_broker_stop (sim);
     else if (dice < 78)
         sim_lane_kill (sim, some_lane (sim));
     else if (dice < 84)

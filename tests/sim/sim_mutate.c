@@ -188,6 +188,21 @@ static bool mutate_done (sim_t *sim, tide_done_message_t *done)
     return true;
 }
 
+static bool mutate_group_done (const sim_t *sim, tide_group_done_message_t *done)
+{
+    bool is_handled = done->outcome == TIDE_GIVEN_HANDLED;
+    bool is_again = done->outcome == TIDE_GIVEN_AGAIN;
+    if (sim->mutation == SIM_MUTATION_UNHEARD_DONE && is_handled)
+        done->outcome = TIDE_GIVEN_AGAIN;
+    else if (sim->mutation == SIM_MUTATION_FALSE_DONE && is_again)
+        done->outcome = TIDE_GIVEN_HANDLED;
+    else if (sim->mutation == SIM_MUTATION_EAGER_DEATH && is_again)
+        done->outcome = TIDE_GIVEN_NEVER;
+    else
+        return false;
+    return true;
+}
+
 static bool mutate_to_broker (sim_t *sim, tide_message_t *message, tide_buffer_t *list)
 {
     switch (message->kind) {
@@ -199,6 +214,8 @@ static bool mutate_to_broker (sim_t *sim, tide_message_t *message, tide_buffer_t
         return mutate_serve (sim, &message->serve, list);
     case TIDE_MESSAGE_DONE:
         return mutate_done (sim, &message->done);
+    case TIDE_MESSAGE_GROUP_DONE:
+        return mutate_group_done (sim, &message->group_done);
     default:
         return false;
     }
@@ -318,6 +335,21 @@ void sim_mutate_lend (sim_t *sim, tide_lend_message_t *lend)
     else
         return;
     sim->mutated++;
+}
+
+bool sim_mutate_group_event (sim_t *sim, tide_group_event_message_t *event)
+{
+    bool is_lost = false;
+    if (sim->mutation == SIM_MUTATION_SHORT_LEASE)
+        event->lease_ms *= 4;
+    else if (sim->mutation == SIM_MUTATION_ALWAYS_FIRST && event->attempt > 1)
+        event->attempt = 1;
+    else if (sim->mutation == SIM_MUTATION_PASSED_OVER && event->attempt == 1)
+        is_lost = sim_chance (sim, 20);
+    else
+        return true;
+    sim->mutated += sim->mutation != SIM_MUTATION_PASSED_OVER || is_lost;
+    return !is_lost;
 }
 
 /*  -- what is published ----------------------------------------------------------------------- */

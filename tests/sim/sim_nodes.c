@@ -13,23 +13,31 @@
 
 /*  -- broker ---------------------------------------------------------------------------------- */
 
+sim_dealer_t *sim_dealer_at (sim_t *sim, unsigned at)
+{
+    if (at == 0)
+        return &sim->publisher.dealer;
+    at -= 1;
+    if (at < SIM_CALLERS)
+        return &sim->calls.callers[at].dealer;
+    at -= SIM_CALLERS;
+    if (at < SIM_WORKERS)
+        return &sim->calls.workers[at].dealer;
+    at -= SIM_WORKERS;
+    if (at < SIM_MEMBERS)
+        return &sim->groups.members[at].dealer;
+    return at == SIM_MEMBERS ? &sim->hooks.dealer : NULL;
+}
+
 static sim_dealer_t *find_dealer (sim_t *sim, tide_bytes_t id)
 {
+    sim_dealer_t *dealer;
     for (unsigned at = 0; at < sim->lane_count; at++)
         if (sim->lanes[at].dealer.is_open && tide_bytes_is (id, sim->lanes[at].dealer.id))
             return &sim->lanes[at].dealer;
-    if (sim->publisher.dealer.is_open && tide_bytes_is (id, sim->publisher.dealer.id))
-        return &sim->publisher.dealer;
-    for (unsigned at = 0; at < SIM_CALLERS; at++)
-        if (sim->calls.callers[at].dealer.is_open
-            && tide_bytes_is (id, sim->calls.callers[at].dealer.id))
-            return &sim->calls.callers[at].dealer;
-    for (unsigned at = 0; at < SIM_WORKERS; at++)
-        if (sim->calls.workers[at].dealer.is_open
-            && tide_bytes_is (id, sim->calls.workers[at].dealer.id))
-            return &sim->calls.workers[at].dealer;
-    if (sim->hooks.dealer.is_open && tide_bytes_is (id, sim->hooks.dealer.id))
-        return &sim->hooks.dealer;
+    for (unsigned at = 0; (dealer = sim_dealer_at (sim, at)) != NULL; at++)
+        if (dealer->is_open && tide_bytes_is (id, dealer->id))
+            return dealer;
     return NULL;
 }
 
@@ -63,7 +71,7 @@ void sim_broker_start (sim_t *sim)
         tide_broker_shrink (sim->broker.core, sim->segment_events,
                             tide_retention_segments (&sim->config, sim->segment_events), 2);
     sim_disk_load (sim, sim->broker.core);
-    sim->broker.is_dirty = true;
+    sim_broker_stir (sim);
     for (unsigned at = 0; at < sim->lane_count; at++) {
         sim_lane_t *lane = &sim->lanes[at];
         connect_peer (sim, &lane->dealer);
@@ -72,15 +80,21 @@ void sim_broker_start (sim_t *sim)
         if (lane->volatiles.is_open)
             sim_sub_connect (sim, &lane->volatiles);
     }
-    connect_peer (sim, &sim->publisher.dealer);
-    for (unsigned at = 0; at < SIM_CALLERS; at++)
-        connect_peer (sim, &sim->calls.callers[at].dealer);
-    for (unsigned at = 0; at < SIM_WORKERS; at++)
-        connect_peer (sim, &sim->calls.workers[at].dealer);
-    connect_peer (sim, &sim->hooks.dealer);
+    sim_dealer_t *dealer;
+    for (unsigned at = 0; (dealer = sim_dealer_at (sim, at)) != NULL; at++)
+        connect_peer (sim, dealer);
     sim_calls_restarted (sim);
+    sim_groups_restarted (sim);
     sim_note (sim, "broker up, epoch %016llx, head %zu", (unsigned long long) sim->disk->epoch,
               sim->disk->count);
+}
+
+static void broker_ends (sim_t *sim)
+{
+    tide_broker_destroy (&sim->broker.core);
+    sim_disk_crash (sim);
+    sim->broker.stop_by_ms = 0;
+    sim->broker.up_at_ms = sim->now_ms + sim_random (sim, sim_chance (sim, 20) ? 8000 : 400);
 }
 
 void sim_broker_kill (sim_t *sim)
@@ -89,20 +103,27 @@ void sim_broker_kill (sim_t *sim)
         return;
     sim_note (sim, "broker killed");
     sim->stats.kills++;
-    tide_broker_destroy (&sim->broker.core);
-    sim_disk_crash (sim);
-    sim->broker.up_at_ms = sim->now_ms + sim_random (sim, sim_chance (sim, 20) ? 8000 : 400);
+    broker_ends (sim);
     for (unsigned at = 0; at < sim->lane_count; at++) {
         sim_pipe_clear (&sim->lanes[at].dealer.down);
         sim_pipe_clear (&sim->lanes[at].events.down);
         sim_pipe_clear (&sim->lanes[at].volatiles.down);
     }
-    sim_pipe_clear (&sim->publisher.dealer.down);
-    for (unsigned at = 0; at < SIM_CALLERS; at++)
-        sim_pipe_clear (&sim->calls.callers[at].dealer.down);
-    for (unsigned at = 0; at < SIM_WORKERS; at++)
-        sim_pipe_clear (&sim->calls.workers[at].dealer.down);
-    sim_pipe_clear (&sim->hooks.dealer.down);
+    sim_dealer_t *dealer;
+    for (unsigned at = 0; (dealer = sim_dealer_at (sim, at)) != NULL; at++)
+        sim_pipe_clear (&dealer->down);
+}
+
+void sim_broker_stop (sim_t *sim)
+{
+    enum { STOP_MS = 5000 };
+    if (!sim->broker.core || sim->broker.stop_by_ms > 0)
+        return;
+    sim_note (sim, "broker stops");
+    sim->stats.stops++;
+    sim->broker.stop_by_ms = sim->now_ms + STOP_MS;
+    tide_broker_stop (sim->broker.core, sim->now_ms);
+    sim_broker_stir (sim);
 }
 
 static void send_to_peer (sim_t *sim, const tide_broker_action_t *action)
@@ -115,7 +136,11 @@ static void send_to_peer (sim_t *sim, const tide_broker_action_t *action)
     }
     if (message.kind == TIDE_MESSAGE_LEND)
         sim_mutate_lend (sim, &message.lend);
+    if (message.kind == TIDE_MESSAGE_GROUP_EVENT
+        && !sim_mutate_group_event (sim, &message.group_event))
+        return;
     sim_check_frame (sim, &message);
+    sim_group_tells (sim, action->peer, &message);
     sim_dealer_t *dealer = find_dealer (sim, action->peer);
     if (!dealer) {
         if (sim_chance (sim, 70))
@@ -147,6 +172,13 @@ static void publish (sim_t *sim, const tide_broker_action_t *action)
                          action->bytes);
 }
 
+void sim_broker_stir (sim_t *sim)
+{
+    if (!sim->broker.is_dirty)
+        sim->broker.dirty_ms = sim->now_ms;
+    sim->broker.is_dirty = true;
+}
+
 void sim_broker_drain (sim_t *sim)
 {
     tide_broker_action_t action;
@@ -171,6 +203,11 @@ void sim_broker_drain (sim_t *sim)
                       tide_status_name (action.status));
             break;
         }
+    }
+    if (sim->broker.core && sim->broker.stop_by_ms > 0
+        && (tide_broker_is_idle (sim->broker.core) || sim->now_ms >= sim->broker.stop_by_ms)) {
+        sim_note (sim, "broker has stopped");
+        broker_ends (sim); /* what it has said arrives */
     }
 }
 

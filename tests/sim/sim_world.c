@@ -61,6 +61,7 @@ static void choose_config (sim_t *sim)
         sim->config.retain_ms = 7 * 86400000ull;
     }
     sim->may_flood = !sim->big_events && sim_chance (sim, 15);
+    sim->groups.is_on = sim->seed % 5 < 2;
     sim->hooks.is_on = sim->seed % 3 == 0;
     sim->hooks.is_strict = sim->hooks.is_on && sim->seed % 2 == 0;
     if (sim->hooks.is_strict) {
@@ -101,6 +102,7 @@ sim_t *sim_new (uint64_t seed, uint64_t steps, sim_mutation_t mutation, bool is_
     sim_publisher_start (self);
     sim_calls_start (self);
     sim_hooks_start (self);
+    sim_groups_start (self);
     for (unsigned at = 0; at < self->client_count; at++)
         sim_client_init (self, &self->clients[at], at);
     return self;
@@ -137,6 +139,7 @@ void sim_destroy (sim_t **self_p)
         tide_broker_destroy (&self->broker.core);
     sim_calls_free (self);
     sim_hooks_free (self);
+    sim_groups_free (self);
     sim_disk_destroy (&self->disk);
     free (self->publishes);
     free (self);
@@ -162,6 +165,7 @@ typedef enum {
     CALLER_TICK,
     WORKER_TICK,
     DOOR_TICK,
+    MEMBER_TICK,
     CLIENT_TICK
 } kind_t;
 
@@ -253,6 +257,12 @@ static void offer_calls (sim_t *sim, choices_t *choices)
         offer (sim, choices, sim_worker_due_ms (worker),
                (choice_t){WORKER_TICK, worker, NULL, NULL});
     }
+    for (unsigned at = 0; at < sim->groups.member_count; at++) {
+        sim_member_t *member = &sim->groups.members[at];
+        offer_dealer (sim, choices, &member->dealer, NULL);
+        offer (sim, choices, sim_member_due_ms (member),
+               (choice_t){MEMBER_TICK, member, NULL, NULL});
+    }
     if (!sim->hooks.is_on)
         return;
     offer_dealer (sim, choices, &sim->hooks.dealer, NULL);
@@ -298,9 +308,13 @@ static void find_choices (sim_t *sim, choices_t *choices)
 static void dealer_up (sim_t *sim, const choice_t *choice, const sim_packet_t *packet)
 {
     const sim_dealer_t *dealer = choice->what;
+    for (unsigned at = 0; at < sim->groups.member_count; at++)
+        if (dealer == &sim->groups.members[at].dealer)
+            sim_group_heard (sim, &sim->groups.members[at],
+                             (tide_bytes_t){packet->data, packet->size});
     tide_broker_receive (sim->broker.core, sim->now_ms, tide_bytes (dealer->id),
                          (tide_bytes_t){packet->data, packet->size});
-    sim->broker.is_dirty = true;
+    sim_broker_stir (sim);
 }
 
 static void dealer_down (sim_t *sim, const choice_t *choice, const sim_packet_t *packet)
@@ -319,6 +333,11 @@ static void dealer_down (sim_t *sim, const choice_t *choice, const sim_packet_t 
     for (unsigned at = 0; at < SIM_WORKERS; at++)
         if (choice->what == &sim->calls.workers[at].dealer) {
             sim_worker_receive (sim, &sim->calls.workers[at], bytes);
+            return;
+        }
+    for (unsigned at = 0; at < SIM_MEMBERS; at++)
+        if (choice->what == &sim->groups.members[at].dealer) {
+            sim_member_receive (sim, &sim->groups.members[at], bytes);
             return;
         }
     if (choice->what == &sim->hooks.dealer) {
@@ -403,7 +422,7 @@ static void happen (sim_t *sim, const choice_t *choice)
         break;
     case BROKER_TICK:
         tide_broker_tick (sim->broker.core, sim->now_ms);
-        sim->broker.is_dirty = true;
+        sim_broker_stir (sim);
         break;
     case BROKER_UP:
         sim_broker_start (sim);
@@ -430,6 +449,9 @@ static void happen (sim_t *sim, const choice_t *choice)
         break;
     case DOOR_TICK:
         sim_door_tick (sim);
+        break;
+    case MEMBER_TICK:
+        sim_member_tick (sim, choice->what);
         break;
     case CLIENT_TICK:
         sim_client_tick (sim, choice->what);
@@ -503,6 +525,7 @@ static void mend (sim_t *sim)
     sim->disk->full_until_ms = 0;
     sim_calls_mend (sim);
     sim_hooks_mend (sim);
+    sim_groups_mend (sim);
     for (unsigned at = 0; at < SIM_CLIENTS_MAX; at++) {
         sim_client_t *client = &sim->clients[at];
         client->deaf_until_ms = 0;

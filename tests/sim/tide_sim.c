@@ -92,6 +92,7 @@ static void print_stats (const sim_stats_t *s)
                {"refused", s->refused},
                {"sessions", s->opened},
                {"broker kills", s->kills},
+               {"broker stops", s->stops},
                {"lane kills", s->lane_kills},
                {"other logs", s->wipes},
                {"cuts", s->cuts},
@@ -112,7 +113,12 @@ static void print_stats (const sim_stats_t *s)
                {"worker faults", s->worker_faults},
                {"hooks", s->hooks},
                {"ends told", s->hooks_told},
-               {"orders", s->orders}};
+               {"orders", s->orders},
+               {"groups lent", s->group_lent},
+               {"… again", s->group_again},
+               {"… handled", s->group_handled},
+               {"… dead", s->group_deads},
+               {"… written", s->group_writes}};
     for (size_t at = 0; at < sizeof all / sizeof all[0]; at++)
         printf ("  %-16s %llu\n", all[at].name, (unsigned long long) all[at].value);
 }
