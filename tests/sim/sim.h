@@ -268,7 +268,7 @@ void sim_socket_release (sim_t *sim, sim_socket_t *socket);
 typedef enum { SIM_LIVE, SIM_SINCE, SIM_SNAPSHOT } sim_mode_t;
 
 /*  What a client knows of one topic or subtree. */
-typedef struct {
+typedef struct sim_topic {
     enum { SIM_OUT, SIM_IN, SIM_MAYBE } state; /* must, must not, may get events */
     uint64_t joined;
     bool meta;
@@ -282,6 +282,7 @@ typedef struct {
     uint64_t since, epoch; /* of the join */
     uint64_t at;           /* brought up to here */
     uint64_t ordered;      /* a worker has let it in there: it may not have come to that yet */
+    uint64_t left;         /* a worker has made it leave there: nothing behind that; 0: none has */
     json_t *state_parts;   /* a snapshot or reset that comes in parts */
     bool snapshot_came;
     uint64_t snapshot_seq;
@@ -329,6 +330,7 @@ struct sim_client {
     uint64_t sent_epoch, sent_seq; /* the position it came back with */
     bool sent_pid, sent_foreign;
     uint64_t away_since_ms;
+    uint64_t gone_at; /* a worker has sent the session away there: nothing behind that; 0 */
     sim_topic_t topics[SIM_PATTERNS];
     sim_ask_t *asks;
     size_t ask_count, ask_capacity;
@@ -456,7 +458,7 @@ typedef struct {
     uint64_t cuts, drops, commits, fulls, ghosts, damaged, segments_dropped, pauses;
     uint64_t cursor_events, cursor_acks, cursor_writes, cursor_losses;
     uint64_t calls, call_acks, call_ends, call_deads, lent, lent_again, handled, worker_faults;
-    uint64_t hooks, hooks_told, orders;
+    uint64_t hooks, hooks_told, orders, order_leaves, order_gos, gone;
     uint64_t group_lent, group_again, group_handled, group_deads, group_writes;
 } sim_stats_t;
 

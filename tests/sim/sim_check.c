@@ -268,7 +268,8 @@ void sim_check_advance (sim_t *sim, sim_client_t *client, uint64_t seq)
         if (topic->state != SIM_IN || topic->owes_reset)
             continue;
         uint64_t since = topic->joined > client->position ? topic->joined : client->position;
-        uint64_t missed = sim_check_next (disk, at, since, seq);
+        uint64_t until = sim_orders_hide (topic, seq) ? topic->left : seq;
+        uint64_t missed = sim_check_next (disk, at, since, until);
         if (missed == 0)
             continue;
         if (sim_disk_may_be_lost (sim, disk, missed))
@@ -282,6 +283,7 @@ void sim_check_advance (sim_t *sim, sim_client_t *client, uint64_t seq)
             return;
         }
     }
+    sim_orders_passed (sim, client, seq);
     client->position = seq;
 }
 
@@ -439,6 +441,11 @@ static bool is_settled (const sim_t *sim, const sim_client_t *client, char why[2
         snprintf (why, 200, "is not connected (state %d)", client->state);
         return false;
     }
+    if (client->gone_at > 0 && disk == sim->disk) {
+        snprintf (why, 200, "is there, but was sent away at %llu",
+                  (unsigned long long) client->gone_at);
+        return false;
+    }
     if (client->ask_count > 0) {
         snprintf (why, 200, "waits for %zu answers, the first to request %llu of kind %d",
                   client->ask_count, (unsigned long long) client->asks[0].id, client->asks[0].kind);
@@ -451,7 +458,8 @@ static bool is_settled (const sim_t *sim, const sim_client_t *client, char why[2
         if (topic->ordered > client->position && disk != sim->disk)
             continue; /* the order may have gone with its log */
         uint64_t since = topic->joined > client->position ? topic->joined : client->position;
-        uint64_t next = disk ? sim_check_next (disk, at, since, disk->count) : 0;
+        uint64_t until = topic->left > 0 ? topic->left : SIZE_MAX;
+        uint64_t next = disk ? sim_check_next (disk, at, since, until) : 0;
         if (disk == sim->disk && next == 0 && !topic->owes_reset)
             continue;
         snprintf (why, 200, "has not got %llu of %s, joined at %llu, position %016llx:%llu%s",

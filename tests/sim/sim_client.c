@@ -183,6 +183,7 @@ void sim_client_drop (sim_t *sim, sim_client_t *client)
         topic->is_joining = topic->is_left = false;
     }
     sim_reader_dropped (client);
+    sim_orders_dropped (client);
     client->stream.size = client->message.size = 0;
     client->opcode = 0;
     if (client->state == SIM_OPEN)
@@ -398,7 +399,8 @@ static void change_topics (sim_t *sim, sim_client_t *client)
     sim_topic_t *topic = &client->topics[pattern];
     if (pattern == SIM_PATTERNS - 1 && sim_chance (sim, 70))
         return;
-    if (topic->is_joining || topic->is_left || topic->ordered > client->position)
+    if (topic->is_joining || topic->is_left || topic->ordered > client->position
+        || topic->left > client->position)
         return;
     if (topic->state == SIM_MAYBE || (topic->state == SIM_IN && sim_chance (sim, 25)))
         ask_leave (sim, client, pattern);

@@ -199,7 +199,11 @@ static void heard_packet (sim_t *sim, sim_client_t *client, const char *packet)
     }
     else if (packet[0] == '4' && sim->hooks.is_on)
         sim_client_cut (sim, client); /* it may not come in; later it tries again */
-    else if (packet[0] != '1')
+    else if (packet[0] == '1') {
+        sim_orders_gone (sim, client);
+        sim_client_cut (sim, client);
+    }
+    else
         sim_fail (sim, "wire", "client %u: unexpected packet %.200s", client->number, packet);
     json_decref (json);
 }

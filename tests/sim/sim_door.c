@@ -66,6 +66,51 @@ static void serve (sim_t *sim)
     tide_buffer_free (&offers);
 }
 
+/*  -- orders ---------------------------------------------------------------------------------- */
+
+/*  Appends an order for somebody who is there, or was; false if nobody is. */
+static bool append_order (sim_t *sim, tide_buffer_t *events)
+{
+    static const char *const names[] = {TIDE_ORDER_JOIN, TIDE_ORDER_LEAVE, TIDE_ORDER_DISCONNECT};
+    const sim_client_t *client = &sim->clients[sim_random (sim, sim->client_count)];
+    char topic[SIM_SID_SIZE + 1], text[TIDE_TOPIC_SIZE_MAX + 2], id[64];
+    unsigned pattern = (unsigned) sim_random (sim, SIM_TOPICS);
+    unsigned dice = (unsigned) sim_random (sim, 100), kind = dice < 45 ? 0 : dice < 92 ? 1 : 2;
+    if (client->is_json || client->reader.is_on || client->sid[0] == 0)
+        return false;
+    for (unsigned tries = 0; kind == 1 && tries < 8 && client->topics[pattern].state == SIM_OUT;
+         tries++)
+        pattern = (unsigned) sim_random (sim, SIM_TOPICS);
+    snprintf (topic, sizeof topic, "@%s", client->sid);
+    if (kind == 2)
+        snprintf (text, sizeof text, "%s", sim_chance (sim, 30) ? "true" : "false");
+    else
+        snprintf (text, sizeof text, "\"%s\"", sim_patterns[pattern]);
+    tide_link_make_id (sim->hooks.link, id);
+    tide_buffer_t payload = {0};
+    tide_args_encode (&payload, &(tide_args_t){.json = tide_bytes (text)});
+    tide_event_append (events, &(tide_event_t){.topic = tide_bytes (topic),
+                                               .name = tide_bytes (names[kind]),
+                                               .id = tide_bytes (id),
+                                               .payload = tide_buffer_bytes (&payload)});
+    tide_buffer_free (&payload);
+    return true;
+}
+
+void sim_door_act (sim_t *sim)
+{
+    tide_buffer_t events = {0};
+    tide_message_t message = {.kind = TIDE_MESSAGE_PUBLISH};
+    if (!sim->hooks.link || !append_order (sim, &events)) {
+        tide_buffer_free (&events);
+        return;
+    }
+    message.publish.events = tide_list (&events, 1);
+    tide_link_request (sim->hooks.link, sim->now_ms, &message);
+    tide_buffer_free (&events);
+    drain (sim);
+}
+
 /*  Most come in, and half of them into some topic. */
 static void answer (sim_t *sim, const sim_door_hand_t *hand)
 {
@@ -83,6 +128,8 @@ static void answer (sim_t *sim, const sim_door_hand_t *hand)
         tide_event_append (&events, &(tide_event_t){.topic = tide_bytes (topic),
                                                     .name = tide_bytes (TIDE_ORDER_JOIN),
                                                     .payload = tide_buffer_bytes (&order)});
+    else if (!hand->asks && sim->has_faults && sim_chance (sim, 50))
+        is_order = append_order (sim, &events); /* of another one */
     tide_link_request (
         sim->hooks.link, sim->now_ms,
         &(tide_message_t){.kind = TIDE_MESSAGE_DONE,

@@ -29,9 +29,12 @@ static void change_epoch (sim_t *sim, sim_client_t *client, uint64_t epoch)
         sim_topic_t *topic = &client->topics[at];
         if (topic->ordered > client->position && topic->state == SIM_IN)
             topic->state = SIM_MAYBE; /* it need not have come to the order before */
-        topic->ordered = 0;
+        if (topic->left > 0 && topic->state == SIM_IN)
+            topic->state = SIM_MAYBE;
+        topic->ordered = topic->left = 0;
         topic->owes_reset = topic->state == SIM_IN;
     }
+    client->gone_at = 0;
     if (client->epoch != 0)
         client->position = 0;
     client->epoch = epoch;
@@ -84,8 +87,9 @@ static void begun (sim_t *sim, sim_client_t *client, const char *sid, const char
     for (unsigned at = 0; at < SIM_PATTERNS; at++) {
         client->topics[at].state = SIM_OUT;
         client->topics[at].owes_reset = client->topics[at].may_be_in = false;
-        client->topics[at].ordered = 0;
+        client->topics[at].ordered = client->topics[at].left = 0;
     }
+    client->gone_at = 0;
     /*  A session of its own: what the old one had of volatile events it may get once more, from a
      *  lane that lags. */
     for (size_t n = 0; n < sim->publish_count; n++)
@@ -141,6 +145,8 @@ static bool is_wanted (const sim_client_t *client, tide_bytes_t topic, uint64_t 
     for (unsigned at = 0; at < SIM_PATTERNS; at++) {
         const sim_topic_t *one = &client->topics[at];
         if (!tide_pattern_matches (tide_bytes (sim_patterns[at]), topic))
+            continue;
+        if (seq > 0 && sim_orders_hide (one, seq))
             continue;
         if (one->state == SIM_MAYBE || (one->state == SIM_IN && (seq == 0 || seq > one->joined))
             || (seq == 0 && one->is_joining))
@@ -239,6 +245,7 @@ static void heard_live (sim_t *sim, sim_client_t *client, uint64_t n, uint64_t s
                   (unsigned long long) n, (unsigned long long) seq, (unsigned long long) offset);
     else {
         sim_check_advance (sim, client, seq - 1);
+        sim_orders_passed (sim, client, seq);
         client->position = seq;
     }
 }
@@ -390,6 +397,7 @@ static void was_reset (sim_t *sim, sim_client_t *client, unsigned pattern, const
         topic->owes_reset = false;
         if (!topic->is_left && !topic->is_joining)
             topic->state = SIM_IN;
+        sim_orders_joined (sim, client, pattern);
     }
     if (seq_of (object) < client->position)
         sim_fail (sim, "G5", "client %u, at %llu, is reset at %llu", client->number,
@@ -461,6 +469,7 @@ static void joined (sim_t *sim, sim_client_t *client, unsigned pattern, json_t *
     topic->is_joining = topic->owes_reset = topic->may_be_in = false;
     topic->state = SIM_IN;
     topic->joined = seq;
+    sim_orders_joined (sim, client, pattern);
 }
 
 static void failed (sim_t *sim, sim_client_t *client, const sim_ask_t *ask, const json_t *answer)

@@ -1,9 +1,8 @@
 /*  sim_hooks.c - who was let in, who left, and what of that was told.
  *
  *  The log is the truth here, too: it has each session's record, each call by which an end is told,
- *  under an id that names the session and its record, and each order. An end is told once under its
- *  id, before the record goes. A client that hears that it is in is in the topics that the worker
- *  has let it into, from behind the order on.
+ *  under an id that names the session and its record. An end is told once under its id, before the
+ *  record goes. What workers do to a session is sim_order.c's.
  *  SPDX-License-Identifier: MIT
  */
 #include "sim.h"
@@ -177,67 +176,6 @@ static void read_record (sim_t *sim, const sim_disk_t *disk, const tide_event_t 
             goes (sim, &self->guests[at], tide_bytes_is (event->name, "/"), seq);
 }
 
-/*  -- orders ---------------------------------------------------------------------------------- */
-
-/*  Who is in already may come to it, or to one that another connection of the session caused. */
-static void may_join (sim_t *sim, const sim_order_t *order)
-{
-    for (unsigned at = 0; at < SIM_CLIENTS_MAX; at++) {
-        sim_client_t *client = &sim->clients[at];
-        sim_topic_t *topic = &client->topics[order->pattern];
-        if (strcmp (client->sid, order->sid) != 0
-            || (client->state != SIM_OPEN && !client->ghost && !client->is_ghost))
-            continue;
-        if (topic->state == SIM_OUT)
-            topic->state = SIM_MAYBE;
-        topic->ordered = order->seq;
-    }
-}
-
-static void take_order (sim_t *sim, const sim_disk_t *disk, const tide_event_t *event, uint64_t seq)
-{
-    sim_hooks_t *self = &sim->hooks;
-    tide_args_t args;
-    sim_order_t order = {.epoch = disk->epoch, .seq = seq, .pattern = SIM_PATTERNS};
-    snprintf (order.sid, sizeof order.sid, "%.*s", (int) event->topic.size - 1,
-              (const char *) event->topic.data + 1);
-    char room[TIDE_TOPIC_SIZE_MAX + 3] = "";
-    if (tide_args_decode (event->payload, &args) == TIDE_OK)
-        snprintf (room, sizeof room, "%.*s", TIDE_PRINT (args.json));
-    for (unsigned at = 0; at < SIM_TOPICS; at++)
-        if (strlen (room) == strlen (sim_patterns[at]) + 2
-            && memcmp (room + 1, sim_patterns[at], strlen (sim_patterns[at])) == 0)
-            order.pattern = at;
-    if (order.pattern == SIM_PATTERNS) {
-        sim_fail (sim, "G7", "at %llu is an order that nobody gave", (unsigned long long) seq);
-        return;
-    }
-    sim->stats.orders++;
-    self->orders = tide_realloc (self->orders, (self->order_count + 1) * sizeof *self->orders);
-    self->orders[self->order_count++] = order;
-    may_join (sim, &order);
-}
-
-/*  The session comes to what lies behind its position: then it is in. */
-static void come_to (sim_t *sim, sim_client_t *client, const sim_order_t *order)
-{
-    sim_topic_t *topic = &client->topics[order->pattern];
-    bool is_sure = sim->hooks.is_strict && !client->ghost && !client->is_ghost
-                   && order->epoch == sim->disk->epoch
-                   && (client->epoch == 0 || client->epoch == order->epoch);
-    sim_note (sim, "client %u is let into %s at %llu%s", client->number,
-              sim_patterns[order->pattern], (unsigned long long) order->seq,
-              is_sure ? "" : ", maybe");
-    topic->ordered = order->seq;
-    if (topic->state != SIM_OUT)
-        return;
-    topic->meta = false;
-    topic->state = is_sure ? SIM_IN : SIM_MAYBE;
-    topic->joined = order->seq;
-    if (is_sure)
-        client->epoch = order->epoch;
-}
-
 void sim_hooks_opened (sim_t *sim, sim_client_t *client)
 {
     sim_hooks_t *self = &sim->hooks;
@@ -246,12 +184,7 @@ void sim_hooks_opened (sim_t *sim, sim_client_t *client)
         return;
     if (guest && guest->is_asked && !client->ghost && !client->is_ghost)
         guest->opened = guest->open_seq;
-    for (size_t at = 0; at < self->order_count; at++) {
-        const sim_order_t *order = &self->orders[at];
-        bool is_behind = client->epoch != order->epoch || order->seq > client->position;
-        if (strcmp (order->sid, client->sid) == 0 && is_behind)
-            come_to (sim, client, order);
-    }
+    sim_orders_opened (sim, client);
 }
 
 /*  -- the log, and the end -------------------------------------------------------------------- */
@@ -267,10 +200,8 @@ bool sim_hooks_durable (sim_t *sim, const sim_disk_t *disk, const tide_event_t *
             call_ends (sim, disk, event, seq);
         return true;
     }
-    if (tide_bytes_is (event->name, TIDE_ORDER_JOIN)) {
-        take_order (sim, disk, event, seq);
+    if (sim_order_durable (sim, disk, event, seq))
         return true;
-    }
     if (tide_bytes_is (event->topic, TIDE_SERVE_TOPIC)
         && tide_bytes_is (event->key, "1:/" TIDE_HOOK_EXPIRED))
         sim->hooks.served_epoch = disk->epoch;

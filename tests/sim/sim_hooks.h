@@ -8,6 +8,8 @@
 
 enum { SIM_DOOR_HANDS = 8, SIM_SID_SIZE = 64 };
 
+struct sim_topic;
+
 /*  A session's record, as the log has it. */
 typedef struct {
     char topic[100], sid[SIM_SID_SIZE];
@@ -25,8 +27,9 @@ typedef struct {
     bool is_expired, is_over;
 } sim_told_t;
 
-/*  Into a topic. */
+/*  Into a topic, out of one, or away. */
 typedef struct {
+    enum { SIM_ORDER_JOIN, SIM_ORDER_LEAVE, SIM_ORDER_GO } kind;
     char sid[SIM_SID_SIZE];
     uint64_t epoch, seq;
     unsigned pattern;
@@ -61,6 +64,22 @@ void sim_hooks_fault (sim_t *sim);
 void sim_door_receive (sim_t *sim, tide_bytes_t bytes);
 void sim_door_tick (sim_t *sim);
 uint64_t sim_door_due_ms (const sim_hooks_t *self);
+
+/*  The worker orders something of somebody. */
+void sim_door_act (sim_t *sim);
+
+/*  sim_order.c: what workers do to sessions. */
+bool sim_order_durable (sim_t *sim, const sim_disk_t *disk, const tide_event_t *event,
+                        uint64_t seq);
+void sim_orders_opened (sim_t *sim, sim_client_t *client);
+/*  The client's connection has gone; it is about to be at seq; it is told to go. */
+void sim_orders_dropped (sim_client_t *client);
+void sim_orders_passed (sim_t *sim, sim_client_t *client, uint64_t seq);
+/*  It has joined, or was reset. */
+void sim_orders_joined (const sim_t *sim, sim_client_t *client, unsigned pattern);
+void sim_orders_gone (sim_t *sim, sim_client_t *client);
+/*  The client is not to get what is at seq by that subscription: it was made to leave. */
+bool sim_orders_hide (const struct sim_topic *topic, uint64_t seq);
 
 /*  sim_hooks.c: what must hold. */
 bool sim_hooks_is_call (const tide_event_t *event);

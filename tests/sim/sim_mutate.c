@@ -259,19 +259,34 @@ static bool thin_out (sim_t *sim, tide_message_t *message, tide_buffer_t *events
     return is_thin;
 }
 
-static bool lose_orders (tide_message_t *message, tide_buffer_t *events)
+/*  The order that is lost; NULL: none is. */
+static const char *lost_order (const sim_t *sim)
 {
-    tide_list_t list = message->page.events;
+    switch (sim->mutation) {
+    case SIM_MUTATION_LOST_ORDER:
+        return TIDE_ORDER_JOIN;
+    case SIM_MUTATION_LOST_LEAVE:
+        return TIDE_ORDER_LEAVE;
+    case SIM_MUTATION_LOST_GO:
+        return TIDE_ORDER_DISCONNECT;
+    default:
+        return NULL;
+    }
+}
+
+static bool lose_orders (const sim_t *sim, tide_list_t *all, tide_buffer_t *events)
+{
+    tide_list_t list = *all;
     tide_event_t event;
     uint32_t count = 0;
     while (tide_event_next (&list, &event)) {
-        if (tide_bytes_is (event.name, TIDE_ORDER_JOIN))
+        if (tide_bytes_is (event.name, lost_order (sim)))
             continue;
         tide_event_append (events, &event);
         count++;
     }
-    bool is_changed = count < message->page.events.count;
-    message->page.events = tide_list (events, count);
+    bool is_changed = count < all->count;
+    *all = tide_list (events, count);
     return is_changed;
 }
 
@@ -279,7 +294,10 @@ static bool mutate_answer (sim_t *sim, tide_message_t *message, tide_buffer_t *e
 {
     switch (sim->mutation) {
     case SIM_MUTATION_LOST_ORDER:
-        return message->kind == TIDE_MESSAGE_PAGE && lose_orders (message, events);
+    case SIM_MUTATION_LOST_LEAVE:
+    case SIM_MUTATION_LOST_GO:
+        return message->kind == TIDE_MESSAGE_PAGE
+               && lose_orders (sim, &message->page.events, events);
     case SIM_MUTATION_EMPTY_PAGE:
         if (message->kind != TIDE_MESSAGE_PAGE || message->page.events.count == 0)
             return false;
@@ -394,7 +412,9 @@ bool sim_mutate_published (sim_t *sim, tide_bytes_t frame, tide_buffer_t *out)
     if (sim->mutation == SIM_MUTATION_NONE || !tide_fanout_split (frame, &prefix, &bytes)
         || !decode (bytes, &message) || !sim_chance (sim, 30))
         return false;
-    if (sim->mutation == SIM_MUTATION_SHIFTED_SEQ && message.kind == TIDE_MESSAGE_EVENTS)
+    if (lost_order (sim) && message.kind == TIDE_MESSAGE_EVENTS)
+        is_changed = lose_orders (sim, &message.events.events, &list);
+    else if (sim->mutation == SIM_MUTATION_SHIFTED_SEQ && message.kind == TIDE_MESSAGE_EVENTS)
         is_changed = shift_seq (&message, &list);
     else if (sim->mutation == SIM_MUTATION_SILENT_MARK && message.kind == TIDE_MESSAGE_MARKED)
         is_changed = silence_mark (&message, &list);

@@ -484,6 +484,10 @@ static void act (sim_t *sim)
         sim_calls_act (sim);
         return;
     }
+    if (sim->hooks.is_on && sim_chance (sim, 8)) {
+        sim_door_act (sim);
+        return;
+    }
     if (dice < 65)
         sim_client_act (sim, &sim->clients[sim_random (sim, SIM_CLIENTS_MAX) % sim->client_count]);
     else if (dice < 70)
