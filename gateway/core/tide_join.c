@@ -278,7 +278,9 @@ static void changed (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answe
         tide_presence_member_stands (hub, member, op, answer);
     else
         tide_presence_late (hub, op, answer);
-    answer_joined (hub, topic, op->number, &op->reply);
+    /*  It went on reading meanwhile. */
+    answer_joined (hub, topic, member ? later (op->number, op->session->cursor) : op->number,
+                   &op->reply);
 }
 
 /*  A topic that is joined already and asked for live stays as it is: what is on its way to a slow

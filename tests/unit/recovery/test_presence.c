@@ -129,6 +129,22 @@ static void what_is_said_while_it_changes_counts (void **state)
     }
 }
 
+/*  It is told where it is, not where it was when it asked. */
+static void g1_who_becomes_present_reads_on_meanwhile (void **state)
+{
+    (void) state;
+    member_t member = present_at (HOLDER);
+    loop->held_kinds[HOLDER] = 1ull << TIDE_MESSAGE_PUBLISH;
+    tide_loop_say (member.wire,
+                   "421[\"tide:subscribe\",{\"topic\":\"lobby\",\"present\":{\"a\":1}}]");
+    uint64_t heard = tide_loop_publish (loop, "lobby", 7);
+    assert_gets (member.wire, "42[\"n\",7");
+    tide_loop_let_all_go (loop);
+    const char *answer = strstr (hear (member.wire), "\"seq\":");
+    assert_non_null (answer);
+    assert_true (strtoull (answer + strlen ("\"seq\":"), NULL, 10) >= heard);
+}
+
 /*  -- connections that end -------------------------------------------------------------------- */
 
 static void a_short_cut_does_not_flicker (void **state)
@@ -641,6 +657,7 @@ int main (void)
         TEST (it_is_written_together_with_the_session),
         TEST (what_one_says_of_itself_can_change),
         TEST (what_is_said_while_it_changes_counts),
+        TEST (g1_who_becomes_present_reads_on_meanwhile),
         TEST (a_short_cut_does_not_flicker),
         TEST (who_does_not_come_back_is_gone),
         TEST (whose_session_cannot_be_resumed_is_gone_at_once),
