@@ -234,6 +234,10 @@ void tide_groups_leave (tide_groups_t *self, uint64_t now_ms, tide_bytes_t peer,
     self->now_ms = now_ms;
     tide_group_t *group = find_group (self, message->user, message->name);
     tide_member_t *member = group ? find_member (self, group, peer) : NULL;
+    /*  Who is not answered says it again, later, and would be a member anew. */
+    if (member && member->is_asking)
+        tide_core_fail (self->core, peer, member->request, TIDE_CONFLICT, 0,
+                        "the member has left meanwhile");
     ack (self, peer, message->request, group ? group->window.floor : 0);
     if (member)
         leave (self, member, "the member left");

@@ -185,6 +185,15 @@ static void a_member_that_leaves_gives_back_what_it_has (void **state)
     assert_acknowledged (leave_group ("one")); /* it is not there: as it was to be */
 }
 
+static void a_member_that_leaves_before_it_has_joined_is_told (void **state)
+{
+    (void) state;
+    uint64_t asked = ask_to_join ("one", (join_t){.credit = 1});
+    assert_null (rig_answer (rig, asked)); /* the record is not durable */
+    assert_acknowledged (leave_group ("one"));
+    assert_refused (asked, TIDE_CONFLICT, "left");
+}
+
 static void what_is_not_answered_in_time_goes_to_another (void **state)
 {
     (void) state;
@@ -493,6 +502,7 @@ int main (void)
         TEST (what_a_dead_member_had_goes_to_another),
         TEST (what_is_given_back_twice_is_given_back_once),
         TEST (a_member_that_leaves_gives_back_what_it_has),
+        TEST (a_member_that_leaves_before_it_has_joined_is_told),
         TEST (what_is_not_answered_in_time_goes_to_another),
         TEST (what_fails_is_tried_again_later_and_later),
         TEST (what_comes_back_goes_before_what_is_new),
