@@ -283,7 +283,9 @@ typedef struct sim_topic {
     uint64_t at;           /* brought up to here */
     uint64_t ordered;      /* a worker has let it in there: it may not have come to that yet */
     uint64_t left;         /* a worker has made it leave there: nothing behind that; 0: none has */
-    json_t *state_parts;   /* a snapshot or reset that comes in parts */
+    bool is_present, may_be_present; /* it must stand there, it may */
+    enum { SIM_WISH_NOTHING, SIM_WISH_PRESENT, SIM_WISH_ABSENT } wish; /* of the join */
+    json_t *state_parts; /* a snapshot or reset that comes in parts */
     bool snapshot_came;
     uint64_t snapshot_seq;
 } sim_topic_t;
@@ -309,6 +311,19 @@ typedef struct {
     uint64_t try_at_ms;
 } sim_reader_t;
 
+/*  Who stands in a topic's presence, or did. */
+typedef struct {
+    uint64_t epoch, seq; /* 0: removed */
+    unsigned topic;
+    char sid[SIM_SID_SIZE];
+} sim_standing_t;
+
+typedef struct {
+    bool is_on; /* clients say that they are present */
+    sim_standing_t *standing;
+    size_t count;
+} sim_presence_t;
+
 /*  What is known of a named cursor. */
 typedef struct {
     uint64_t log_epoch, seq; /* where it stands in that log */
@@ -330,6 +345,8 @@ struct sim_client {
     uint64_t sent_epoch, sent_seq; /* the position it came back with */
     bool sent_pid, sent_foreign;
     uint64_t away_since_ms;
+    uint64_t who;     /* the session, in its presence: not all are told their sid */
+    uint64_t born;    /* the log in which its session began; 0: not known */
     uint64_t gone_at; /* a worker has sent the session away there: nothing behind that; 0 */
     sim_topic_t topics[SIM_PATTERNS];
     sim_ask_t *asks;
@@ -385,6 +402,16 @@ void sim_reader_answer (sim_t *sim, sim_client_t *client, uint64_t id, bool ok,
                         const json_t *answer, uint64_t epoch, uint64_t seq);
 void sim_reader_durable (sim_t *sim, const sim_disk_t *disk, const tide_event_t *event);
 bool sim_reader_is_settled (const sim_t *sim, const sim_client_t *client, char why[200]);
+
+/*  sim_presence.c: who is present. */
+void sim_presence_ask (sim_t *sim, sim_client_t *client, unsigned pattern, json_t *object);
+void sim_presence_joined (sim_topic_t *topic);
+void sim_presence_unsure (sim_topic_t *topic);
+void sim_presence_left (sim_topic_t *topic);
+/*  A record of the system's has become durable; true if it is of presence. */
+bool sim_presence_durable (sim_t *sim, const sim_disk_t *disk, const tide_event_t *event,
+                           uint64_t seq);
+bool sim_presence_settled (sim_t *sim, bool say);
 
 /*  sim_hear.c: what was heard, in any dialect. */
 void sim_heard_open (sim_t *sim, sim_client_t *client, const char *sid, const char *pid,
@@ -458,7 +485,7 @@ typedef struct {
     uint64_t cuts, drops, commits, fulls, ghosts, damaged, segments_dropped, pauses;
     uint64_t cursor_events, cursor_acks, cursor_writes, cursor_losses;
     uint64_t calls, call_acks, call_ends, call_deads, lent, lent_again, handled, worker_faults;
-    uint64_t hooks, hooks_told, orders, order_leaves, order_gos, gone;
+    uint64_t hooks, hooks_told, orders, order_leaves, order_gos, gone, present, absent;
     uint64_t group_lent, group_again, group_handled, group_deads, group_writes;
 } sim_stats_t;
 
@@ -489,6 +516,7 @@ struct sim {
     sim_calls_t calls;
     sim_hooks_t hooks;
     sim_groups_t groups;
+    sim_presence_t presence;
     sim_cursor_t cursors[SIM_CURSORS];
     sim_client_t clients[SIM_CLIENTS_MAX];
     sim_socket_t *sockets;

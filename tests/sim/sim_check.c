@@ -112,7 +112,8 @@ void sim_check_durable (sim_t *sim, sim_disk_t *disk, sim_record_t *record, uint
     }
     if (record->is_system) {
         sim_reader_durable (sim, disk, event);
-        if (!sim_groups_durable (sim, disk, event, seq)
+        if (!sim_presence_durable (sim, disk, event, seq)
+            && !sim_groups_durable (sim, disk, event, seq)
             && !sim_hooks_durable (sim, disk, event, seq) && sim->calls.is_on)
             sim_call_durable (sim, disk, event, seq);
         return;
@@ -483,5 +484,5 @@ bool sim_check_settled (sim_t *sim, bool say)
         return false;
     }
     return sim_calls_settled (sim, say) && sim_hooks_settled (sim, say)
-           && sim_groups_settled (sim, say);
+           && sim_groups_settled (sim, say) && sim_presence_settled (sim, say);
 }

@@ -180,6 +180,7 @@ void sim_client_drop (sim_t *sim, sim_client_t *client)
         sim_topic_forget_parts (topic);
         if (topic->is_joining)
             topic->state = SIM_MAYBE;
+        sim_presence_unsure (topic);
         topic->is_joining = topic->is_left = false;
     }
     sim_reader_dropped (client);
@@ -347,6 +348,7 @@ static void ask_join (sim_t *sim, sim_client_t *client, unsigned pattern, sim_mo
     topic->since = topic->at = topic->epoch = 0;
     if (!client->is_json && topic->meta)
         json_object_set_new (object, "meta", json_true ());
+    sim_presence_ask (sim, client, pattern, object);
     if (mode == SIM_SNAPSHOT)
         json_object_set_new (object, "since", json_string ("snapshot"));
     else if (mode == SIM_SINCE && sim_chance (sim, 20))

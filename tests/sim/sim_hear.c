@@ -88,8 +88,11 @@ static void begun (sim_t *sim, sim_client_t *client, const char *sid, const char
         client->topics[at].state = SIM_OUT;
         client->topics[at].owes_reset = client->topics[at].may_be_in = false;
         client->topics[at].ordered = client->topics[at].left = 0;
+        sim_presence_left (&client->topics[at]);
     }
     client->gone_at = 0;
+    client->who = ++sim->serial;
+    client->born = client->socket->opened_ms >= sim->epoch_since_ms ? sim->disk->epoch : 0;
     /*  A session of its own: what the old one had of volatile events it may get once more, from a
      *  lane that lags. */
     for (size_t n = 0; n < sim->publish_count; n++)
@@ -466,6 +469,7 @@ static void joined (sim_t *sim, sim_client_t *client, unsigned pattern, json_t *
     else if (topic->mode == SIM_SNAPSHOT && !client->is_json)
         sim_check_state (sim, client->epoch, pattern, seq, json_object_get (answer, "state"),
                          "an answer to subscribe");
+    sim_presence_joined (topic);
     topic->is_joining = topic->owes_reset = topic->may_be_in = false;
     topic->state = SIM_IN;
     topic->joined = seq;
@@ -486,6 +490,7 @@ static void failed (sim_t *sim, sim_client_t *client, const sim_ask_t *ask, cons
         sim_fail (sim, "live", "client %u: request of kind %d fails with %s: %s", client->number,
                   ask->kind, code, json_string_value (json_object_get (answer, "message")));
     if (ask->kind == SIM_ASK_JOIN) {
+        sim_presence_unsure (topic);
         topic->is_joining = false;
         topic->may_be_in = true;
         topic->state = SIM_MAYBE;
@@ -495,7 +500,8 @@ static void failed (sim_t *sim, sim_client_t *client, const sim_ask_t *ask, cons
         topic->is_left = false;
         /*  Not found where it is now: a join that is still under way is found after a resume. */
         bool is_out = code && strcmp (code, "not_found") == 0 && !topic->may_be_in;
-        topic->state = is_out ? SIM_OUT : SIM_MAYBE;
+        bool may_come_in = topic->ordered > client->position;
+        topic->state = is_out && !may_come_in ? SIM_OUT : SIM_MAYBE;
     }
     else if (ask->kind == SIM_ASK_PUBLISH && !is_conflict && publish->same_id_as == 0)
         sim_client_remember (sim, client, ask);
@@ -529,6 +535,7 @@ void sim_heard_answer (sim_t *sim, sim_client_t *client, uint64_t id, bool ok, j
         client->topics[asked.pattern].state = may_come_in ? SIM_MAYBE : SIM_OUT;
         client->topics[asked.pattern].is_left = client->topics[asked.pattern].may_be_in = false;
         client->topics[asked.pattern].owes_reset = false;
+        sim_presence_left (&client->topics[asked.pattern]);
         sim->stats.leaves++;
     }
     else if (asked.kind == SIM_ASK_PUBLISH)

@@ -75,6 +75,35 @@ static bool move_cursors (const sim_t *sim, tide_list_t *list, tide_buffer_t *ev
     return is_moved;
 }
 
+/*  -- presence -------------------------------------------------------------------------------- */
+
+static bool is_presence (tide_bytes_t topic)
+{
+    size_t size = strlen ("$presence/");
+    return topic.size > size && memcmp (topic.data, "$presence/", size) == 0;
+}
+
+/*  Who enters does so elsewhere, or goes. */
+static bool change_presence (const sim_t *sim, tide_list_t *list, tide_buffer_t *events)
+{
+    tide_list_t rest = *list;
+    tide_event_t event;
+    bool is_changed = false;
+    while (tide_event_next (&rest, &event)) {
+        bool is_one = is_presence (event.topic);
+        is_changed = is_changed || is_one;
+        if (is_one && sim->mutation == SIM_MUTATION_UNENTERED)
+            event.topic = tide_bytes ("$presence/nowhere");
+        else if (is_one) {
+            event.payload = event.lease = (tide_bytes_t){0};
+            event.linger_ms = 0;
+        }
+        tide_event_append (events, &event);
+    }
+    *list = tide_list (events, list->count);
+    return is_changed;
+}
+
 /*  -- to the broker --------------------------------------------------------------------------- */
 
 static void copy_events (sim_t *sim, tide_list_t list, tide_buffer_t *events)
@@ -99,6 +128,8 @@ static bool mutate_publish (sim_t *sim, tide_message_t *message, tide_buffer_t *
 {
     if (sim->mutation == SIM_MUTATION_HASTY_CURSOR)
         return move_cursors (sim, &message->publish.events, list);
+    if (sim->mutation == SIM_MUTATION_UNENTERED || sim->mutation == SIM_MUTATION_NEVER_THERE)
+        return change_presence (sim, &message->publish.events, list);
     if (sim->mutation != SIM_MUTATION_LOGGED_VOLATILE && sim->mutation != SIM_MUTATION_FORGOTTEN_ID)
         return false;
     copy_events (sim, message->publish.events, list);
@@ -214,6 +245,11 @@ static bool mutate_to_broker (sim_t *sim, tide_message_t *message, tide_buffer_t
         return mutate_serve (sim, &message->serve, list);
     case TIDE_MESSAGE_DONE:
         return mutate_done (sim, &message->done);
+    case TIDE_MESSAGE_RELEASE:
+        if (sim->mutation != SIM_MUTATION_UNRELEASED || !is_presence (message->release.topic))
+            return false;
+        message->release.seq = 0;
+        return true;
     case TIDE_MESSAGE_GROUP_DONE:
         return mutate_group_done (sim, &message->group_done);
     default:

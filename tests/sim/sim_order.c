@@ -12,11 +12,17 @@
 #include <stdio.h>
 #include <string.h>
 
+/*  The session was in this log before the order was. */
+static bool is_in (const sim_client_t *client, uint64_t epoch)
+{
+    return client->epoch == 0 ? client->born == epoch : client->epoch == epoch;
+}
+
 /*  Only one connection reads for the session, and of this log. */
 static bool is_sure (const sim_t *sim, const sim_client_t *client, uint64_t epoch)
 {
     return sim->hooks.is_strict && !client->ghost && !client->is_ghost && epoch == sim->disk->epoch
-           && (client->epoch == 0 || client->epoch == epoch);
+           && is_in (client, epoch);
 }
 
 static bool is_busy (const sim_client_t *client, const sim_topic_t *topic)
@@ -62,7 +68,7 @@ static void carry_out (sim_t *sim, sim_client_t *client, const sim_order_t *orde
         enter (client, order, sure);
     else if (order->kind == SIM_ORDER_LEAVE)
         leave (client, order, sure);
-    else if (client->epoch == order->epoch && client->gone_at == 0)
+    else if (is_in (client, order->epoch) && client->gone_at == 0)
         client->gone_at = order->seq;
 }
 
@@ -171,6 +177,7 @@ void sim_orders_passed (sim_t *sim, sim_client_t *client, uint64_t seq)
             continue;
         topic->state = SIM_OUT;
         topic->left = 0;
+        sim_presence_left (topic);
     }
 }
 

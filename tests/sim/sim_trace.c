@@ -123,6 +123,33 @@ static void print_message (const tide_message_t *m)
                 (unsigned long long) m->done.call, m->done.attempt, m->done.outcome, m->done.code);
         print_events (m->done.events);
         break;
+    case TIDE_MESSAGE_GROUP_JOIN:
+        printf (" #%llu %.*s credit %u", (unsigned long long) m->group_join.request,
+                TIDE_PRINT (m->group_join.name), m->group_join.credit);
+        break;
+    case TIDE_MESSAGE_GROUP_LEAVE:
+        printf (" #%llu %.*s", (unsigned long long) m->group_leave.request,
+                TIDE_PRINT (m->group_leave.name));
+        break;
+    case TIDE_MESSAGE_GROUP_EVENT:
+        printf (" %.*s attempt %u", TIDE_PRINT (m->group_event.name), m->group_event.attempt);
+        print_events (m->group_event.events);
+        break;
+    case TIDE_MESSAGE_GROUP_DONE:
+        printf (" #%llu %.*s %llu attempt %u outcome %u",
+                (unsigned long long) m->group_done.request, TIDE_PRINT (m->group_done.name),
+                (unsigned long long) m->group_done.seq, m->group_done.attempt,
+                m->group_done.outcome);
+        break;
+    case TIDE_MESSAGE_GROUP_EXTEND:
+        printf (" %.*s %llu attempt %u", TIDE_PRINT (m->group_extend.name),
+                (unsigned long long) m->group_extend.seq, m->group_extend.attempt);
+        break;
+    case TIDE_MESSAGE_GROUP_NOTE:
+        printf (" %.*s %s %llu", TIDE_PRINT (m->group_note.name),
+                tide_status_name ((tide_status_t) m->group_note.code),
+                (unsigned long long) m->group_note.seq);
+        break;
     default:
         break;
     }

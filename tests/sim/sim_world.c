@@ -61,6 +61,7 @@ static void choose_config (sim_t *sim)
         sim->config.retain_ms = 7 * 86400000ull;
     }
     sim->may_flood = !sim->big_events && sim_chance (sim, 15);
+    sim->presence.is_on = sim->seed % 7 < 3;
     sim->groups.is_on = sim->seed % 5 < 2;
     sim->hooks.is_on = sim->seed % 3 == 0;
     sim->hooks.is_strict = sim->hooks.is_on && sim->seed % 2 == 0;
@@ -141,6 +142,7 @@ void sim_destroy (sim_t **self_p)
     sim_hooks_free (self);
     sim_groups_free (self);
     sim_disk_destroy (&self->disk);
+    free (self->presence.standing);
     free (self->publishes);
     free (self);
 }

@@ -117,6 +117,8 @@ static void print_stats (const sim_stats_t *s)
                {"… to leave", s->order_leaves},
                {"… to go", s->order_gos},
                {"sent away", s->gone},
+               {"present", s->present},
+               {"absent", s->absent},
                {"groups lent", s->group_lent},
                {"… again", s->group_again},
                {"… handled", s->group_handled},
