@@ -320,20 +320,35 @@ static void take_queued (tide_sequencer_t *self, uint64_t now_ms)
     }
 }
 
+/*  Nothing new is taken; but what was is not refused when it is said again. */
+static void receive_last (tide_sequencer_t *self, tide_bytes_t peer,
+                          const tide_publish_message_t *publish)
+{
+    tide_id_t ids[TIDE_PUBLISH_EVENTS_MAX];
+    memset (ids, 0, publish->events.count * sizeof ids[0]);
+    uint64_t behind = 0;
+    answer_t answer = {.request = publish->request, .count = publish->events.count};
+    answer.verdict = judge_ids (self, publish, ids, &answer.seq, &behind);
+    if (answer.verdict == REPEATED)
+        answer_behind (self, behind, peer, answer);
+    else
+        tide_core_fail (self->core, peer, publish->request, TIDE_SHUTTING_DOWN, 0,
+                        "the broker is stopping");
+}
+
 void tide_sequencer_receive (tide_sequencer_t *self, uint64_t now_ms, tide_bytes_t peer,
                              tide_bytes_t bytes, const tide_publish_message_t *publish)
 {
     const char *why;
     bool is_volatile;
-    if (self->is_stopping) {
-        tide_core_fail (self->core, peer, publish->request, TIDE_SHUTTING_DOWN, 0,
-                        "the broker is stopping");
-        return;
-    }
     tide_status_t status =
         tide_check_publish (publish, self->core->payload_max, &is_volatile, &why);
     if (status != TIDE_OK) {
         tide_core_fail (self->core, peer, publish->request, status, 0, "%s", why);
+        return;
+    }
+    if (self->is_stopping) {
+        receive_last (self, peer, publish);
         return;
     }
     if (is_volatile) {

@@ -496,6 +496,25 @@ static void a_clean_stop_finishes_what_was_taken (void **state)
     assert_true (tide_broker_is_idle (rig->broker));
 }
 
+static void g4_a_broker_that_stops_knows_what_it_has_taken (void **state)
+{
+    tide_rig_t *rig = *state;
+    rig_publish_one (rig, "a", "t", NULL, "durable", "1");
+    rig_settle (rig);
+    rig_publish_one (rig, "a", "t", NULL, "under way", "2");
+    tide_broker_stop (rig->broker, rig->now_ms);
+    uint64_t durable = rig_publish_one (rig, "a", "t", NULL, "durable", "1");
+    uint64_t under_way = rig_publish_one (rig, "a", "t", NULL, "under way", "2");
+    uint64_t other = rig_publish_one (rig, "a", "t", NULL, "durable", "3");
+    rig_drain (rig);
+    assert_int_equal (rig_acked (rig, durable), 1);
+    assert_null (rig_answer (rig, under_way));
+    assert_int_equal (rig_refused (rig, other), TIDE_SHUTTING_DOWN);
+    rig_settle (rig);
+    assert_int_equal (rig_acked (rig, under_way), 2);
+    assert_int_equal (rig_read (rig, "t", 0, 10)->events.count, 2);
+}
+
 static void an_empty_log_is_served (void **state)
 {
     tide_rig_t *rig = *state;
@@ -670,6 +689,7 @@ int main (void)
         TEST (history_is_trimmed_by_age_though_nothing_comes),
         TEST (counters_count),
         TEST (a_clean_stop_finishes_what_was_taken),
+        TEST (g4_a_broker_that_stops_knows_what_it_has_taken),
         TEST (an_empty_log_is_served),
         TEST (g5_a_log_with_holes_is_loaded_and_the_holes_are_told),
         TEST (a_broker_that_stood_still_ends_no_lease),
