@@ -485,7 +485,8 @@ typedef struct {
     uint64_t cuts, drops, commits, fulls, ghosts, damaged, segments_dropped, pauses;
     uint64_t cursor_events, cursor_acks, cursor_writes, cursor_losses;
     uint64_t calls, call_acks, call_ends, call_deads, lent, lent_again, handled, worker_faults;
-    uint64_t hooks, hooks_told, orders, order_leaves, order_gos, gone, present, absent;
+    uint64_t hooks, hooks_told, orders, order_leaves, order_gos, gone, questions, answers, present,
+        absent;
     uint64_t group_lent, group_again, group_handled, group_deads, group_writes;
 } sim_stats_t;
 

@@ -206,7 +206,8 @@ void sim_check_frame (sim_t *sim, const tide_message_t *message)
         list = message->volatiles.events;
         while (tide_event_next (&list, &event)) {
             uint64_t n = number_of_event (&event);
-            sim_call_told (sim, &event);
+            if (!sim_question_told (sim, &event))
+                sim_call_told (sim, &event);
             if (!(event.flags & TIDE_EVENT_VOLATILE))
                 sim_fail (sim, "G9", "VOLATILE holds an event that is not");
             if (n < sim->publish_count)

@@ -191,6 +191,13 @@ static void heard_packet (sim_t *sim, sim_client_t *client, const char *packet)
         sim_heard_open (sim, client, json_string_value (json_object_get (json, "sid")), pid,
                         pid && strcmp (pid, client->pid) == 0, 0, 0, NULL);
     }
+    else if (packet[0] == '2' && id > 0) {
+        char answer[64], text[96];
+        if (sim_question_heard (sim, client, json, answer)) {
+            snprintf (text, sizeof text, "43%llu%s", (unsigned long long) id, answer);
+            send_text (sim, client, text);
+        }
+    }
     else if (packet[0] == '2')
         heard_emit (sim, client, json);
     else if (packet[0] == '3') {

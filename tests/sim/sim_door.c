@@ -40,6 +40,7 @@ void sim_hooks_free (sim_t *sim)
     free (self->guests);
     free (self->told);
     free (self->orders);
+    free (self->questions);
 }
 
 void sim_hooks_mend (sim_t *sim)
@@ -101,6 +102,11 @@ void sim_door_act (sim_t *sim)
 {
     tide_buffer_t events = {0};
     tide_message_t message = {.kind = TIDE_MESSAGE_PUBLISH};
+    if (sim_chance (sim, 25)) {
+        sim_question_ask (sim, &sim->clients[sim_random (sim, sim->client_count)]);
+        drain (sim);
+        return;
+    }
     if (!sim->hooks.link || !append_order (sim, &events)) {
         tide_buffer_free (&events);
         return;
@@ -184,6 +190,8 @@ static void drain (sim_t *sim)
         else if (action.kind == TIDE_LINK_ANSWER && action.token == self->serve_token
                  && action.message->kind == TIDE_MESSAGE_FAIL)
             self->serve_at_ms = sim->now_ms + 200;
+        else if (action.kind == TIDE_LINK_ANSWER)
+            sim_question_answered (sim, action.token, action.message->kind == TIDE_MESSAGE_ACK);
     }
 }
 

@@ -222,6 +222,8 @@ static bool is_here (const sim_t *sim, const char *sid)
 bool sim_hooks_settled (sim_t *sim, bool say)
 {
     const sim_hooks_t *self = &sim->hooks;
+    if (!sim_questions_settled (sim, say))
+        return false;
     for (size_t at = 0; at < self->told_count; at++) {
         if (self->told[at].epoch != sim->disk->epoch || self->told[at].is_over)
             continue;

@@ -35,6 +35,17 @@ typedef struct {
     unsigned pattern;
 } sim_order_t;
 
+/*  What a client is asked for. */
+typedef struct {
+    char sid[SIM_SID_SIZE];
+    uint64_t asked_ms, token;
+    bool is_last;     /* nothing strikes any more */
+    bool is_taken;    /* by the broker */
+    bool is_answered; /* the client has answered */
+    uint32_t heard_by;
+    unsigned answers;
+} sim_question_t;
+
 typedef struct {
     uint64_t call, due_ms;
     uint32_t attempt;
@@ -53,7 +64,8 @@ typedef struct {
     sim_guest_t *guests;
     sim_told_t *told;
     sim_order_t *orders;
-    size_t guest_count, told_count, order_count;
+    sim_question_t *questions; /* by number, from 1 */
+    size_t guest_count, told_count, order_count, question_count;
 } sim_hooks_t;
 
 /*  sim_door.c: the worker. */
@@ -80,6 +92,17 @@ void sim_orders_joined (const sim_t *sim, sim_client_t *client, unsigned pattern
 void sim_orders_gone (sim_t *sim, sim_client_t *client);
 /*  The client is not to get what is at seq by that subscription: it was made to leave. */
 bool sim_orders_hide (const struct sim_topic *topic, uint64_t seq);
+
+/*  sim_question.c: what workers ask clients for. */
+void sim_question_ask (sim_t *sim, const sim_client_t *client);
+void sim_questions_last (sim_t *sim);
+/*  The broker answers the asker. */
+void sim_question_answered (sim_t *sim, uint64_t token, bool is_taken);
+/*  The client is asked: true if it answers that. */
+bool sim_question_heard (sim_t *sim, sim_client_t *client, const json_t *array, char answer[64]);
+/*  A volatile event is published; true if it is an answer. */
+bool sim_question_told (sim_t *sim, const tide_event_t *event);
+bool sim_questions_settled (sim_t *sim, bool say);
 
 /*  sim_hooks.c: what must hold. */
 bool sim_hooks_is_call (const tide_event_t *event);

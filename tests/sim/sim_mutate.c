@@ -104,6 +104,21 @@ static bool change_presence (const sim_t *sim, tide_list_t *list, tide_buffer_t 
     return is_changed;
 }
 
+/*  -- answers --------------------------------------------------------------------------------- */
+
+static bool say_twice (tide_list_t *list, tide_buffer_t *events)
+{
+    tide_list_t rest = *list;
+    tide_event_t event;
+    if (list->count != 1 || !tide_event_next (&rest, &event)
+        || !tide_bytes_is (event.name, TIDE_REPLY_NAME))
+        return false;
+    tide_event_append (events, &event);
+    tide_event_append (events, &event);
+    *list = tide_list (events, 2);
+    return true;
+}
+
 /*  -- to the broker --------------------------------------------------------------------------- */
 
 static void copy_events (sim_t *sim, tide_list_t list, tide_buffer_t *events)
@@ -128,6 +143,8 @@ static bool mutate_publish (sim_t *sim, tide_message_t *message, tide_buffer_t *
 {
     if (sim->mutation == SIM_MUTATION_HASTY_CURSOR)
         return move_cursors (sim, &message->publish.events, list);
+    if (sim->mutation == SIM_MUTATION_TWO_ANSWERS)
+        return say_twice (&message->publish.events, list);
     if (sim->mutation == SIM_MUTATION_UNENTERED || sim->mutation == SIM_MUTATION_NEVER_THERE)
         return change_presence (sim, &message->publish.events, list);
     if (sim->mutation != SIM_MUTATION_LOGGED_VOLATILE && sim->mutation != SIM_MUTATION_FORGOTTEN_ID)

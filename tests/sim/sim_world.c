@@ -553,12 +553,17 @@ static void settle (sim_t *sim)
 {
     uint64_t until_ms = sim->now_ms + SETTLE_MS, published_ms = sim->now_ms + 20000;
     uint64_t quiet_ms = 0;
-    bool was_published = false;
+    bool was_published = false, was_asked = false;
     while (!sim->failed && sim->now_ms < until_ms) {
         step (sim);
         if (!was_published && sim->now_ms >= published_ms) {
             publish_last (sim);
             was_published = true;
+        }
+        /*  When all is said: what is volatile may be lost beside what is not. */
+        if (!was_asked && sim->now_ms >= published_ms + 4000) {
+            sim_questions_last (sim);
+            was_asked = true;
         }
         if (!was_published || sim->now_ms < published_ms + 6000 || sim->step % 64 != 0)
             continue;

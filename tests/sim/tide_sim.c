@@ -117,6 +117,8 @@ static void print_stats (const sim_stats_t *s)
                {"… to leave", s->order_leaves},
                {"… to go", s->order_gos},
                {"sent away", s->gone},
+               {"questions", s->questions},
+               {"answers", s->answers},
                {"present", s->present},
                {"absent", s->absent},
                {"groups lent", s->group_lent},
