@@ -406,6 +406,8 @@ bool sim_reader_is_settled (const sim_t *sim, const sim_client_t *client, char w
 /*  sim_presence.c: who is present. */
 void sim_presence_ask (sim_t *sim, sim_client_t *client, unsigned pattern, json_t *object);
 void sim_presence_joined (sim_topic_t *topic);
+/*  It may be in anew: what it was before says nothing. */
+void sim_presence_anew (sim_topic_t *topic);
 void sim_presence_unsure (sim_topic_t *topic);
 void sim_presence_left (sim_topic_t *topic);
 /*  A record of the system's has become durable; true if it is of presence. */

@@ -337,6 +337,7 @@ static void ask_join (sim_t *sim, sim_client_t *client, unsigned pattern, sim_mo
 {
     sim_topic_t *topic = &client->topics[pattern];
     bool was_in = topic->state != SIM_OUT;
+    sim_presence_anew (topic);
     char position[64];
     json_t *object = json_pack ("{s:s}", "topic", sim_patterns[pattern]);
     if (topic->state == SIM_OUT)

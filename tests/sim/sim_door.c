@@ -190,8 +190,6 @@ static void drain (sim_t *sim)
         else if (action.kind == TIDE_LINK_ANSWER && action.token == self->serve_token
                  && action.message->kind == TIDE_MESSAGE_FAIL)
             self->serve_at_ms = sim->now_ms + 200;
-        else if (action.kind == TIDE_LINK_ANSWER)
-            sim_question_answered (sim, action.token, action.message->kind == TIDE_MESSAGE_ACK);
     }
 }
 

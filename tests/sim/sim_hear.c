@@ -398,6 +398,7 @@ static void was_reset (sim_t *sim, sim_client_t *client, unsigned pattern, const
     else {
         topic->joined = seq_of (object);
         topic->owes_reset = false;
+        sim_presence_anew (topic);
         if (!topic->is_left && !topic->is_joining)
             topic->state = SIM_IN;
         sim_orders_joined (sim, client, pattern);

@@ -38,9 +38,7 @@ typedef struct {
 /*  What a client is asked for. */
 typedef struct {
     char sid[SIM_SID_SIZE];
-    uint64_t asked_ms, token;
     bool is_last;     /* nothing strikes any more */
-    bool is_taken;    /* by the broker */
     bool is_answered; /* the client has answered */
     uint32_t heard_by;
     unsigned answers;
@@ -96,8 +94,6 @@ bool sim_orders_hide (const struct sim_topic *topic, uint64_t seq);
 /*  sim_question.c: what workers ask clients for. */
 void sim_question_ask (sim_t *sim, const sim_client_t *client);
 void sim_questions_last (sim_t *sim);
-/*  The broker answers the asker. */
-void sim_question_answered (sim_t *sim, uint64_t token, bool is_taken);
 /*  The client is asked: true if it answers that. */
 bool sim_question_heard (sim_t *sim, sim_client_t *client, const json_t *array, char answer[64]);
 /*  A volatile event is published; true if it is an answer. */

@@ -41,6 +41,7 @@ static void enter (sim_client_t *client, const sim_order_t *order, bool sure)
         topic->state = SIM_MAYBE;
     topic->left = 0;
     topic->ordered = order->seq;
+    sim_presence_anew (topic);
     if (topic->state != SIM_OUT)
         return;
     topic->meta = false;

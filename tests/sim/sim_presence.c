@@ -41,6 +41,14 @@ void sim_presence_joined (sim_topic_t *topic)
     topic->wish = SIM_WISH_NOTHING;
 }
 
+void sim_presence_anew (sim_topic_t *topic)
+{
+    if (topic->state != SIM_IN)
+        topic->is_present = false;
+    if (topic->state == SIM_OUT)
+        topic->may_be_present = false;
+}
+
 /*  Its join has no answer, or none that says what became of it. */
 void sim_presence_unsure (sim_topic_t *topic)
 {

@@ -2,7 +2,7 @@
  *
  *  A question is volatile: it may be lost, and then its asker's time is up. It comes to a client
  *  once at most, and is answered once at most, with what that client has said. When faults have
- *  stopped, who is there is asked, and the answer comes.
+ *  stopped, who is there is asked until the answer comes.
  *  SPDX-License-Identifier: MIT
  */
 #include "sim.h"
@@ -52,31 +52,40 @@ void sim_question_ask (sim_t *sim, const sim_client_t *client)
     self->questions =
         tide_realloc (self->questions, (self->question_count + 1) * sizeof *self->questions);
     sim_question_t *question = &self->questions[self->question_count++];
-    uint32_t timeout_ms = sim->has_faults ? 200 + (uint32_t) sim_random (sim, 3000) : 10000;
-    *question = (sim_question_t){.asked_ms = sim->now_ms, .is_last = !sim->has_faults};
+    uint32_t timeout_ms = 200 + (uint32_t) sim_random (sim, 3000);
+    *question = (sim_question_t){.is_last = !sim->has_faults};
     snprintf (question->sid, sizeof question->sid, "%s", client->sid);
     append_question (self->question_count, client->sid, timeout_ms, &events);
     message.publish.events = tide_list (&events, 1);
-    question->token = tide_link_request (self->link, sim->now_ms, &message);
+    tide_link_request (self->link, sim->now_ms, &message);
     sim_note (sim, "client %u is asked q%llu", client->number,
               (unsigned long long) self->question_count);
     sim->stats.questions++;
     tide_buffer_free (&events);
 }
 
-/*  Of everybody who is there. */
-void sim_questions_last (sim_t *sim)
+static bool has_answered (const sim_t *sim, const char *sid)
 {
-    for (unsigned at = 0; at < sim->client_count && sim->hooks.is_on; at++)
-        if (sim->clients[at].state == SIM_OPEN && !sim->clients[at].reader.is_on)
-            sim_question_ask (sim, &sim->clients[at]);
+    for (size_t at = 0; at < sim->hooks.question_count; at++) {
+        const sim_question_t *question = &sim->hooks.questions[at];
+        if (question->is_last && question->answers > 0 && strcmp (question->sid, sid) == 0)
+            return true;
+    }
+    return false;
 }
 
-void sim_question_answered (sim_t *sim, uint64_t token, bool is_taken)
+static bool is_asked (const sim_t *sim, const sim_client_t *client)
 {
-    for (size_t at = 0; at < sim->hooks.question_count; at++)
-        if (sim->hooks.questions[at].token == token)
-            sim->hooks.questions[at].is_taken = is_taken;
+    return sim->hooks.is_on && client->state == SIM_OPEN && !client->is_json && !client->ghost
+           && !client->reader.is_on && client->sid[0] != 0;
+}
+
+/*  Who has not answered is asked again: what is volatile may be lost. */
+void sim_questions_last (sim_t *sim)
+{
+    for (unsigned at = 0; at < sim->client_count; at++)
+        if (is_asked (sim, &sim->clients[at]) && !has_answered (sim, sim->clients[at].sid))
+            sim_question_ask (sim, &sim->clients[at]);
 }
 
 /*  -- who is asked ---------------------------------------------------------------------------- */
@@ -137,26 +146,15 @@ bool sim_question_told (sim_t *sim, const tide_event_t *event)
 
 /*  -- the end --------------------------------------------------------------------------------- */
 
-static bool was_there (const sim_t *sim, const sim_question_t *question)
-{
-    enum { COMING_MS = 3000 };
-    for (unsigned at = 0; at < sim->client_count; at++) {
-        const sim_client_t *client = &sim->clients[at];
-        if (client->state == SIM_OPEN && !client->ghost && strcmp (client->sid, question->sid) == 0)
-            return client->socket->opened_ms + COMING_MS < question->asked_ms;
-    }
-    return false;
-}
-
 bool sim_questions_settled (sim_t *sim, bool say)
 {
-    for (size_t at = 0; at < sim->hooks.question_count; at++) {
-        const sim_question_t *question = &sim->hooks.questions[at];
-        if (!question->is_last || !question->is_taken || question->answers > 0
-            || !was_there (sim, question))
+    for (unsigned at = 0; at < sim->client_count; at++) {
+        const sim_client_t *client = &sim->clients[at];
+        if (!is_asked (sim, client) || has_answered (sim, client->sid))
             continue;
         if (say)
-            sim_fail (sim, "G7", "at the end, q%zu has no answer", at + 1);
+            sim_fail (sim, "G7", "at the end, client %u is asked again and again, in vain",
+                      client->number);
         return false;
     }
     return true;

@@ -553,7 +553,8 @@ static void settle (sim_t *sim)
 {
     uint64_t until_ms = sim->now_ms + SETTLE_MS, published_ms = sim->now_ms + 20000;
     uint64_t quiet_ms = 0;
-    bool was_published = false, was_asked = false;
+    uint64_t ask_ms = published_ms + 4000;
+    bool was_published = false;
     while (!sim->failed && sim->now_ms < until_ms) {
         step (sim);
         if (!was_published && sim->now_ms >= published_ms) {
@@ -561,9 +562,9 @@ static void settle (sim_t *sim)
             was_published = true;
         }
         /*  When all is said: what is volatile may be lost beside what is not. */
-        if (!was_asked && sim->now_ms >= published_ms + 4000) {
+        if (sim->now_ms >= ask_ms) {
             sim_questions_last (sim);
-            was_asked = true;
+            ask_ms = sim->now_ms + 4000;
         }
         if (!was_published || sim->now_ms < published_ms + 6000 || sim->step % 64 != 0)
             continue;
