@@ -103,7 +103,7 @@ typedef struct {
 #define TIDE_SESSION_DATA_OVERHEAD_MAX 1024u
 
 /*  What a gateway calls on its clients' behalf: one comes in, has lost its connection, is gone.
- * What workers keep of a session that is new comes with the answer that lets it in, as the member
+ *  What workers keep of a session that is new comes with the answer that lets it in, as the member
  *  TIDE_SESSION_DATA_KEY of its first argument. */
 #define TIDE_HOOK_CONNECT "tide:connect"
 #define TIDE_HOOK_DISCONNECT "tide:disconnect"

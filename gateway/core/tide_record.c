@@ -28,7 +28,7 @@ enum { FAREWELL_MS = 30000 };
 
 /*  Appends the event that is the session's record. base 0: where this very event stands. Its name
  *  is the session's namespace, so that the broker can say where a session is over
- * (docs/protocol.md, "Calls"). Of one that has left for good workers were told before. */
+ *  (docs/protocol.md, "Calls"). Of one that has left for good workers were told before. */
 void tide_record_session (tide_hub_t *hub, tide_session_t *session, tide_buffer_t *records)
 {
     tide_buffer_t text = {0}, payload = {0};

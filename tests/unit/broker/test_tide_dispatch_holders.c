@@ -1,5 +1,5 @@
 /*  test_tide_dispatch_holders.c - a call's end is told by who holds it, and nobody else, in
- * whatever order peers come, go and speak.
+ *  whatever order peers come, go and speak.
  *
  *  The last part is random: workers that say anything of any call, die, come back behind another
  *  connection, and a broker that starts again; each call has one end, and each word is answered as

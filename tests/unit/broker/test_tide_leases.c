@@ -51,7 +51,7 @@ static void a_lease_that_is_renewed_holds_its_keys (void **state)
 }
 
 /*  One whose end is told is due when its lease is over, and again when it may linger no more; one
- * of which that was told before only then. */
+ *  of which that was told before only then. */
 static void an_end_that_was_told_is_not_told_again (void **state)
 {
     (void) state;
