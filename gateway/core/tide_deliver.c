@@ -29,7 +29,7 @@ uint64_t tide_session_limit (const tide_session_t *session)
     uint64_t limit = UINT64_MAX;
     const tide_join_t *join;
     DL_FOREACH2 (session->joins, join, own_next)
-        if (join->pin != 0 && join->pin < limit)
+        if ((join->pin != 0 || join->step == TIDE_JOIN_RECORDING) && join->pin < limit)
             limit = join->pin;
     if (session->order_pin != 0 && session->order_pin < limit)
         limit = session->order_pin;

@@ -258,7 +258,7 @@ struct tide_join {
     tide_present_t present; /* what the member will be; of a reset: unused, it is a member */
     uint64_t epoch;         /* the log that `at` belongs to at first; 0: the present one */
     uint64_t at;            /* brought up to here */
-    uint64_t pin;           /* the session's cursor may not pass this; 0: free */
+    uint64_t pin;           /* the session's cursor may not pass this; 0: free, unless RECORDING */
     tide_reply_t reply;
     tide_state_t *state; /* the snapshot, folded up to `at` */
     tide_op_t *op;

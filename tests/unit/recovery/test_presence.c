@@ -145,6 +145,23 @@ static void g1_who_becomes_present_reads_on_meanwhile (void **state)
     assert_true (strtoull (answer + strlen ("\"seq\":"), NULL, 10) >= heard);
 }
 
+/*  In a log without events all begins at 0, and waits there. */
+static void g5_who_enters_in_an_empty_log_gets_all (void **state)
+{
+    (void) state;
+    tide_loop_client_t *client = tide_loop_open (loop, HOLDER, TIDE_CLIENT_JSON);
+    tide_loop_say (client, "{\"op\":\"sub\",\"id\":1,\"topic\":\"b\"}");
+    assert_gets (client, "{\"op\":\"ok\",\"id\":1,\"topic\":\"b\",\"epoch\"");
+    loop->held_kinds[HOLDER] = 1ull << TIDE_MESSAGE_PUBLISH;
+    tide_loop_say (client, "{\"op\":\"sub\",\"id\":2,\"topic\":\"a\",\"present\":true}");
+    assert_int_equal (tide_loop_publish (loop, "a", 1), 1);
+    tide_loop_publish (loop, "b", 2);
+    tide_loop_let_all_go (loop);
+    assert_gets (client, "{\"op\":\"ok\",\"id\":2,\"topic\":\"a\"");
+    assert_gets (client, "{\"op\":\"event\",\"topic\":\"a\",\"seq\":1");
+    assert_gets (client, "{\"op\":\"event\",\"topic\":\"b\",\"seq\":2");
+}
+
 /*  -- connections that end -------------------------------------------------------------------- */
 
 static void a_short_cut_does_not_flicker (void **state)
@@ -658,6 +675,7 @@ int main (void)
         TEST (what_one_says_of_itself_can_change),
         TEST (what_is_said_while_it_changes_counts),
         TEST (g1_who_becomes_present_reads_on_meanwhile),
+        TEST (g5_who_enters_in_an_empty_log_gets_all),
         TEST (a_short_cut_does_not_flicker),
         TEST (who_does_not_come_back_is_gone),
         TEST (whose_session_cannot_be_resumed_is_gone_at_once),
