@@ -39,6 +39,10 @@ static void enter (sim_client_t *client, const sim_order_t *order, bool sure)
     bool is_certain = sure && !is_busy (client, topic);
     if (topic->left > client->position && topic->state != SIM_OUT)
         topic->state = SIM_MAYBE;
+    /*  One before it went with its log: it need not have come to that. */
+    if (topic->ordered > client->position && !is_in (client, order->epoch)
+        && topic->state == SIM_IN)
+        topic->state = SIM_MAYBE;
     topic->left = 0;
     topic->ordered = order->seq;
     sim_presence_anew (topic);
@@ -54,7 +58,8 @@ static void enter (sim_client_t *client, const sim_order_t *order, bool sure)
 static void leave (sim_client_t *client, const sim_order_t *order, bool sure)
 {
     sim_topic_t *topic = &client->topics[order->pattern];
-    if (topic->state != SIM_IN)
+    bool is_behind = topic->joined > order->seq && client->epoch == order->epoch;
+    if (topic->state != SIM_IN || is_behind)
         return;
     if (sure && !is_busy (client, topic))
         topic->left = order->seq;
