@@ -6,6 +6,7 @@
 #include "tide_alloc.h"
 #include "tide_broker.h"
 #include "tide_edge.h"
+#include "tide_endpoint.h"
 #include "tide_limits.h"
 #include "tide_log.h"
 #include "tide_print.h"
@@ -248,8 +249,8 @@ static void *make_socket (tide_server_t *self, int type, const char *endpoint, i
     return socket;
 }
 
-/*  Where sockets of the same context reach what is bound to TCP: by its port, so that WELCOME's
- *  ports lead there as well (tide_endpoint.h). NULL if it is bound to something else. */
+/*  Where sockets of the same context reach the ROUTER that is bound to TCP: by its port, so that
+ *  WELCOME's ports lead there as well (tide_endpoint.h). NULL if it is bound to something else. */
 static char *inner (const char *bound)
 {
     char made[64];
@@ -259,10 +260,20 @@ static char *inner (const char *bound)
     return tide_copy (made, strlen (made));
 }
 
-static bool bind_inner (void *socket, const char *bound)
+static bool bind_inner (void *socket, const char *endpoint, char **why)
 {
-    char *endpoint = inner (bound);
-    bool is_bound = !endpoint || zmq_bind (socket, endpoint) == 0;
+    return zmq_bind (socket, endpoint) == 0
+           || refuse (why, "cannot bind %s: %s", endpoint, zmq_strerror (zmq_errno ()));
+}
+
+/*  A publishing socket is there, too, where WELCOME leads from the inner endpoint to within. What
+ *  is at another address has an endpoint of its own, and may have the ROUTER's very port there. */
+static bool bind_fanout_inner (const tide_server_t *self, const tide_edge_t *edge,
+                               const char *announced_at, char **why)
+{
+    char *endpoint = tide_endpoint_told (self->inner ? self->inner : "", tide_bytes (announced_at));
+    bool is_bound =
+        strncmp (endpoint, "inproc:", 7) != 0 || bind_inner (edge->socket, endpoint, why);
     free (endpoint);
     return is_bound;
 }
@@ -280,8 +291,7 @@ static bool bind_socket (tide_edge_t *edge, tide_server_t *self, int type, const
     tide_assert (rc == 0);
     free (*bound);
     *bound = tide_copy (last, strlen (last));
-    return bind_inner (edge->socket, last)
-           || refuse (why, "cannot bind %s within: %s", endpoint, zmq_strerror (zmq_errno ()));
+    return true;
 }
 
 /*  What is bound to every address is connected to on this machine's own. */
@@ -331,9 +341,13 @@ static bool bind_sockets (tide_server_t *self, char **why)
         self->inner = inner (router);
         self->events_at = announced (router, events);
         self->volatiles_at = announced (router, volatiles);
+        is_bound = (!self->inner || bind_inner (self->router.socket, self->inner, why))
+                   && bind_fanout_inner (self, &self->events, self->events_at, why)
+                   && bind_fanout_inner (self, &self->volatiles, self->volatiles_at, why);
+    }
+    if (is_bound)
         tide_print (TIDE_LEVEL_INFO, "broker_bound", "router=%s events=%s volatile=%s", router,
                     events, volatiles);
-    }
     free (router);
     free (events);
     free (volatiles);

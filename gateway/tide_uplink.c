@@ -147,15 +147,15 @@ static void *socket_open (tide_uplink_t *self, int which)
     set (socket->zmq, ZMQ_HEARTBEAT_TIMEOUT, TIDE_LIVENESS_MS);
     set (socket->zmq, ZMQ_RECONNECT_IVL, RECONNECT_MS);
     set (socket->zmq, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS);
-    /*  Only where it is asked for: a name with both kinds of address would be taken as the one at
-     *  which nobody listens. */
-    set (socket->zmq, ZMQ_IPV6, strchr (self->broker, '[') ? 1 : 0);
     return socket->zmq;
 }
 
 static void socket_connect (tide_uplink_t *self, int which, const char *endpoint)
 {
     tide_uplink_socket_t *socket = &self->socket[which];
+    /*  Only where it is asked for: a name with both kinds of address would be taken as the one at
+     *  which nobody listens. */
+    set (socket->zmq, ZMQ_IPV6, strchr (endpoint, '[') ? 1 : 0);
     if (zmq_connect (socket->zmq, endpoint) != 0) {
         self->counters.errors++;
         socket_close (self, which, 0);
