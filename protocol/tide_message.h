@@ -98,9 +98,10 @@ typedef struct {
 /*  Keys of a session's topic: its record, and what workers keep of it, as {"data":…}. */
 #define TIDE_SESSION_KEY "#session"
 #define TIDE_SESSION_DATA_KEY "#data"
-/*  The limit of the latter, as JSON; and of what its payload has above that. */
+/*  The limit of the latter, as libtidemark writes JSON; and of what its payload has above that:
+ *  what is around it, and a fifth where all is numbers, since there 1e22 is 1e+22. */
 #define TIDE_SESSION_DATA_SIZE_MAX (64u << 10)
-#define TIDE_SESSION_DATA_OVERHEAD_MAX 1024u
+#define TIDE_SESSION_DATA_OVERHEAD_MAX (1024u + (16u << 10))
 
 /*  What a gateway calls on its clients' behalf: one comes in, has lost its connection, is gone.
  *  What workers keep of a session that is new comes with the answer that lets it in, as the member

@@ -176,7 +176,10 @@ static void reply (tide_hub_t *hub, tide_session_t *session, const tide_event_t 
     }
     const char *why;
     json_t *json = tide_json_parse (args->json, &why);
-    answered (hub, session, json_is_array (json) ? json_array_get (json, 0) : json, args);
+    if (json)
+        answered (hub, session, json_is_array (json) ? json_array_get (json, 0) : json, args);
+    else /* it may have kept it out, or have set what is not known now */
+        fail (hub, session, TIDE_BAD_JSON, tide_bytes ("the worker's answer cannot be read"));
     json_decref (json);
 }
 

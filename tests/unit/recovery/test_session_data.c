@@ -218,6 +218,54 @@ static void what_is_too_large_keeps_it_out (void **state)
     }
 }
 
+/*  64 KiB of JSON as libtidemark counts them: a number may be longer here. */
+static void what_the_library_takes_is_let_in (void **state)
+{
+    (void) state;
+    char pid[64];
+    json_t *numbers = json_array ();
+    for (unsigned at = 0; at < (TIDE_SESSION_DATA_SIZE_MAX - 1) / sizeof "1e22"; at++)
+        json_array_append_new (numbers, json_real (1e22));
+    char *text = json_dumps (numbers, JSON_COMPACT);
+    assert_in_range (strlen (text), TIDE_SESSION_DATA_SIZE_MAX - 8, TIDE_SESSION_DATA_SIZE_MAX);
+    tide_buffer_t answer = {0};
+    tide_buffer_printf (&answer, "{\"#data\":%s}", text);
+    tide_put_u8 (&answer, 0);
+    tide_loop_serve (loop, "door", "/", TIDE_HOOK_CONNECT, 0);
+    tide_loop_client_t *client = asking_at (HOLDER, "");
+    reply ((const char *) answer.data);
+    assert_is_in (client, pid);
+    look ();
+    assert_int_equal (stands.count, 2);
+    tide_buffer_free (&answer);
+    free (text);
+    json_decref (numbers);
+}
+
+/*  It is JSON, and holds a number that nothing here can have: what it says is not known. */
+static void who_is_answered_what_cannot_be_read_is_kept_out (void **state)
+{
+    (void) state;
+    static const char *const answers[] = {
+        "{\"#data\":18446744073709551615}",
+        "{\"#data\":1e400}",
+        "{\"message\":\"not you\",\"data\":18446744073709551615}",
+        "[{\"message\":\"not you\"},1e400]",
+    };
+    tide_loop_serve (loop, "door", "/", TIDE_HOOK_CONNECT, 0);
+    for (size_t at = 0; at < sizeof answers / sizeof answers[0]; at++) {
+        tide_loop_client_t *client = asking_at (HOLDER, "");
+        bool is_list = answers[at][0] == '[';
+        tide_loop_handled (loop, &lend, TIDE_OK,
+                           &(tide_args_t){.many = is_list, .json = tide_bytes (answers[at])});
+        const char *frame = tide_loop_hear (client);
+        if (!frame || strncmp (frame, "44{", 3) != 0)
+            fail_msg ("%s: it heard %s", answers[at], frame ? frame : "nothing");
+        assert_non_null (strstr (frame, "\"data\":{\"code\":\"bad_json\"}"));
+        assert_nothing_stands ();
+    }
+}
+
 static void it_goes_on_and_ends_with_its_session (void **state)
 {
     (void) state;
@@ -331,6 +379,8 @@ int main (void)
         TEST (who_sets_nothing_leaves_nothing),
         TEST (who_is_kept_out_leaves_nothing),
         TEST (what_is_too_large_keeps_it_out),
+        TEST (what_the_library_takes_is_let_in),
+        TEST (who_is_answered_what_cannot_be_read_is_kept_out),
         TEST (it_goes_on_and_ends_with_its_session),
         TEST (it_is_told_of_once_more_when_its_lane_dies),
         TEST (g3_there_is_no_session_without_it),
