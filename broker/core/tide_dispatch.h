@@ -35,7 +35,7 @@
 /*  Calls that are open, and their bytes. */
 #define TIDE_DISPATCH_CALLS_MAX 200000u
 #define TIDE_DISPATCH_SIZE_MAX (512u << 20)
-/*  … of one session to one service. */
+/*  … of one session to one service; it has as many places again for its ends. */
 #define TIDE_DISPATCH_SESSION_CALLS_MAX 1000u
 
 tide_dispatch_t *tide_dispatch_new (tide_core_t *core, uint64_t workers_wait_ms);

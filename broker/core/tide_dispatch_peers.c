@@ -180,6 +180,13 @@ static bool is_full (const tide_dispatch_t *self)
            || self->size >= TIDE_DISPATCH_SIZE_MAX;
 }
 
+/*  That a session has ended is told, however much it has called. */
+static uint32_t calls_max (const tide_call_message_t *call)
+{
+    bool is_end = tide_bytes_is (call->event, TIDE_HOOK_DISCONNECT);
+    return TIDE_DISPATCH_SESSION_CALLS_MAX * (is_end ? 2 : 1);
+}
+
 /*  The handler that the call is for; NULL: it has been refused. */
 static tide_handler_t *admit_call (tide_dispatch_t *self, tide_bytes_t peer,
                                    const tide_call_message_t *call)
@@ -209,7 +216,7 @@ static tide_handler_t *admit_call (tide_dispatch_t *self, tide_bytes_t peer,
     }
     tide_call_chain_t *chain;
     HASH_FIND (hh, handler->service->chains, call->from.data, call->from.size, chain);
-    if (chain && chain->count >= TIDE_DISPATCH_SESSION_CALLS_MAX) {
+    if (chain && chain->count >= calls_max (call)) {
         tide_core_fail (core, peer, call->request, TIDE_TOO_MANY, 0,
                         "%u calls of the session to %s are open already", chain->count,
                         handler->service->name);

@@ -323,6 +323,27 @@ static void g7_who_left_is_told_of_once_whatever_dies_then (void **state)
     }
 }
 
+/*  Its calls wait for a worker, as many as there may be. */
+static void who_has_called_as_often_as_it_may_is_told_of (void **state)
+{
+    (void) state;
+    enum { CALLS = 1000 };
+    char sid[64], pid[64];
+    tide_loop_serve (loop, "door", "/", "buy " TIDE_HOOK_CONNECT " " TIDE_HOOK_DISCONNECT, 0);
+    tide_loop_client_t *client = admitted (sid, pid);
+    for (unsigned at = 0; at < CALLS; at++)
+        tide_loop_say (client, "42[\"buy\"]");
+    tide_loop_say (client, "421[\"buy\"]");
+    assert_hears (client, "431[{\"ok\":false,\"code\":\"too_many\"");
+    tide_loop_say (client, "41");
+    for (unsigned at = 0; at < CALLS; at++) {
+        assert_lent ("buy", "[]");
+        admit ();
+    }
+    assert_lent (TIDE_HOOK_DISCONNECT, "\"client namespace disconnect\"");
+    admit ();
+}
+
 /*  A worker has it in hand, and its gateway does not know that yet. */
 static void who_has_called_just_before_it_left_is_told_of (void **state)
 {
@@ -915,6 +936,7 @@ int main (void)
         TEST (g7_a_gateway_that_dies_has_its_clients_told_of),
         TEST (g7_who_died_with_its_gateway_is_gone_in_the_end),
         TEST (g7_who_left_is_told_of_once_whatever_dies_then),
+        TEST (who_has_called_as_often_as_it_may_is_told_of),
         TEST (who_has_called_just_before_it_left_is_told_of),
         TEST (who_has_left_while_nothing_could_be_written_is_gone_in_the_end),
         TEST (of_whom_nobody_wants_to_know_nothing_is_kept),
