@@ -478,8 +478,8 @@ static tide_handler_t *handler_of (tide_dispatch_t *self, const tide_event_t *ev
         return handler;
     if (!tide_service_valid (service))
         return NULL;
-    if (handler) /* another service took the event while the call was on its way: it is theirs now
-                  */
+    /*  Another service took the event while the call was on its way: it is theirs now. */
+    if (handler)
         return handler;
     if (HASH_COUNT (self->services.handlers) >= TIDE_HANDLERS_MAX)
         return NULL;

@@ -65,7 +65,7 @@ tide_status_t tide_log_check (const char *directory, tide_buffer_t *report);
 void tide_log_close (tide_log_t **self_p);
 
 /*  Nothing may be with the log meanwhile. TIDE_OK: everything was told. Otherwise the log can't be
- * read, and what was told is not all. */
+ *  read, and what was told is not all. */
 tide_status_t tide_log_scan (tide_log_t *self, tide_log_scan_fn *event, void *argument);
 tide_status_t tide_log_lost (tide_log_t *self, tide_log_lost_fn *entry, void *argument);
 tide_log_info_t tide_log_info (tide_log_t *self);

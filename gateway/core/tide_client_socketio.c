@@ -101,8 +101,7 @@ static void socketio_opened (tide_hub_t *hub, tide_session_t *session)
     tide_buffer_free (&packet);
 }
 
-/*  -- the gateway's own events ------------------------------------------------------------------
- */
+/*  -- the gateway's own events ----------------------------------------------------------------- */
 
 static tide_bytes_t topic_of (const json_t *object)
 {

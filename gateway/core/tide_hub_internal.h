@@ -553,8 +553,7 @@ struct tide_hub {
     tide_hub_counters_t counters;
 };
 
-/*  -- tide_hub.c: actions, connections ----------------------------------------------------------
- */
+/*  -- tide_hub.c: actions, connections --------------------------------------------------------- */
 
 tide_hub_action_t *tide_hub_queue (tide_hub_t *hub, tide_hub_action_kind_t kind,
                                    tide_bytes_t bytes);

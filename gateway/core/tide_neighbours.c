@@ -206,8 +206,7 @@ static void take_response (tide_hub_t *hub, const char *lane, uint64_t ticket,
     tide_hub_respond (hub, ticket, status, type, (tide_bytes_t){reader->data, reader->remaining});
 }
 
-/*  -- here: a WebSocket that asks for a session of another lane ---------------------------------
- */
+/*  -- here: a WebSocket that asks for a session of another lane -------------------------------- */
 
 void tide_neighbour_open_probe (tide_hub_t *hub, tide_connection_t *connection, const char *lane,
                                 tide_bytes_t sid)

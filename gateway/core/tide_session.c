@@ -93,7 +93,7 @@ static void add_room (tide_hub_t *hub, tide_session_t *session, tide_bytes_t top
 
 /*  A client of Socket.IO is in its namespace's topic and in its own from where it began: not by a
  *  wish of its own, so no permission is asked. So is one of the JSON dialect in its own, if it can
- * be resumed: replies may come then. */
+ *  be resumed: replies may come then. */
 static void add_rooms (tide_hub_t *hub, tide_session_t *session)
 {
     tide_buffer_t topic = {0};
@@ -616,7 +616,7 @@ static void closed (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer
 }
 
 /*  What ends the record, on condition that it is still ours, and presence with it. False if too
- * many requests wait: then its time has to run out. */
+ *  many requests wait: then its time has to run out. */
 static bool publish_end (tide_hub_t *hub, tide_session_t *session, tide_buffer_t *records,
                          uint32_t count, tide_op_fn *done)
 {

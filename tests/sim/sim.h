@@ -4,8 +4,8 @@
  *  callers and workers too, a third a worker at the door, two in five members of groups, all of
  *  them driven by one virtual clock and one random number generator: the same seed is the same run,
  *  step for step. Cores are the real ones; everything around them (sockets, disk, processes) is
- * here, with its faults. The disk keeps every event that ever became durable, so it is the truth
- * against which the checkers hold what clients see.
+ *  here, with its faults. The disk keeps every event that ever became durable, so it is the truth
+ *  against which the checkers hold what clients see.
  *
  *      clients ~ sockets ~ lanes ~ dealers, subscriptions ~ broker ~ disk
  *

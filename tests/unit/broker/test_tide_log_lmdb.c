@@ -12,8 +12,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-/*  -- the disk, as the engine sees it: this function stands before the C library's ---------------
- */
+/*  -- the disk, as the engine sees it: this function stands before the C library's ------------- */
 
 static pthread_mutex_t disk_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t disk_changed = PTHREAD_COND_INITIALIZER;

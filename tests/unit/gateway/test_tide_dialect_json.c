@@ -433,8 +433,7 @@ static void placeholders_must_name_an_attachment (void **state)
     tide_buffer_free (&out);
 }
 
-/*  -- payloads and events as JSON ---------------------------------------------------------------
- */
+/*  -- payloads and events as JSON -------------------------------------------------------------- */
 
 static tide_buffer_t encoded (bool many, const char *json, unsigned attachments)
 {

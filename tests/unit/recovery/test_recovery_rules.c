@@ -260,8 +260,7 @@ static void rule_h_what_is_published_during_a_resume_is_not_skipped (void **stat
     stock_finish (&client);
 }
 
-/*  -- whose session it is -----------------------------------------------------------------------
- */
+/*  -- whose session it is ---------------------------------------------------------------------- */
 
 enum { SESSION_TOPIC_SIZE = 128 };
 
@@ -664,8 +663,7 @@ static void a_namespace_without_recovery_has_no_pid (void **state)
     tide_loop_destroy (&loop);
 }
 
-/*  -- slow, late, and another log ---------------------------------------------------------------
- */
+/*  -- slow, late, and another log -------------------------------------------------------------- */
 
 static void g6_a_slow_client_catches_up_from_the_log (void **state)
 {
