@@ -89,9 +89,12 @@ static void close_socket (void **socket)
 
 static void fail (tide_client_t *self, const char *what, const char *why)
 {
-    if (!self->has_failed)
-        fprintf (stderr, "%s: %s: %s\n", self->config.program, what, why);
+    if (self->has_failed)
+        return;
     self->has_failed = true;
+    if (self->config.failing)
+        self->config.failing (self->config.argument);
+    fprintf (stderr, "%s: %s: %s\n", self->config.program, what, why);
 }
 
 /*  A fresh socket connected to the endpoint; NULL (and failed) if it is no endpoint. */

@@ -26,6 +26,8 @@ typedef struct {
     void (*happened) (void *argument, const tide_feed_action_t *action);
     /*  The broker is there, for the first time or again. */
     void (*welcomed) (void *argument);
+    /*  It can't go on; why is said next, on standard error. */
+    void (*failing) (void *argument);
 } tide_client_config_t;
 
 tide_client_t *tide_client_new (const tide_client_config_t *config);

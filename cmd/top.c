@@ -147,12 +147,17 @@ static uint64_t request (void *argument, tide_message_t *message)
     return tide_client_request (self->client, message);
 }
 
+static void failing (void *argument)
+{
+    close_terminal (argument); /* what is said there would be gone with it */
+}
+
 static void answered (void *argument, uint64_t token, const tide_message_t *answer)
 {
     top_t *self = argument;
     if (tide_watch_answer (self->watch, clock_ms (), token, answer))
         return;
-    close_terminal (self); /* what is said there would be gone with it */
+    failing (self);
     tide_client_say_fail (program.program, &answer->fail);
     self->has_failed = self->is_done = true;
 }
@@ -240,7 +245,8 @@ static int run (const void *given, char **arguments)
                                    .argument = &self,
                                    .answered = answered,
                                    .happened = happened,
-                                   .welcomed = welcomed};
+                                   .welcomed = welcomed,
+                                   .failing = failing};
     self.client = tide_client_new (&config);
     tide_client_follow (self.client, tide_bytes ("$stats/#"));
     bool is_terminal = isatty (STDIN_FILENO) && isatty (STDOUT_FILENO);

@@ -5,6 +5,7 @@ import { test } from "node:test";
 
 import { Broker, Running, run } from "./support/cli.mjs";
 import { jsonClient, stockClient, subscribe } from "./support/clients.mjs";
+import { proxy } from "./support/proxy.mjs";
 import { anotherGateway, BIN, freePorts, publish, tidemark, until } from "./support/tidemark.mjs";
 import { workers } from "./support/workers.mjs";
 
@@ -130,12 +131,13 @@ function inTerminal(t, endpoint, { rows = 20, columns = 90 } = {}) {
     return terminal;
 }
 
-function assertRestored(terminal) {
+function assertRestored(terminal, status = 0) {
     assert.match(terminal.out, /\x1b\[\?1049h\x1b\[\?25l/);
     const after = terminal.out.slice(terminal.out.indexOf("\x1b[?25h\x1b[?1049l"));
-    assert.match(after, /status 0/);
+    assert.match(after, new RegExp(`status ${status}`));
     assert.match(after, / icanon/);
     assert.match(after, / echo /);
+    return after;
 }
 
 test("in a terminal it goes on until q, through kill -9 of the broker, and fits", async (t) => {
@@ -168,6 +170,20 @@ test("ctrl-c ends it and leaves the terminal as it was", async (t) => {
     await top.write("\x03");
     await top.ended;
     assertRestored(top);
+});
+
+test("why the broker refuses it is told when the terminal is as it was", async (t) => {
+    const broker = await Broker.start(t);
+    const between = await proxy(t, broker);
+    between.falsify = (bytes) => { // the hello's protocol version
+        const at = bytes.indexOf("TM\x01\x01");
+        if (at >= 0)
+            bytes[at + 2] = 2;
+        return bytes;
+    };
+    const top = inTerminal(t, `tcp://127.0.0.1:${between.port}`);
+    await top.ended;
+    assert.match(assertRestored(top, 1), /tidemark top: the broker refuses: protocol version 2 is not spoken here[^\n]*\r\nstatus 1/);
 });
 
 test("another log under it is taken for what it is", async (t) => {

@@ -12,6 +12,7 @@ export class Proxy {
         this.pairs = new Set();
         this.isOpen = true;     // false: new connections are refused
         this.tunnel = null;     // within one: what goes on at its end
+        this.falsify = null;    // (bytes) => what the server gets instead of these of the client's
     }
 
     async start(t) {
@@ -63,7 +64,7 @@ export class Proxy {
             from.on("data", (bytes) => {
                 if (pair.isStalled || to.destroyed)
                     return;
-                if (!to.write(bytes)) {
+                if (!to.write(from === client && this.falsify ? this.falsify(bytes) : bytes)) {
                     from.pause();
                     to.once("drain", () => this.tunnel || from.resume());
                 }
