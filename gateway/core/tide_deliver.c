@@ -42,6 +42,19 @@ uint64_t tide_session_position (const tide_session_t *session)
                                                                             : session->cursor;
 }
 
+bool tide_session_is_excluded (tide_session_t *session, const tide_event_t *event)
+{
+    if (event->except.size == 0)
+        return false;
+    /*  Of a logged event it is known from where on the session was there. */
+    const tide_member_t *member;
+    DL_FOREACH2 (session->members, member, own_next)
+        if ((event->seq == 0 || member->joined < event->seq)
+            && tide_event_excludes (event, tide_channel_pattern (member->channel)))
+            return true;
+    return false;
+}
+
 /*  -- from the tape --------------------------------------------------------------------------- */
 
 static void add_pending (tide_session_t *session, tide_member_t *member)

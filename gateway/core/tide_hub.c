@@ -14,6 +14,7 @@
 #include "tide_op.h"
 #include "tide_orders.h"
 #include "tide_presence.h"
+#include "tide_record.h"
 #include "tide_report.h"
 #include "tide_session.h"
 

@@ -8,6 +8,7 @@
 #include "tide_neighbours.h"
 #include "tide_op.h"
 #include "tide_presence.h"
+#include "tide_record.h"
 #include "tide_session.h"
 
 #include <string.h>

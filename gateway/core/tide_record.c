@@ -1,4 +1,4 @@
-/*  tide_record.c - what the log says of a session: written, published, released.
+/*  tide_record.c - what the log says of a session: written, published, taken, released.
  *
  *  The record is keyed events of the session's topic: who it is under "#session", a key for each
  *  topic joined, and "#remaking" while resets are owed. Each change is a conditional append, so
@@ -7,6 +7,7 @@
  *  SPDX-License-Identifier: MIT
  */
 #include "tide_record.h"
+#include "tide_channel.h"
 #include "tide_cursors.h"
 #include "tide_join.h"
 #include "tide_op.h"
@@ -159,6 +160,50 @@ tide_op_t *tide_session_publish_topic (tide_hub_t *hub, tide_session_t *session,
     if (op && is_entered)
         tide_presence_expect (op, session, pattern, present, count);
     return op;
+}
+
+bool tide_record_take (tide_hub_t *hub, tide_session_t *session, const tide_event_t *event,
+                       char lane[128])
+{
+    tide_args_t args;
+    const char *why;
+    json_t *json = tide_args_decode (event->payload, &args) == TIDE_OK
+                       ? tide_json_parse (args.json, &why)
+                       : NULL;
+    bool good = json_is_object (json);
+    if (good && tide_bytes_is (event->key, TIDE_SESSION_KEY)) {
+        const char *sid = json_string_value (json_object_get (json, "sid"));
+        const char *user = json_string_value (json_object_get (json, "user"));
+        const char *nsp = json_string_value (json_object_get (json, "nsp"));
+        const char *holder = json_string_value (json_object_get (json, "lane"));
+        uint64_t base = (uint64_t) json_integer_value (json_object_get (json, "base"));
+        bool is_closed = json_is_true (json_object_get (json, "closed"));
+        good = !is_closed && sid && user && nsp && holder && strcmp (user, session->user) == 0
+               && strcmp (nsp, session->nsp) == 0 && strlen (sid) < sizeof session->sid
+               && tide_session_sid_valid (sid);
+        if (good) {
+            snprintf (session->sid, sizeof session->sid, "%s", sid);
+            snprintf (lane, 128, "%s", holder);
+            session->record_seq = event->seq;
+            session->taken_ms = event->time_ms;
+            session->base = base > 0 ? base : event->seq;
+            session->has_rooms = json_is_true (json_object_get (json, "rooms"));
+        }
+    }
+    else if (good && tide_bytes_is (event->key, TIDE_SESSION_DATA_KEY))
+        session->is_served = true; /* it is a worker's, and goes as the record does */
+    else if (good && tide_pattern_valid (event->key)) {
+        uint64_t joined = (uint64_t) json_integer_value (json_object_get (json, "joined"));
+        bool meta = json_is_true (json_object_get (json, "meta"));
+        tide_channel_t *channel = tide_channel_use (hub, event->key);
+        tide_member_t *member = tide_member_add (hub, session, channel, joined, meta);
+        member->was_reset = json_is_true (json_object_get (json, "reset"));
+        tide_presence_take (hub, member, json, event->time_ms);
+        tide_cursors_go_on (hub, session, event->key, json_object_get (json, "cursor"),
+                            member->was_reset ? joined : 0);
+    }
+    json_decref (json);
+    return good;
 }
 
 /*  -- release --------------------------------------------------------------------------------- */

@@ -45,9 +45,6 @@ void tide_session_epoch (tide_hub_t *hub, tide_session_t *session);
 /*  Resets that were owed after a change of the log have been said: it may be resumed again. */
 void tide_session_whole (tide_hub_t *hub, tide_session_t *session);
 void tide_session_lane_event (tide_hub_t *hub, const tide_event_t *event);
-void tide_released_resend (tide_hub_t *hub);
-void tide_released_tick (tide_hub_t *hub);
-void tide_released_forget (tide_hub_t *hub);
 /*  The cursor may not pass this: the lowest pin of its joins. */
 uint64_t tide_session_limit (const tide_session_t *session);
 /*  Where a client begins again that is told this: not behind an order that is not done. */
