@@ -144,9 +144,7 @@ void join (const char *sid, const char *topic)
 
 tide_loop_client_t *wire (void)
 {
-    tide_loop_client_t *client = tide_loop_open (loop, 0, TIDE_CLIENT_SOCKETIO);
-    assert_hears (client, "0{");
-    return client;
+    return opened_at (0);
 }
 
 tide_loop_client_t *came_in (char sid[64])
@@ -162,19 +160,10 @@ tide_loop_client_t *came_in (char sid[64])
 
 tide_loop_client_t *recoverable (char sid[64], char pid[64])
 {
-    tide_loop_client_t *client = wire ();
-    tide_loop_say (client, "40");
-    remember (tide_loop_hear (client), pid);
+    tide_loop_client_t *client = entered_at (0, pid);
     app.said.size = 0;
     memcpy (sid, app.sid, sizeof app.sid);
     return client;
-}
-
-void remember (const char *frame, char pid[64])
-{
-    json_t *object = json_loads (frame + 2, 0, NULL);
-    snprintf (pid, 64, "%s", json_string_value (json_object_get (object, "pid")));
-    json_decref (object);
 }
 
 tide_loop_client_t *resumed (const char *pid)

@@ -51,8 +51,6 @@ tide_loop_client_t *wire (void);
 tide_loop_client_t *came_in (char sid[64]);
 /*  … and remembers what it needs to come back. */
 tide_loop_client_t *recoverable (char sid[64], char pid[64]);
-/*  The pid in a CONNECT. */
-void remember (const char *frame, char pid[64]);
 /*  One that comes back. */
 tide_loop_client_t *resumed (const char *pid);
 

@@ -56,6 +56,49 @@ size_t count_heard (tide_loop_client_t *client, const char *begin)
     return count;
 }
 
+void take_text (const char *frame, const char *name, char text[64])
+{
+    json_t *object = frame ? json_loads (strchr (frame, '{'), 0, NULL) : NULL;
+    const char *found = json_string_value (json_object_get (object, name));
+    if (!found)
+        fail_msg ("no %s in %s", name, frame ? frame : "silence");
+    snprintf (text, 64, "%s", found);
+    json_decref (object);
+}
+
+/*  -- WebSockets ------------------------------------------------------------------------------ */
+
+tide_loop_client_t *opened_at (unsigned hub)
+{
+    tide_loop_client_t *client = tide_loop_open (loop, hub, TIDE_CLIENT_SOCKETIO);
+    assert_hears (client, "0{");
+    return client;
+}
+
+tide_loop_client_t *asking_at (unsigned hub, const char *pid)
+{
+    tide_loop_client_t *client = opened_at (hub);
+    if (pid)
+        tide_loop_say (client, "40{\"pid\":\"%s\"}", pid);
+    else
+        tide_loop_say (client, "40");
+    return client;
+}
+
+void assert_is_in (tide_loop_client_t *client, char pid[64])
+{
+    const char *frame = tide_loop_hear (client);
+    assert_begins (frame, "40{");
+    take_text (frame, "pid", pid);
+}
+
+tide_loop_client_t *entered_at (unsigned hub, char pid[64])
+{
+    tide_loop_client_t *client = asking_at (hub, NULL);
+    assert_is_in (client, pid);
+    return client;
+}
+
 tide_loop_client_t *json_client (void)
 {
     return tide_loop_open (loop, THIRD, TIDE_CLIENT_JSON);

@@ -32,6 +32,20 @@ const char *hear (tide_loop_client_t *client);
 /*  How many of the frames that it has heard begin so; it takes all of them. */
 size_t count_heard (tide_loop_client_t *client, const char *begin);
 
+/*  The text that a frame's object has under the name. */
+void take_text (const char *frame, const char *name, char text[64]);
+
+/*  -- WebSockets ------------------------------------------------------------------------------ */
+
+/*  A client of Socket.IO that is in no namespace yet. */
+tide_loop_client_t *opened_at (unsigned hub);
+/*  … that asks for the main one, as who it was before unless pid is NULL. */
+tide_loop_client_t *asking_at (unsigned hub, const char *pid);
+/*  The next frame lets it into the main one; what it needs to come back. */
+void assert_is_in (tide_loop_client_t *client, char pid[64]);
+/*  One that is in it, and what it needs to come back. */
+tide_loop_client_t *entered_at (unsigned hub, char pid[64]);
+
 /*  A client of the JSON dialect, at the lane where whoever publishes does so. */
 tide_loop_client_t *json_client (void);
 

@@ -18,12 +18,7 @@ static void remember (member_t *member, const char *frame)
 
 void connect_at (member_t *member, unsigned hub)
 {
-    member->wire = tide_loop_open (loop, hub, TIDE_CLIENT_SOCKETIO);
-    assert_hears (member->wire, "0{");
-    if (*member->pid)
-        tide_loop_say (member->wire, "40{\"pid\":\"%s\"}", member->pid);
-    else
-        tide_loop_say (member->wire, "40");
+    member->wire = asking_at (hub, *member->pid ? member->pid : NULL);
     remember (member, tide_loop_hear (member->wire));
 }
 

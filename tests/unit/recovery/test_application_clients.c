@@ -123,7 +123,7 @@ static void a_client_that_comes_back_is_asked_about_again (void **state)
     tide_loop_cut (client);
     assert_told ("gone: transport close\n");
     client = resumed (pid);
-    remember (tide_loop_hear (client), same);
+    take_text (tide_loop_hear (client), "pid", same);
     assert_string_equal (same, pid);
     assert_string_equal (app.sid, sid);
     assert_told ("connect again\nconnected again /\n");
@@ -257,7 +257,7 @@ static void a_client_that_is_kicked_cannot_come_back (void **state)
         assert_int_equal (client->connection == NULL, closes);
         assert_told ("gone: server namespace disconnect\n");
         client = resumed (pid);
-        remember (tide_loop_hear (client), now);
+        take_text (tide_loop_hear (client), "pid", now);
         assert_string_not_equal (now, pid);
         assert_string_not_equal (app.sid, sid);
     }
@@ -276,7 +276,7 @@ static void a_client_that_is_kicked_and_goes_cannot_come_back (void **state)
         tide_loop_run (loop);
         assert_told ("gone: server namespace disconnect\n");
         client = resumed (pid);
-        remember (tide_loop_hear (client), now);
+        take_text (tide_loop_hear (client), "pid", now);
         assert_string_not_equal (now, pid);
     }
 }
@@ -289,7 +289,7 @@ static void a_client_that_is_kicked_while_it_polls_hears_it (void **state)
         tide_loop_say (client, "40");
         tide_loop_hear (client);
         char pid[64], now[64];
-        remember (tide_loop_hear (client), pid);
+        take_text (tide_loop_hear (client), "pid", pid);
         app.said.size = 0;
         tide_app_disconnect (loop->hubs[0], app.sid, closes);
         tide_loop_run (loop);
@@ -299,7 +299,7 @@ static void a_client_that_is_kicked_while_it_polls_hears_it (void **state)
         assert_int_equal (client->is_over, closes);
         assert_told ("gone: server namespace disconnect\n");
         tide_loop_client_t *next = resumed (pid);
-        remember (tide_loop_hear (next), now);
+        take_text (tide_loop_hear (next), "pid", now);
         assert_string_not_equal (now, pid);
     }
 }
@@ -311,7 +311,7 @@ static void closing_ends_each_namespace_of_the_connection_for_good (void **state
     char sid[64], pid[64], other[64], now[64];
     tide_loop_client_t *client = recoverable (sid, pid);
     tide_loop_say (client, "40/tenant-1,");
-    remember (strchr (tide_loop_hear (client), ',') - 1, other);
+    take_text (tide_loop_hear (client), "pid", other);
     app.said.size = 0;
     tide_app_disconnect (loop->hubs[0], sid, true);
     tide_loop_run (loop);
@@ -321,7 +321,7 @@ static void closing_ends_each_namespace_of_the_connection_for_good (void **state
     assert_told ("gone: server namespace disconnect\ngone: server namespace disconnect\n");
     client = wire ();
     tide_loop_say (client, "40/tenant-1,{\"pid\":\"%s\"}", other);
-    remember (strchr (tide_loop_hear (client), ',') - 1, now);
+    take_text (tide_loop_hear (client), "pid", now);
     assert_string_not_equal (now, other);
 }
 

@@ -1,42 +1,13 @@
 /*  test_calls.c - what clients emit for workers, and the replies, in every dialect.
  *  SPDX-License-Identifier: MIT
  */
-#include "tide_fixture.h"
-
-#include "tide_loop_worker.h"
+#include "tide_worker_fixture.h"
 
 #include <stdlib.h>
 
-static tide_lend_message_t lend;
-static tide_event_t event;
-static tide_args_t args;
-static tide_called_t called;
-
-static void assert_lent (const char *name, const char *json)
-{
-    assert_true (tide_loop_lent (loop, &lend, &event));
-    assert_true (tide_bytes_is (event.name, name));
-    assert_int_equal (tide_args_decode (event.payload, &args), TIDE_OK);
-    if (!tide_bytes_is (args.json, json))
-        fail_msg ("%s and not %.*s", json, TIDE_PRINT (args.json));
-    assert_true (tide_called_decode (args.about, &called));
-}
-
-static void assert_nothing_lent (void)
-{
-    assert_false (tide_loop_lent (loop, &lend, &event));
-}
-
-static void reply (const char *json)
-{
-    tide_loop_handled (loop, &lend, TIDE_OK, &(tide_args_t){.json = tide_bytes (json)});
-}
-
 static tide_loop_client_t *websocket (void)
 {
-    tide_loop_client_t *client = tide_loop_open (loop, HOLDER, TIDE_CLIENT_SOCKETIO);
-    assert_hears (client, "0{");
-    tide_loop_say (client, "40");
+    tide_loop_client_t *client = asking_at (HOLDER, NULL);
     assert_hears (client, "40{");
     return client;
 }
@@ -282,31 +253,17 @@ static void calls_of_a_client_need_not_wait_for_each_other (void **state)
 
 /*  -- wherever the session is ----------------------------------------------------------------- */
 
-static void remember (const char *frame, char pid[64])
-{
-    json_t *object = json_loads (strchr (frame, '{'), 0, NULL);
-    const json_t *found = json_object_get (object, "pid");
-    found = found ? found : json_object_get (object, "session");
-    snprintf (pid, 64, "%s", json_string_value (found));
-    json_decref (object);
-}
-
 static void g7_the_reply_finds_the_session_after_a_reconnect_at_another_lane (void **state)
 {
     (void) state;
     char pid[64];
     tide_loop_serve (loop, "chat", "/", "say", 0);
-    tide_loop_client_t *client = tide_loop_open (loop, HOLDER, TIDE_CLIENT_SOCKETIO);
-    assert_hears (client, "0{");
-    tide_loop_say (client, "40");
-    remember (tide_loop_hear (client), pid);
+    tide_loop_client_t *client = entered_at (HOLDER, pid);
     tide_loop_say (client, "4217[\"say\",1]");
     assert_lent ("say", "1");
     tide_loop_cut (client);
     reply ("2");
-    client = tide_loop_open (loop, OTHER, TIDE_CLIENT_SOCKETIO);
-    assert_hears (client, "0{");
-    tide_loop_say (client, "40{\"pid\":\"%s\"}", pid);
+    client = asking_at (OTHER, pid);
     assert_hears (client, "40{");
     assert_string_equal (tide_loop_hear (client), "4317[2]");
 }
@@ -318,7 +275,7 @@ static void g7_the_reply_finds_a_session_of_the_json_dialect (void **state)
     tide_loop_serve (loop, "chat", "/", "say", 0);
     tide_loop_client_t *client = json_client ();
     tide_loop_say (client, "{\"op\":\"hello\"}");
-    remember (tide_loop_hear (client), pid);
+    take_text (tide_loop_hear (client), "session", pid);
     tide_loop_say (client, "{\"op\":\"call\",\"id\":7,\"event\":\"say\",\"data\":1}");
     assert_lent ("say", "1");
     tide_loop_cut (client);

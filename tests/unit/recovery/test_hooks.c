@@ -1,72 +1,22 @@
 /*  test_hooks.c - workers say who may come in, are told who left, and move sessions about.
  *  SPDX-License-Identifier: MIT
  */
-#include "tide_fixture.h"
+#include "tide_worker_fixture.h"
 
 #include "tide_alloc.h"
-#include "tide_loop_worker.h"
 
 #include <stdlib.h>
-
-static tide_lend_message_t lend;
-static tide_event_t event;
-static tide_args_t args;
-static tide_called_t called;
-
-static void assert_lent (const char *name, const char *json)
-{
-    if (!tide_loop_lent (loop, &lend, &event))
-        fail_msg ("%s was not lent", name);
-    if (!tide_bytes_is (event.name, name))
-        fail_msg ("%s and not %.*s", name, TIDE_PRINT (event.name));
-    assert_int_equal (tide_args_decode (event.payload, &args), TIDE_OK);
-    if (!tide_bytes_is (args.json, json))
-        fail_msg ("%s and not %.*s", json, TIDE_PRINT (args.json));
-    assert_true (tide_called_decode (args.about, &called));
-}
-
-static void assert_nothing_lent (void)
-{
-    if (tide_loop_lent (loop, &lend, &event))
-        fail_msg ("%.*s was lent", TIDE_PRINT (event.name));
-}
-
-static void reply (const char *json)
-{
-    tide_loop_handled (loop, &lend, TIDE_OK, &(tide_args_t){.json = tide_bytes (json)});
-}
-
-static void admit (void)
-{
-    tide_loop_handled (loop, &lend, TIDE_OK, NULL);
-}
-
-/*  A connection to a lane that is in no namespace yet. */
-static tide_loop_client_t *opened_at (unsigned hub)
-{
-    tide_loop_client_t *client = tide_loop_open (loop, hub, TIDE_CLIENT_SOCKETIO);
-    assert_hears (client, "0{");
-    return client;
-}
-
-static void text_of (const char *frame, const char *name, char text[64])
-{
-    json_t *object = json_loads (strchr (frame, '{'), 0, NULL);
-    snprintf (text, 64, "%s", json_string_value (json_object_get (object, name)));
-    json_decref (object);
-}
 
 /*  It comes into the main namespace, where a worker lets it in. */
 static tide_loop_client_t *admitted (char sid[64], char pid[64])
 {
-    tide_loop_client_t *client = opened_at (HOLDER);
-    tide_loop_say (client, "40");
+    tide_loop_client_t *client = asking_at (HOLDER, NULL);
     assert_lent (TIDE_HOOK_CONNECT, "[{},false]");
     admit ();
     const char *frame = tide_loop_hear (client);
     assert_memory_equal (frame, "40{", 3);
-    text_of (frame, "sid", sid);
-    text_of (frame, "pid", pid);
+    take_text (frame, "sid", sid);
+    take_text (frame, "pid", pid);
     return client;
 }
 
@@ -93,8 +43,7 @@ static void what_serves_all_events_does_not_get_what_clients_cannot_emit (void *
 {
     (void) state;
     tide_loop_serve (loop, "all", "/", "*", 0);
-    tide_loop_client_t *client = opened_at (HOLDER);
-    tide_loop_say (client, "40");
+    tide_loop_client_t *client = asking_at (HOLDER, NULL);
     assert_hears (client, "40{");
     tide_loop_say (client, "421[\"tide:connect\",{}]");
     assert_hears (client, "431[{\"ok\":false,\"code\":\"bad_request\"");
@@ -121,8 +70,7 @@ static void volatile_ones_are_asked_too (void **state)
 {
     (void) state;
     tide_loop_serve (loop, "door", "/", TIDE_HOOK_CONNECT, TIDE_HANDLER_VOLATILE);
-    tide_loop_client_t *client = opened_at (HOLDER);
-    tide_loop_say (client, "40");
+    tide_loop_client_t *client = asking_at (HOLDER, NULL);
     assert_lent (TIDE_HOOK_CONNECT, "[{},false]");
     admit ();
     assert_hears (client, "40{\"sid\":\"");
@@ -132,8 +80,7 @@ static void a_client_that_is_refused_learns_why (void **state)
 {
     (void) state;
     tide_loop_serve (loop, "door", "/", TIDE_HOOK_CONNECT, 0);
-    tide_loop_client_t *client = opened_at (HOLDER);
-    tide_loop_say (client, "40");
+    tide_loop_client_t *client = asking_at (HOLDER, NULL);
     assert_lent (TIDE_HOOK_CONNECT, "[{},false]");
     reply ("{\"message\":\"not you\",\"data\":{\"why\":[1]}}");
     assert_string_equal (tide_loop_hear (client),
@@ -154,8 +101,7 @@ static void a_client_that_gives_up_is_forgotten (void **state)
 {
     (void) state;
     tide_loop_serve (loop, "door", "/", TIDE_HOOK_CONNECT " " TIDE_HOOK_DISCONNECT, 0);
-    tide_loop_client_t *client = opened_at (HOLDER);
-    tide_loop_say (client, "40");
+    tide_loop_client_t *client = asking_at (HOLDER, NULL);
     assert_lent (TIDE_HOOK_CONNECT, "[{},false]");
     tide_loop_cut (client);
     admit ();
@@ -168,8 +114,7 @@ static void without_a_worker_the_client_tries_again (void **state)
     (void) state;
     tide_loop_serve (loop, "door", "/", TIDE_HOOK_CONNECT, 0);
     tide_loop_serve (loop, "door", "/", "other", 0);
-    tide_loop_client_t *client = opened_at (HOLDER);
-    tide_loop_say (client, "40");
+    tide_loop_client_t *client = asking_at (HOLDER, NULL);
     tide_loop_pass (loop, 15000);
     assert_null (client->connection);
 }
@@ -178,8 +123,7 @@ static void another_log_refuses_who_was_asked_in_the_one_before (void **state)
 {
     (void) state;
     tide_loop_serve (loop, "door", "/", TIDE_HOOK_CONNECT, 0);
-    tide_loop_client_t *client = opened_at (HOLDER);
-    tide_loop_say (client, "40");
+    tide_loop_client_t *client = asking_at (HOLDER, NULL);
     assert_lent (TIDE_HOOK_CONNECT, "[{},false]");
     tide_loop_kill_broker (loop, true);
     tide_loop_pass (loop, 3000);
@@ -195,8 +139,7 @@ static void who_comes_back_is_asked_for_again (void **state)
     tide_loop_cut (client);
     assert_lent (TIDE_HOOK_DISCONNECT, "\"transport close\"");
     admit ();
-    client = opened_at (OTHER);
-    tide_loop_say (client, "40{\"pid\":\"%s\"}", pid);
+    client = asking_at (OTHER, pid);
     assert_lent (TIDE_HOOK_CONNECT, "[{},true]");
     assert_true (tide_bytes_is (event.from, sid));
     reply ("{\"message\":\"no more\"}");
@@ -262,8 +205,7 @@ static void g7_a_gateway_that_dies_has_its_clients_told_of (void **state)
     admitted (sid, pid);
     admitted (other_sid, other_pid);
     tide_loop_kill_lane (loop, HOLDER);
-    tide_loop_client_t *back = opened_at (OTHER);
-    tide_loop_say (back, "40{\"pid\":\"%s\"}", other_pid);
+    tide_loop_client_t *back = asking_at (OTHER, other_pid);
     assert_lent (TIDE_HOOK_CONNECT, "[{},true]");
     admit ();
     assert_hears (back, "40{");
@@ -348,8 +290,7 @@ static void who_has_called_as_often_as_it_may_is_told_of (void **state)
 static void who_has_called_just_before_it_left_is_told_of (void **state)
 {
     (void) state;
-    tide_loop_client_t *client = opened_at (HOLDER);
-    tide_loop_say (client, "40");
+    tide_loop_client_t *client = asking_at (HOLDER, NULL);
     assert_hears (client, "40{");
     tide_loop_serve (loop, "chat", "/", "enter " TIDE_HOOK_DISCONNECT " " TIDE_HOOK_EXPIRED, 0);
     loop->lost_answers[HOLDER] = (uint64_t) 1 << TIDE_MESSAGE_ACK;
@@ -385,8 +326,7 @@ static void who_has_left_while_nothing_could_be_written_is_gone_in_the_end (void
 static void of_whom_nobody_wants_to_know_nothing_is_kept (void **state)
 {
     (void) state;
-    tide_loop_client_t *client = opened_at (HOLDER);
-    tide_loop_say (client, "40");
+    tide_loop_client_t *client = asking_at (HOLDER, NULL);
     assert_hears (client, "40{");
     tide_loop_say (client, "41");
     tide_loop_run (loop);
@@ -466,17 +406,15 @@ static void g1_who_is_let_in_is_let_into_a_room_with_that (void **state)
     for (size_t at = 0; at < sizeof flags; at++) {
         char pid[64];
         tide_loop_serve (loop, "door", "/", TIDE_HOOK_CONNECT, flags[at]);
-        tide_loop_client_t *client = opened_at (HOLDER);
-        tide_loop_say (client, "40");
+        tide_loop_client_t *client = asking_at (HOLDER, NULL);
         assert_lent (TIDE_HOOK_CONNECT, "[{},false]");
         give_order (TIDE_ORDER_JOIN, "\"room\"", "room");
-        text_of (tide_loop_hear (client), "pid", pid);
+        take_text (tide_loop_hear (client), "pid", pid);
         assert_hears (client, "42[\"n\",1");
         tide_loop_publish (loop, "room", 2);
         assert_hears (client, "42[\"n\",2");
         tide_loop_cut (client);
-        client = opened_at (OTHER);
-        tide_loop_say (client, "40{\"pid\":\"%s\"}", pid);
+        client = asking_at (OTHER, pid);
         assert_lent (TIDE_HOOK_CONNECT, "[{},true]");
         give_order (TIDE_ORDER_JOIN, "\"other\"", "other");
         assert_hears (client, "40{");
@@ -505,8 +443,7 @@ static void g8_who_was_let_in_while_the_log_was_another_comes_again (void **stat
 {
     (void) state;
     tide_loop_serve (loop, "door", "/", TIDE_HOOK_CONNECT, 0);
-    tide_loop_client_t *client = opened_at (HOLDER);
-    tide_loop_say (client, "40");
+    tide_loop_client_t *client = asking_at (HOLDER, NULL);
     assert_lent (TIDE_HOOK_CONNECT, "[{},false]");
     loop->held_kinds[HOLDER] = (uint64_t) 1 << TIDE_MESSAGE_PUBLISH; /* the record waits */
     admit ();
@@ -531,21 +468,25 @@ static void an_order_to_join_leaves_a_subscription_with_meta_as_it_is (void **st
     assert_hears (client, "42[\"n\",1,{\"topic\":\"room\"");
 }
 
+/*  It has called, and can come back. */
+static tide_loop_client_t *caller_with (char pid[64])
+{
+    tide_loop_serve (loop, "chat", "/", "enter", 0);
+    tide_loop_client_t *client = entered_at (HOLDER, pid);
+    tide_loop_say (client, "42[\"enter\"]");
+    assert_lent ("enter", "[]");
+    return client;
+}
+
 static void g1_an_order_finds_the_session_that_was_away (void **state)
 {
     (void) state;
     char pid[64];
-    tide_loop_serve (loop, "chat", "/", "enter", 0);
-    tide_loop_client_t *client = opened_at (HOLDER);
-    tide_loop_say (client, "40");
-    text_of (tide_loop_hear (client), "pid", pid);
-    tide_loop_say (client, "42[\"enter\"]");
-    assert_lent ("enter", "[]");
+    tide_loop_client_t *client = caller_with (pid);
     tide_loop_cut (client);
     give_order (TIDE_ORDER_JOIN, "\"room\"", "room");
     tide_loop_publish (loop, "room", 2);
-    client = opened_at (OTHER);
-    tide_loop_say (client, "40{\"pid\":\"%s\"}", pid);
+    client = asking_at (OTHER, pid);
     assert_hears (client, "40{");
     assert_hears (client, "42[\"n\",1");
     assert_hears (client, "42[\"n\",2");
@@ -558,12 +499,7 @@ static void g5_an_order_is_not_passed_before_it_was_carried_out (void **state)
 {
     (void) state;
     char pid[64];
-    tide_loop_serve (loop, "chat", "/", "enter", 0);
-    tide_loop_client_t *client = opened_at (HOLDER);
-    tide_loop_say (client, "40");
-    text_of (tide_loop_hear (client), "pid", pid);
-    tide_loop_say (client, "42[\"enter\"]");
-    assert_lent ("enter", "[]");
+    tide_loop_client_t *client = caller_with (pid);
     loop->held_kinds[HOLDER] = (uint64_t) 1 << TIDE_MESSAGE_PUBLISH; /* the record waits */
     char own[80];
     snprintf (own, sizeof own, "@%.*s", TIDE_PRINT (event.from));
@@ -572,8 +508,7 @@ static void g5_an_order_is_not_passed_before_it_was_carried_out (void **state)
     assert_null (tide_loop_hear (client)); /* else it would come back from behind the order */
     tide_loop_kill_lane (loop, HOLDER);
     loop->held_kinds[HOLDER] = 0;
-    client = opened_at (OTHER);
-    tide_loop_say (client, "40{\"pid\":\"%s\"}", pid);
+    client = asking_at (OTHER, pid);
     assert_hears (client, "40{");
     assert_hears (client, "42[\"n\",1");
     assert_hears (client, "42[\"n\",2");
@@ -583,12 +518,7 @@ static void g5_an_order_is_not_passed_before_it_was_carried_out (void **state)
 /*  It is carried out as soon as the record can be written. */
 static tide_loop_client_t *caller_whose_order_waits (char pid[64], const char *topic)
 {
-    tide_loop_serve (loop, "chat", "/", "enter", 0);
-    tide_loop_client_t *client = opened_at (HOLDER);
-    tide_loop_say (client, "40");
-    text_of (tide_loop_hear (client), "pid", pid);
-    tide_loop_say (client, "42[\"enter\"]");
-    assert_lent ("enter", "[]");
+    tide_loop_client_t *client = caller_with (pid);
     loop->held_kinds[HOLDER] = (uint64_t) 1 << TIDE_MESSAGE_PUBLISH;
     give_order (TIDE_ORDER_JOIN, "\"room\"", topic);
     return client;
@@ -641,12 +571,7 @@ static void an_order_to_join_waits_for_the_clients_own_join (void **state)
     (void) state;
     char pid[64];
     for (int fails = 0; fails < 2; fails++) {
-        tide_loop_serve (loop, "chat", "/", "enter", 0);
-        tide_loop_client_t *client = opened_at (HOLDER);
-        tide_loop_say (client, "40");
-        text_of (tide_loop_hear (client), "pid", pid);
-        tide_loop_say (client, "42[\"enter\"]");
-        assert_lent ("enter", "[]");
+        tide_loop_client_t *client = caller_with (pid);
         loop->held_kinds[HOLDER] = (uint64_t) 1
                                    << (fails ? TIDE_MESSAGE_SNAPSHOT : TIDE_MESSAGE_PUBLISH);
         tide_loop_say (client, "421[\"tide:subscribe\",{\"topic\":\"room\",\"since\":\"%s\"}]",
@@ -689,9 +614,7 @@ static void an_order_to_leave_is_not_for_who_joined_behind_it (void **state)
     (void) state;
     char pid[64];
     tide_loop_serve (loop, "chat", "/", "enter", 0);
-    tide_loop_client_t *client = opened_at (HOLDER);
-    tide_loop_say (client, "40");
-    text_of (tide_loop_hear (client), "pid", pid);
+    tide_loop_client_t *client = entered_at (HOLDER, pid);
     static const char *const orders[] = {TIDE_ORDER_JOIN, TIDE_ORDER_LEAVE};
     for (size_t at = 0; at < 2; at++) {
         tide_loop_say (client, "421[\"enter\"]");
@@ -702,8 +625,7 @@ static void an_order_to_leave_is_not_for_who_joined_behind_it (void **state)
     tide_loop_say (client, "422[\"tide:subscribe\",{\"topic\":\"room\"}]");
     assert_hears (client, "432[{\"ok\":true");
     tide_loop_cut (client); /* it was given no position, and comes to all orders again */
-    client = opened_at (OTHER);
-    tide_loop_say (client, "40{\"pid\":\"%s\"}", pid);
+    client = asking_at (OTHER, pid);
     assert_hears (client, "40{");
     tide_loop_publish (loop, "room", 2);
     assert_int_equal (count_heard (client, "42[\"n\",2"), 1);
@@ -754,19 +676,11 @@ static void g5_an_order_that_the_broker_does_not_answer_is_carried_out_on_resume
 {
     (void) state;
     char pid[64];
-    tide_loop_serve (loop, "chat", "/", "enter", 0);
-    tide_loop_client_t *client = opened_at (HOLDER);
-    tide_loop_say (client, "40");
-    text_of (tide_loop_hear (client), "pid", pid);
-    tide_loop_say (client, "42[\"enter\"]");
-    assert_lent ("enter", "[]");
-    loop->held_kinds[HOLDER] = (uint64_t) 1 << TIDE_MESSAGE_PUBLISH; /* the record waits */
-    give_order (TIDE_ORDER_JOIN, "\"room\"", "room");
+    tide_loop_client_t *client = caller_whose_order_waits (pid, "room");
     tide_loop_pass (loop, 12000);
     assert_null (client->connection);
     loop->held_kinds[HOLDER] = 0;
-    client = opened_at (OTHER);
-    tide_loop_say (client, "40{\"pid\":\"%s\"}", pid);
+    client = asking_at (OTHER, pid);
     assert_hears (client, "40{");
     assert_hears (client, "42[\"n\",1");
     assert_null (tide_loop_hear (client));
@@ -776,21 +690,13 @@ static void g5_an_order_that_a_broker_that_stops_refuses_is_carried_out_on_resum
 {
     (void) state;
     char pid[64];
-    tide_loop_serve (loop, "chat", "/", "enter", 0);
-    tide_loop_client_t *client = opened_at (HOLDER);
-    tide_loop_say (client, "40");
-    text_of (tide_loop_hear (client), "pid", pid);
-    tide_loop_say (client, "42[\"enter\"]");
-    assert_lent ("enter", "[]");
-    loop->held_kinds[HOLDER] = (uint64_t) 1 << TIDE_MESSAGE_PUBLISH; /* the record waits */
-    give_order (TIDE_ORDER_JOIN, "\"room\"", "room");
+    tide_loop_client_t *client = caller_whose_order_waits (pid, "room");
     tide_broker_stop (loop->broker, loop->now_ms);
     tide_loop_let_all_go (loop);
     assert_null (client->connection);
     tide_loop_kill_broker (loop, false);
     tide_loop_pass (loop, 3000);
-    client = opened_at (OTHER);
-    tide_loop_say (client, "40{\"pid\":\"%s\"}", pid);
+    client = asking_at (OTHER, pid);
     assert_hears (client, "40{");
     assert_hears (client, "42[\"n\",1");
     assert_null (tide_loop_hear (client));

@@ -2,69 +2,23 @@
  *  in one append, or not at all.
  *  SPDX-License-Identifier: MIT
  */
-#include "tide_fixture.h"
+#include "tide_worker_fixture.h"
 
 #include "tide_alloc.h"
-#include "tide_loop_worker.h"
 
 #include <stdlib.h>
 
 static const char hooks[] = TIDE_HOOK_CONNECT " " TIDE_HOOK_DISCONNECT " " TIDE_HOOK_EXPIRED;
 
-static tide_lend_message_t lend;
-static tide_event_t event;
-/*  The topic of the session that was asked for last. */
-static char session[80];
-
-static void assert_lent (const char *name, const char *json)
+/*  It wants to come in, as who it was before unless pid is NULL, and a worker is asked. */
+static tide_loop_client_t *at_the_door (unsigned hub, const char *pid)
 {
-    tide_args_t args;
-    tide_called_t called;
-    if (!tide_loop_lent (loop, &lend, &event))
-        fail_msg ("%s was not lent", name);
-    assert_true (tide_bytes_is (event.name, name));
-    assert_int_equal (tide_args_decode (event.payload, &args), TIDE_OK);
-    if (json && !tide_bytes_is (args.json, json))
-        fail_msg ("%s and not %.*s", json, TIDE_PRINT (args.json));
-    assert_true (tide_called_decode (args.about, &called));
-    snprintf (session, sizeof session, "%.*s", TIDE_PRINT (called.session));
-}
-
-static void reply (const char *json)
-{
-    tide_loop_handled (loop, &lend, TIDE_OK, &(tide_args_t){.json = tide_bytes (json)});
-}
-
-static tide_loop_client_t *opened_at (unsigned hub)
-{
-    tide_loop_client_t *client = tide_loop_open (loop, hub, TIDE_CLIENT_SOCKETIO);
-    assert_hears (client, "0{");
+    tide_loop_client_t *client = asking_at (hub, pid);
+    assert_lent (TIDE_HOOK_CONNECT, pid ? "[{},true]" : "[{},false]");
     return client;
 }
 
-/*  It wants to come in, as who it was before unless pid is "". */
-static tide_loop_client_t *asking_at (unsigned hub, const char *pid)
-{
-    tide_loop_client_t *client = opened_at (hub);
-    if (*pid)
-        tide_loop_say (client, "40{\"pid\":\"%s\"}", pid);
-    else
-        tide_loop_say (client, "40");
-    assert_lent (TIDE_HOOK_CONNECT, *pid ? "[{},true]" : "[{},false]");
-    return client;
-}
-
-static void assert_is_in (tide_loop_client_t *client, char pid[64])
-{
-    const char *frame = tide_loop_hear (client);
-    if (!frame || strncmp (frame, "40{", 3) != 0)
-        fail_msg ("it heard %s", frame ? frame : "nothing");
-    json_t *object = json_loads (strchr (frame, '{'), 0, NULL);
-    snprintf (pid, 64, "%s", json_string_value (json_object_get (object, "pid")));
-    json_decref (object);
-}
-
-/*  What stands of the session. */
+/*  What stands of the session that was asked for last. */
 static struct {
     unsigned count;
     uint64_t record, data; /* where; 0: it does not */
@@ -75,7 +29,7 @@ static void look (void)
 {
     tide_message_t message = {.kind = TIDE_MESSAGE_SNAPSHOT};
     message.snapshot.request = 8;
-    message.snapshot.topic = tide_bytes (session);
+    message.snapshot.topic = called.session;
     tide_loop_ask_broker (loop, &message);
     const char *why;
     assert_int_equal (tide_message_decode (tide_buffer_bytes (&loop->told), &message, &why),
@@ -126,7 +80,7 @@ static void it_is_appended_with_the_record (void **state)
     for (size_t at = 0; at < 8; at++) {
         char pid[64];
         tide_loop_serve (loop, "door", "/", TIDE_HOOK_CONNECT, flags[at % 2]);
-        tide_loop_client_t *client = asking_at (HOLDER, "");
+        tide_loop_client_t *client = at_the_door (HOLDER, NULL);
         assert_nothing_stands ();
         bool is_list = answers[at / 2][0][0] == '[';
         tide_loop_handled (
@@ -143,7 +97,7 @@ static void binary_values_are_its_own (void **state)
     (void) state;
     char pid[64];
     tide_loop_serve (loop, "door", "/", TIDE_HOOK_CONNECT, 0);
-    tide_loop_client_t *client = asking_at (HOLDER, "");
+    tide_loop_client_t *client = at_the_door (HOLDER, NULL);
     tide_loop_handled (
         loop, &lend, TIDE_OK,
         &(tide_args_t){.json = tide_bytes ("{\"#data\":[{\"_placeholder\":true,\"num\":1}]}"),
@@ -163,7 +117,7 @@ static void who_sets_nothing_leaves_nothing (void **state)
     tide_loop_serve (loop, "door", "/", TIDE_HOOK_CONNECT, 0);
     for (size_t at = 0; at < sizeof answers / sizeof answers[0]; at++) {
         char pid[64];
-        tide_loop_client_t *client = asking_at (HOLDER, "");
+        tide_loop_client_t *client = at_the_door (HOLDER, NULL);
         reply (answers[at]);
         assert_is_in (client, pid);
         look ();
@@ -176,7 +130,7 @@ static void who_is_kept_out_leaves_nothing (void **state)
 {
     (void) state;
     tide_loop_serve (loop, "door", "/", TIDE_HOOK_CONNECT, 0);
-    tide_loop_client_t *client = asking_at (HOLDER, "");
+    tide_loop_client_t *client = at_the_door (HOLDER, NULL);
     reply ("{\"message\":\"not you\",\"#data\":1}");
     assert_string_equal (tide_loop_hear (client), "44{\"message\":\"not you\"}");
     assert_nothing_stands ();
@@ -202,7 +156,7 @@ static void what_is_too_large_keeps_it_out (void **state)
         int begin = sprintf (text, "{\"#data\":\"");
         memset (text + begin, 'x', sizes[at]);
         memcpy (text + (size_t) begin + sizes[at], "\"}", 3);
-        tide_loop_client_t *client = asking_at (HOLDER, "");
+        tide_loop_client_t *client = at_the_door (HOLDER, NULL);
         reply (text);
         free (text);
         if (at == 0) {
@@ -271,14 +225,14 @@ static void it_goes_on_and_ends_with_its_session (void **state)
     (void) state;
     char pid[64];
     tide_loop_serve (loop, "door", "/", hooks, 0);
-    tide_loop_client_t *client = asking_at (HOLDER, "");
+    tide_loop_client_t *client = at_the_door (HOLDER, NULL);
     reply ("{\"#data\":1}");
     assert_is_in (client, pid);
     tide_loop_cut (client);
     assert_lent (TIDE_HOOK_DISCONNECT, "\"transport close\"");
     assert_data ("{\"data\":1}");
     reply ("[]");
-    client = asking_at (OTHER, pid);
+    client = at_the_door (OTHER, pid);
     assert_data ("{\"data\":1}");
     reply ("{\"#data\":2}"); /* it has a record: there the worker sets it */
     assert_is_in (client, pid);
@@ -297,7 +251,7 @@ static void it_is_told_of_once_more_when_its_lane_dies (void **state)
     (void) state;
     char pid[64];
     tide_loop_serve (loop, "door", "/", hooks, 0);
-    tide_loop_client_t *client = asking_at (HOLDER, "");
+    tide_loop_client_t *client = at_the_door (HOLDER, NULL);
     reply ("{\"#data\":1}");
     assert_is_in (client, pid);
     tide_loop_kill_lane (loop, HOLDER);
@@ -319,7 +273,7 @@ static void g3_there_is_no_session_without_it (void **state)
     tide_loop_serve (loop, "door", "/", hooks, 0);
     for (int how = 0; how < HOW; how++) {
         char pid[64];
-        tide_loop_client_t *client = asking_at (HOLDER, "");
+        tide_loop_client_t *client = at_the_door (HOLDER, NULL);
         loop->held_kinds[HOLDER] = (uint64_t) 1 << TIDE_MESSAGE_PUBLISH;
         reply ("{\"#data\":1}");
         assert_null (tide_loop_hear (client));
@@ -351,7 +305,7 @@ static void a_full_log_lets_in_who_has_none (void **state)
 {
     (void) state;
     tide_loop_serve (loop, "door", "/", TIDE_HOOK_CONNECT, 0);
-    tide_loop_client_t *client = asking_at (HOLDER, "");
+    tide_loop_client_t *client = at_the_door (HOLDER, NULL);
     loop->held_kinds[HOLDER] = (uint64_t) 1 << TIDE_MESSAGE_PUBLISH;
     reply ("{}");
     refuse_held (TIDE_LOG_FULL);
@@ -366,7 +320,7 @@ static void without_a_record_there_is_none (void **state)
     tide_loop_client_t *client = opened_at (HOLDER);
     tide_loop_say (client, "40/plain,");
     assert_lent (TIDE_HOOK_CONNECT, "[{},false]");
-    assert_string_equal (session, "");
+    assert_int_equal (called.session.size, 0);
     reply ("{\"#data\":1}");
     assert_hears (client, "40/plain,{\"sid\":");
 }
