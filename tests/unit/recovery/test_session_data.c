@@ -186,7 +186,7 @@ static void what_the_library_takes_is_let_in (void **state)
     tide_buffer_printf (&answer, "{\"#data\":%s}", text);
     tide_put_u8 (&answer, 0);
     tide_loop_serve (loop, "door", "/", TIDE_HOOK_CONNECT, 0);
-    tide_loop_client_t *client = asking_at (HOLDER, "");
+    tide_loop_client_t *client = at_the_door (HOLDER, NULL);
     reply ((const char *) answer.data);
     assert_is_in (client, pid);
     look ();
@@ -208,7 +208,7 @@ static void who_is_answered_what_cannot_be_read_is_kept_out (void **state)
     };
     tide_loop_serve (loop, "door", "/", TIDE_HOOK_CONNECT, 0);
     for (size_t at = 0; at < sizeof answers / sizeof answers[0]; at++) {
-        tide_loop_client_t *client = asking_at (HOLDER, "");
+        tide_loop_client_t *client = at_the_door (HOLDER, NULL);
         bool is_list = answers[at][0] == '[';
         tide_loop_handled (loop, &lend, TIDE_OK,
                            &(tide_args_t){.many = is_list, .json = tide_bytes (answers[at])});
