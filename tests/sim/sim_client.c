@@ -255,6 +255,7 @@ void sim_client_haunt (sim_t *sim, sim_client_t *client)
     ghost->connect_at_ms = sim->now_ms;
     for (unsigned each = 0; each < SIM_PATTERNS; each++)
         ghost->topics[each].state_parts = NULL;
+    sim_orders_dropped (ghost);
     for (uint64_t n = 1; n < sim->publish_count; n++)
         sim->publishes[n].seen_by &= ~(1u << at);
     client->ghost = ghost;

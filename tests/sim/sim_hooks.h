@@ -82,7 +82,8 @@ void sim_door_act (sim_t *sim);
 bool sim_order_durable (sim_t *sim, const sim_disk_t *disk, const tide_event_t *event,
                         uint64_t seq);
 void sim_orders_opened (sim_t *sim, sim_client_t *client);
-/*  The client's connection has gone; it is about to be at seq; it is told to go. */
+/*  The client's connection has gone, or is another one's that it does not know; it is about to be
+ *  at seq; it is told to go. */
 void sim_orders_dropped (sim_client_t *client);
 void sim_orders_passed (sim_t *sim, sim_client_t *client, uint64_t seq);
 /*  It has joined, or was reset. */
