@@ -384,11 +384,15 @@ static void greet_again (tide_link_t *self, uint64_t now_ms)
         say_hello (self, now_ms);
 }
 
+/*  HELLO may have been said more often than was needed, and one may have waited for a broker that
+ *  began in another log: to that one we are no stranger, and nothing else would tell us of it. */
 static void welcome (tide_link_t *self, uint64_t now_ms, tide_bytes_t bytes,
                      const tide_welcome_message_t *message)
 {
-    if (self->state != LINK_GREETING)
+    if (self->state == LINK_UP && self->epoch == message->epoch)
         return;
+    if (self->state == LINK_UP)
+        refuse_volatiles (self);
     self->state = LINK_UP;
     self->heard_ms = now_ms;
     self->ping_ms = now_ms + TIDE_HEARTBEAT_MS;

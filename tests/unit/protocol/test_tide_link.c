@@ -632,11 +632,31 @@ static void what_came_of_a_call_is_not_told_to_another_log (void **state)
     tide_link_destroy (&link);
 }
 
+/*  A HELLO that was said once too often reached it before anything else did. */
+static void g8_a_broker_of_another_log_that_knows_us_is_told_from_the_one_before (void **state)
+{
+    (void) state;
+    tide_link_t *link = link_that_is_up ();
+    tide_message_t done = {.kind = TIDE_MESSAGE_DONE, .done = {.call = 77, .attempt = 1}};
+    tide_message_t call = {.kind = TIDE_MESSAGE_CALL};
+    tide_link_request (link, 0, &done);
+    tide_link_request (link, 0, &call);
+    assert_string_equal (actions (link), "DONE1 CALL2 ");
+    welcome (link, 1); /* the one before, once more: nothing is new */
+    assert_string_equal (actions (link), "");
+    tide_message_t other = {.kind = TIDE_MESSAGE_WELCOME, .welcome = {.epoch = 8, .head = 3}};
+    receive (link, 2, &other);
+    assert_string_equal (actions (link), "U3 N1:FAIL CALL2 ");
+    assert_true (tide_link_is_up (link));
+    tide_link_destroy (&link);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test (members_of_groups_are_told_as_workers_are),
         cmocka_unit_test (what_came_of_a_call_is_not_told_to_another_log),
+        cmocka_unit_test (g8_a_broker_of_another_log_that_knows_us_is_told_from_the_one_before),
         cmocka_unit_test (hello_is_repeated_later_and_later_until_the_welcome),
         cmocka_unit_test (requests_wait_for_the_welcome_and_go_out_in_order),
         cmocka_unit_test (an_answer_of_the_wrong_kind_is_stray),
