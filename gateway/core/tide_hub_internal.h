@@ -163,6 +163,7 @@ struct tide_op {
     tide_page_t *page;
     uint64_t tag;
     uint64_t number; /* the op's own use */
+    uint64_t epoch;  /* the same: the log that it was asked in */
     tide_reply_t reply;
     tide_buffer_t text; /* what is gathered over several answers */
     char *topic;

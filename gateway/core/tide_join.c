@@ -268,19 +268,21 @@ static void answer_joined (tide_hub_t *hub, tide_bytes_t topic, uint64_t seq, ti
 
 static void changed (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
 {
-    if (!answer || answer->kind != TIDE_MESSAGE_ACK) {
-        tide_reply_fail_answer (hub, &op->reply, answer);
-        return;
-    }
+    bool good = answer && answer->kind == TIDE_MESSAGE_ACK;
     tide_bytes_t topic = tide_bytes (op->topic);
     tide_member_t *member = op->session ? tide_member_find (op->session, topic) : NULL;
-    if (member)
+    if (good && member)
         tide_presence_member_stands (hub, member, op, answer);
-    else
+    else if (good)
         tide_presence_late (hub, op, answer);
-    /*  It went on reading meanwhile. */
-    answer_joined (hub, topic, member ? later (op->number, op->session->cursor) : op->number,
-                   &op->reply);
+    /*  Where it was is no place in another log: of that it is told as any join is, and reset. */
+    if (op->epoch != tide_feed_epoch (hub->feed))
+        tide_reply_fail (hub, &op->reply, TIDE_EPOCH_CHANGED, NULL);
+    else if (!good)
+        tide_reply_fail_answer (hub, &op->reply, answer);
+    else /* it went on reading meanwhile */
+        answer_joined (hub, topic, member ? later (op->number, op->session->cursor) : op->number,
+                       &op->reply);
 }
 
 /*  A topic that is joined already and asked for live stays as it is: what is on its way to a slow
@@ -304,6 +306,7 @@ static void join_again (tide_hub_t *hub, tide_member_t *member, bool meta, json_
                                                     member->was_reset, &present, changed);
         if (op) {
             op->number = seq;
+            op->epoch = tide_feed_epoch (hub->feed);
             free (op->topic);
             op->topic = tide_copy (topic.data, topic.size);
             op->reply = tide_reply_take (reply);

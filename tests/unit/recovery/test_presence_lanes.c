@@ -328,6 +328,31 @@ static void who_goes_while_the_broker_is_away_is_gone (void **state)
     assert_true (is_there (&stays));
 }
 
+/*  Who joins again to say that it is present is told where it was: in this log, or not at all. */
+static void g8_where_one_was_is_no_place_in_another_log (void **state)
+{
+    (void) state;
+    tide_loop_client_t *client = tide_loop_open (loop, HOLDER, TIDE_CLIENT_JSON);
+    tide_loop_say (client, "{\"op\":\"sub\",\"id\":1,\"topic\":\"lobby\"}");
+    assert_gets (client, "{\"op\":\"ok\",\"id\":1");
+    tide_loop_publish (loop, "lobby", 1);
+    assert_gets (client, "{\"op\":\"event\"");
+    hold (TIDE_MESSAGE_PUBLISH);
+    tide_loop_say (client, "{\"op\":\"sub\",\"id\":2,\"topic\":\"lobby\",\"present\":true}");
+    tide_loop_kill_broker (loop, true);
+    tide_loop_pass (loop, 9000);
+    tide_loop_let_all_go (loop);
+    tide_loop_pass (loop, 9000);
+    const char *frame = NULL;
+    while ((frame = tide_loop_hear (client)) && !strstr (frame, "\"id\":2"))
+        continue;
+    assert_non_null (frame);
+    assert_non_null (strstr (frame, "\"code\":\"epoch_changed\""));
+    json_t *members = members_of ("lobby");
+    assert_int_equal (json_array_size (members), 1);
+    json_decref (members);
+}
+
 static void in_another_log_all_are_there_again (void **state)
 {
     (void) state;
@@ -375,6 +400,7 @@ int main (void)
         TEST (a_topic_that_is_too_large_to_look_at_is_passed_over),
         TEST (it_outlives_the_broker),
         TEST (who_goes_while_the_broker_is_away_is_gone),
+        TEST (g8_where_one_was_is_no_place_in_another_log),
         TEST (in_another_log_all_are_there_again),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
