@@ -282,7 +282,8 @@ typedef struct sim_topic {
     uint64_t since, epoch; /* of the join */
     uint64_t at;           /* brought up to here */
     uint64_t ordered;      /* a worker has let it in there: it may not have come to that yet */
-    uint64_t left;         /* a worker has made it leave there: nothing behind that; 0: none has */
+    uint64_t ordered_epoch;
+    uint64_t left; /* a worker has made it leave there: nothing behind that; 0: none has */
     bool is_present, may_be_present; /* it must stand there, it may */
     enum { SIM_WISH_NOTHING, SIM_WISH_PRESENT, SIM_WISH_ABSENT } wish; /* of the join */
     json_t *state_parts; /* a snapshot or reset that comes in parts */

@@ -457,7 +457,7 @@ static bool is_settled (const sim_t *sim, const sim_client_t *client, char why[2
         const sim_topic_t *topic = &client->topics[at];
         if (topic->state != SIM_IN)
             continue;
-        if (topic->ordered > client->position && disk != sim->disk)
+        if (sim_orders_await (client, topic) && topic->ordered_epoch != sim->disk->epoch)
             continue; /* the order may have gone with its log */
         uint64_t since = topic->joined > client->position ? topic->joined : client->position;
         uint64_t until = topic->left > 0 ? topic->left : SIZE_MAX;

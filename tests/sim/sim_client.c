@@ -403,7 +403,7 @@ static void change_topics (sim_t *sim, sim_client_t *client)
     sim_topic_t *topic = &client->topics[pattern];
     if (pattern == SIM_PATTERNS - 1 && sim_chance (sim, 70))
         return;
-    if (topic->is_joining || topic->is_left || topic->ordered > client->position
+    if (topic->is_joining || topic->is_left || sim_orders_await (client, topic)
         || topic->left > client->position)
         return;
     if (topic->state == SIM_MAYBE || (topic->state == SIM_IN && sim_chance (sim, 25)))

@@ -27,11 +27,13 @@ static void change_epoch (sim_t *sim, sim_client_t *client, uint64_t epoch)
     }
     for (unsigned at = 0; at < SIM_PATTERNS && client->epoch != 0; at++) {
         sim_topic_t *topic = &client->topics[at];
-        if (topic->ordered > client->position && topic->state == SIM_IN)
+        bool is_of_it = topic->ordered_epoch == epoch;
+        if (sim_orders_await (client, topic) && topic->state == SIM_IN)
             topic->state = SIM_MAYBE; /* it need not have come to the order before */
         if (topic->left > 0 && topic->state == SIM_IN)
             topic->state = SIM_MAYBE;
-        topic->ordered = topic->left = 0;
+        topic->ordered = is_of_it ? topic->ordered : 0;
+        topic->left = 0;
         topic->owes_reset = topic->state == SIM_IN;
     }
     client->gone_at = 0;
@@ -501,7 +503,7 @@ static void failed (sim_t *sim, sim_client_t *client, const sim_ask_t *ask, cons
         topic->is_left = false;
         /*  Not found where it is now: a join that is still under way is found after a resume. */
         bool is_out = code && strcmp (code, "not_found") == 0 && !topic->may_be_in;
-        bool may_come_in = topic->ordered > client->position;
+        bool may_come_in = sim_orders_await (client, topic);
         topic->state = is_out && !may_come_in ? SIM_OUT : SIM_MAYBE;
     }
     else if (ask->kind == SIM_ASK_PUBLISH && !is_conflict && publish->same_id_as == 0)
@@ -532,7 +534,7 @@ void sim_heard_answer (sim_t *sim, sim_client_t *client, uint64_t id, bool ok, j
     else if (asked.kind == SIM_ASK_JOIN)
         joined (sim, client, asked.pattern, answer);
     else if (asked.kind == SIM_ASK_LEAVE) {
-        bool may_come_in = client->topics[asked.pattern].ordered > client->position;
+        bool may_come_in = sim_orders_await (client, &client->topics[asked.pattern]);
         client->topics[asked.pattern].state = may_come_in ? SIM_MAYBE : SIM_OUT;
         client->topics[asked.pattern].is_left = client->topics[asked.pattern].may_be_in = false;
         client->topics[asked.pattern].owes_reset = false;

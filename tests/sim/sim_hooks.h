@@ -89,6 +89,8 @@ void sim_orders_passed (sim_t *sim, sim_client_t *client, uint64_t seq);
 /*  It has joined, or was reset. */
 void sim_orders_joined (const sim_t *sim, sim_client_t *client, unsigned pattern);
 void sim_orders_gone (sim_t *sim, sim_client_t *client);
+/*  A worker has let it in there, and it need not have come to that yet. */
+bool sim_orders_await (const sim_client_t *client, const struct sim_topic *topic);
 /*  The client is not to get what is at seq by that subscription: it was made to leave. */
 bool sim_orders_hide (const struct sim_topic *topic, uint64_t seq);
 

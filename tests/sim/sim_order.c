@@ -25,10 +25,17 @@ static bool is_sure (const sim_t *sim, const sim_client_t *client, uint64_t epoc
            && is_in (client, epoch);
 }
 
+/*  One of another log is none that its position has passed: it has not heard of that log yet. */
+bool sim_orders_await (const sim_client_t *client, const sim_topic_t *topic)
+{
+    return topic->ordered > 0
+           && (!is_in (client, topic->ordered_epoch) || topic->ordered > client->position);
+}
+
 static bool is_busy (const sim_client_t *client, const sim_topic_t *topic)
 {
     return topic->is_joining || topic->is_left || topic->may_be_in
-           || topic->ordered > client->position || topic->left > client->position;
+           || sim_orders_await (client, topic) || topic->left > client->position;
 }
 
 /*  -- one at a time --------------------------------------------------------------------------- */
@@ -40,11 +47,11 @@ static void enter (sim_client_t *client, const sim_order_t *order, bool sure)
     if (topic->left > client->position && topic->state != SIM_OUT)
         topic->state = SIM_MAYBE;
     /*  One before it went with its log: it need not have come to that. */
-    if (topic->ordered > client->position && !is_in (client, order->epoch)
-        && topic->state == SIM_IN)
+    if (sim_orders_await (client, topic) && !is_in (client, order->epoch) && topic->state == SIM_IN)
         topic->state = SIM_MAYBE;
     topic->left = 0;
     topic->ordered = order->seq;
+    topic->ordered_epoch = order->epoch;
     sim_presence_anew (topic);
     if (topic->state != SIM_OUT)
         return;
@@ -150,8 +157,9 @@ void sim_orders_opened (sim_t *sim, sim_client_t *client)
             continue;
         sim_note (sim, "client %u comes to an order at %llu", client->number,
                   (unsigned long long) order->seq);
-        bool is_known = client->topics[order->pattern].ordered >= order->seq
-                        || client->topics[order->pattern].left >= order->seq;
+        const sim_topic_t *topic = &client->topics[order->pattern];
+        bool is_known = (topic->ordered >= order->seq && topic->ordered_epoch == order->epoch)
+                        || topic->left >= order->seq;
         if (!is_known || order->kind == SIM_ORDER_GO)
             carry_out (sim, client, order);
     }
