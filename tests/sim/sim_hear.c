@@ -160,6 +160,27 @@ static bool is_wanted (const sim_client_t *client, tide_bytes_t topic, uint64_t 
     return false;
 }
 
+/*  A worker may let the client into a topic that a join is bringing up under another pattern. What
+ *  comes by that carries its own place, which is ahead of the client's. Bring-up carries the
+ *  session's: where that is the event's own, the session has given it already. */
+static bool comes_by_order (const sim_t *sim, const sim_client_t *client,
+                            const sim_topic_t *joining, uint64_t n, uint64_t offset)
+{
+    tide_bytes_t name = tide_bytes (sim_patterns[sim->publishes[n].topic]);
+    const sim_disk_t *disk = sim_disk_find (sim, client->epoch);
+    const sim_record_t *record = disk ? sim_disk_record (disk, offset) : NULL;
+    if (offset <= client->position || !record || record->n != n)
+        return false;
+    for (unsigned at = 0; at < SIM_PATTERNS; at++) {
+        const sim_topic_t *one = &client->topics[at];
+        if (one != joining && one->state != SIM_OUT && one->ordered > 0 && offset > one->joined
+            && !sim_orders_hide (one, offset)
+            && tide_pattern_matches (tide_bytes (sim_patterns[at]), name))
+            return true;
+    }
+    return false;
+}
+
 static void heard_volatile (sim_t *sim, sim_client_t *client, uint64_t n)
 {
     sim_publish_t *publish = &sim->publishes[n];
@@ -326,7 +347,7 @@ void sim_heard_event (sim_t *sim, sim_client_t *client, const char *name, const 
     sim_topic_t *joining =
         find_bring_up (client, tide_bytes (sim_patterns[publish->topic]), &pattern);
     uint64_t seq = (uint64_t) json_integer_value (json_object_get (meta, "seq"));
-    if (joining) {
+    if (joining && !comes_by_order (sim, client, joining, n, at)) {
         heard_bring_up (sim, client, joining, pattern, n, seq);
         sim_check_advance (sim, client, at);
         return;
