@@ -459,6 +459,8 @@ static bool is_settled (const sim_t *sim, const sim_client_t *client, char why[2
             continue;
         if (sim_orders_await (client, topic) && topic->ordered_epoch != sim->disk->epoch)
             continue; /* the order may have gone with its log */
+        if (topic->left > client->position && disk != sim->disk)
+            continue; /* and that one not: who has left is not reset, and hears of no other log */
         uint64_t since = topic->joined > client->position ? topic->joined : client->position;
         uint64_t until = topic->left > 0 ? topic->left : SIZE_MAX;
         uint64_t next = disk ? sim_check_next (disk, at, since, until) : 0;
