@@ -103,6 +103,7 @@ static void start (sim_t *sim, sim_member_t *self)
     self->is_running = true;
     self->run_at_ms = UINT64_MAX;
     self->epoch = 0;
+    memset (self->words, 0, sizeof self->words); /* its requests are counted anew */
     tide_members_run (self->members, true);
     sim_note (sim, "member %u starts", self->number);
     for (unsigned group = 0; group < SIM_GROUPS; group++)
@@ -134,14 +135,14 @@ void sim_groups_start (sim_t *sim)
     }
 }
 
-/*  It is gone, and all that it knew. */
+/*  It is gone, and all that it knew. What it has said may be on its way: the broker hears that
+ *  before it hears that it has gone. */
 static void die (sim_member_t *self)
 {
     for (size_t at = 0; at < SIM_GRASP; at++)
         tide_members_let (self->members, &self->hands[at].given);
     tide_members_destroy (&self->members);
     tide_link_destroy (&self->link);
-    memset (self->words, 0, sizeof self->words);
     for (unsigned group = 0; group < SIM_GROUPS; group++)
         self->in[group].membership = NULL;
 }
