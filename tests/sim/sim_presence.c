@@ -146,9 +146,9 @@ static const char *why_not (const sim_t *sim, const sim_standing_t *one)
         const sim_topic_t *topic = &client->topics[one->topic];
         if (!is_there (client) || strcmp (client->sid, one->sid) != 0)
             continue;
-        if (topic->state != SIM_OUT && topic->may_be_present)
+        if (topic->state != SIM_OUT && topic->may_be_present && topic->left == 0)
             return NULL;
-        why = "is not present, but stands in";
+        why = topic->left > 0 ? "was made to leave, but stands in" : "is not present, but stands in";
     }
     return why;
 }
@@ -186,6 +186,7 @@ bool sim_presence_settled (sim_t *sim, bool say)
         bool is_sure = is_there (client) && !client->ghost;
         for (unsigned topic = 0; topic < SIM_TOPICS && is_sure; topic++)
             if (client->topics[topic].is_present && client->topics[topic].state == SIM_IN
+                && client->topics[topic].left == 0 /* it has left, and heard nothing since */
                 && !stands (sim, topic, client->sid))
                 return fail (sim, say, client->sid, topic, "is present, but does not stand in");
     }
