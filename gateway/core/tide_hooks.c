@@ -13,6 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/*  How long after a call that nobody took it is made again. */
+enum { UNTOLD_MS = 1000 };
+
 bool tide_namespace_listed (const char *const *patterns, tide_bytes_t nsp)
 {
     for (; *patterns; patterns++) {
@@ -26,10 +29,11 @@ bool tide_namespace_listed (const char *const *patterns, tide_bytes_t nsp)
 }
 
 /*  Calls with the arguments, which are taken. NULL: too many requests wait, or what the client sent
- *  is no argument; *why says so. */
+ *  is no argument; *why says so. The message is in `kept` as well, unless that is NULL. */
 static tide_op_t *call (tide_hub_t *hub, const tide_session_t *session, const char *event,
                         const char *id, json_t *args, const char *wanted,
-                        tide_connection_t *connection, tide_op_fn *done, const char **why)
+                        tide_connection_t *connection, tide_op_fn *done, tide_buffer_t *kept,
+                        const char **why)
 {
     tide_buffer_t payload = {0};
     *why = "too many requests wait for the broker";
@@ -46,9 +50,74 @@ static tide_op_t *call (tide_hub_t *hub, const tide_session_t *session, const ch
                  .session = tide_bytes (session->recovers ? session->topic : ""),
                  .answer = tide_bytes (*wanted ? hub->lane_topic : ""),
                  .payload = tide_buffer_bytes (&payload)}};
+    if (kept && status == TIDE_OK)
+        tide_message_encode (kept, &message);
     tide_op_t *op = status == TIDE_OK ? tide_op_send (hub, &message, done, connection) : NULL;
     tide_buffer_free (&payload);
     return op;
+}
+
+/*  -- ends that are to be told ---------------------------------------------------------------- */
+
+static void free_first (tide_hub_t *hub)
+{
+    tide_untold_t *untold = hub->untold;
+    DL_DELETE (hub->untold, untold);
+    hub->untold_count--;
+    tide_buffer_free (&untold->message);
+    free (untold);
+}
+
+/*  It is told later. Takes the message. */
+static void keep_untold (tide_hub_t *hub, tide_buffer_t *message)
+{
+    if (hub->untold_count == TIDE_RELEASED_MAX) {
+        hub->counters.call_failures++;
+        free_first (hub);
+    }
+    tide_untold_t *untold = tide_alloc (sizeof *untold);
+    untold->message = *message;
+    *message = (tide_buffer_t){0};
+    DL_APPEND (hub->untold, untold);
+    hub->untold_count++;
+    if (hub->untold_ms == 0)
+        hub->untold_ms = hub->now_ms + UNTOLD_MS;
+}
+
+/*  A broker that stops takes nothing any more: the next one does. */
+static void told (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
+{
+    tide_status_t code =
+        answer && answer->kind == TIDE_MESSAGE_FAIL ? (tide_status_t) answer->fail.code : TIDE_OK;
+    if (code == TIDE_SHUTTING_DOWN)
+        keep_untold (hub, &op->text);
+    else if (code != TIDE_NO_WORKER)
+        hub->counters.call_failures += !answer || answer->kind != TIDE_MESSAGE_ACK;
+}
+
+static bool tell_first (tide_hub_t *hub)
+{
+    tide_untold_t *untold = hub->untold;
+    tide_message_t message;
+    const char *why;
+    tide_status_t status =
+        tide_message_decode (tide_buffer_bytes (&untold->message), &message, &why);
+    tide_assert (status == TIDE_OK); /* it is as we have written it */
+    tide_op_t *op = tide_op_send (hub, &message, told, NULL);
+    if (!op)
+        return false;
+    op->survives = true;
+    op->text = untold->message;
+    untold->message = (tide_buffer_t){0};
+    free_first (hub);
+    return true;
+}
+
+static void tell_untold (tide_hub_t *hub)
+{
+    while (hub->untold && tell_first (hub))
+        continue;
+    hub->untold_ms = hub->untold ? hub->now_ms + UNTOLD_MS : 0;
 }
 
 /*  -- coming in ------------------------------------------------------------------------------- */
@@ -94,13 +163,14 @@ void tide_hooks_ask (tide_hub_t *hub, tide_session_t *session)
 {
     char wanted[24], id[64];
     const char *why;
+    tell_untold (hub); /* that it had gone is told before that it is back */
     tide_link_make_id (hub->link, id);
     session->let_in = tide_feed_watermark (hub->feed); /* a volatile answer says no more of it */
     session->let_in_epoch = tide_feed_epoch (hub->feed);
     snprintf (wanted, sizeof wanted, "%" PRIu64, session->admission);
     json_t *args = json_pack ("[o, b]", auth_of (session), session->recovered);
-    tide_op_t *op =
-        call (hub, session, TIDE_HOOK_CONNECT, id, args, wanted, session->connection, asked, &why);
+    tide_op_t *op = call (hub, session, TIDE_HOOK_CONNECT, id, args, wanted, session->connection,
+                          asked, NULL, &why);
     if (op)
         op->session = session;
     else
@@ -209,12 +279,22 @@ void tide_hooks_epoch (tide_hub_t *hub)
 
 /*  -- going ----------------------------------------------------------------------------------- */
 
-static void told (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
+/*  Before it hears that their records are released: it tells the end of none of them. */
+void tide_hooks_broker_came (tide_hub_t *hub)
 {
-    (void) op;
-    bool is_known =
-        answer && answer->kind == TIDE_MESSAGE_FAIL && answer->fail.code == TIDE_NO_WORKER;
-    hub->counters.call_failures += !is_known && (!answer || answer->kind != TIDE_MESSAGE_ACK);
+    tell_untold (hub);
+}
+
+void tide_hooks_tick (tide_hub_t *hub)
+{
+    if (hub->untold_ms > 0 && hub->untold_ms <= hub->now_ms && tide_link_is_up (hub->link))
+        tell_untold (hub);
+}
+
+void tide_hooks_forget (tide_hub_t *hub)
+{
+    while (hub->untold)
+        free_first (hub);
 }
 
 /*  The broker tells the end of who cannot speak for itself, under the same id: it is told once. */
@@ -222,14 +302,19 @@ void tide_hooks_disconnected (tide_hub_t *hub, const tide_session_t *session, co
 {
     const char *why;
     char id[128];
+    tide_buffer_t message = {0};
     if (hub->is_over || !session->is_served || session->connection->kind != TIDE_CLIENT_SOCKETIO)
         return;
     snprintf (id, sizeof id, TIDE_HOOK_DISCONNECT "/%s/%" PRIu64, session->sid,
               session->record_seq);
     tide_op_t *op = call (hub, session, TIDE_HOOK_DISCONNECT, id, json_pack ("[s]", reason), "",
-                          NULL, told, &why);
-    if (op)
+                          NULL, told, &message, &why);
+    if (op) {
         op->survives = true;
+        op->text = message;
+    }
+    else if (message.size > 0)
+        keep_untold (hub, &message);
     else
         hub->counters.call_failures++;
 }

@@ -22,6 +22,12 @@ void tide_hooks_ask (tide_hub_t *hub, tide_session_t *session);
 bool tide_hooks_replied (tide_hub_t *hub, const tide_event_t *event);
 /*  Who was asked in another log never answers. */
 void tide_hooks_epoch (tide_hub_t *hub);
+/*  Is told, though not before the broker takes it: one that stops does not. */
 void tide_hooks_disconnected (tide_hub_t *hub, const tide_session_t *session, const char *reason);
+/*  The conversation with the broker has begun anew. */
+void tide_hooks_broker_came (tide_hub_t *hub);
+void tide_hooks_tick (tide_hub_t *hub);
+/*  The hub goes. */
+void tide_hooks_forget (tide_hub_t *hub);
 
 #endif

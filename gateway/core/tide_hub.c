@@ -9,6 +9,7 @@
 #include "tide_client_sse.h"
 #include "tide_cursors.h"
 #include "tide_deliver.h"
+#include "tide_hooks.h"
 #include "tide_join.h"
 #include "tide_neighbours.h"
 #include "tide_op.h"
@@ -87,6 +88,7 @@ static void free_rest (tide_hub_t *self)
         free_queued (&queued);
     free_queued (&self->handed_out);
     tide_released_forget (self);
+    tide_hooks_forget (self);
     while (self->stats) {
         tide_stat_entry_t *stat = self->stats;
         self->stats = stat->next;
@@ -692,6 +694,7 @@ void tide_hub_tick (tide_hub_t *self, uint64_t now_ms)
     tide_ask_tick (self);
     tide_deliver_tick (self);
     tide_cursors_tick (self);
+    tide_hooks_tick (self);
     tide_released_tick (self);
     tide_presence_tick (self);
     tide_report_tick (self);

@@ -116,6 +116,7 @@ static void link_is_up (tide_hub_t *self, const tide_message_t *message)
     action->events = (tide_bytes_t){queued->bytes, size};
     action->volatiles = (tide_bytes_t){queued->bytes + size, welcome->volatiles.size};
     tide_feed_welcome (self->feed, welcome->epoch, welcome->head);
+    tide_hooks_broker_came (self);
     tide_released_resend (self);
     tide_presence_broker_came (self);
     tide_sse_broker_came (self);

@@ -453,6 +453,12 @@ typedef struct tide_released {
     struct tide_released *prev, *next;
 } tide_released_t;
 
+/*  An encoded CALL by which workers are told of an end, and that the broker has not taken yet. */
+typedef struct tide_untold {
+    tide_buffer_t message;
+    struct tide_untold *prev, *next;
+} tide_untold_t;
+
 typedef struct tide_queued {
     tide_hub_action_t action;
     uint8_t *bytes;
@@ -545,6 +551,9 @@ struct tide_hub {
     unsigned released_count;
     tide_released_t *absent; /* released presence, by time */
     unsigned absent_count;
+    tide_untold_t *untold;
+    unsigned untold_count;
+    uint64_t untold_ms; /* when they are told again; 0: there are none */
     tide_queued_t *queue;
     tide_queued_t *handed_out; /* the action whose bytes are valid until the next call */
     tide_buffer_t write;       /* one gathered write */

@@ -148,7 +148,8 @@ static const char *why_not (const sim_t *sim, const sim_standing_t *one)
             continue;
         if (topic->state != SIM_OUT && topic->may_be_present && topic->left == 0)
             return NULL;
-        why = topic->left > 0 ? "was made to leave, but stands in" : "is not present, but stands in";
+        why =
+            topic->left > 0 ? "was made to leave, but stands in" : "is not present, but stands in";
     }
     return why;
 }

@@ -286,6 +286,29 @@ static void who_has_called_as_often_as_it_may_is_told_of (void **state)
     admit ();
 }
 
+/*  The lane, which lives on, has released the record: the broker does not speak of it. */
+static void g7_whom_a_broker_that_stops_was_told_of_the_next_one_is (void **state)
+{
+    (void) state;
+    static const char hooks[] = TIDE_HOOK_CONNECT " " TIDE_HOOK_DISCONNECT " " TIDE_HOOK_EXPIRED;
+    char sid[64], pid[64];
+    tide_loop_serve (loop, "door", "/", hooks, 0);
+    tide_loop_client_t *client = admitted (sid, pid);
+    tide_broker_stop (loop->broker, loop->now_ms);
+    tide_loop_cut (client);
+    tide_loop_pass (loop, 2500); /* it is said again, and refused again */
+    tide_loop_kill_broker (loop, false);
+    tide_loop_serve (loop, "door", "/", hooks, 0);
+    tide_loop_pass (loop, 3000);
+    assert_lent (TIDE_HOOK_DISCONNECT, "\"transport close\"");
+    assert_true (tide_bytes_is (event.from, sid));
+    admit ();
+    tide_loop_pass (loop, 5000);
+    assert_nothing_lent ();
+    tide_loop_pass (loop, loop->hub_config.resume_ms);
+    assert_lent (TIDE_HOOK_EXPIRED, "[]");
+}
+
 /*  A worker has it in hand, and its gateway does not know that yet. */
 static void who_has_called_just_before_it_left_is_told_of (void **state)
 {
@@ -843,6 +866,7 @@ int main (void)
         TEST (g7_who_died_with_its_gateway_is_gone_in_the_end),
         TEST (g7_who_left_is_told_of_once_whatever_dies_then),
         TEST (who_has_called_as_often_as_it_may_is_told_of),
+        TEST (g7_whom_a_broker_that_stops_was_told_of_the_next_one_is),
         TEST (who_has_called_just_before_it_left_is_told_of),
         TEST (who_has_left_while_nothing_could_be_written_is_gone_in_the_end),
         TEST (of_whom_nobody_wants_to_know_nothing_is_kept),
