@@ -317,6 +317,8 @@ typedef struct {
     uint64_t epoch, seq; /* 0: removed */
     unsigned topic;
     char sid[SIM_SID_SIZE];
+    uint64_t gone; /* where it was removed last, under this id */
+    char gone_id[64];
 } sim_standing_t;
 
 typedef struct {

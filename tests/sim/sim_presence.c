@@ -45,7 +45,8 @@ void sim_presence_anew (sim_topic_t *topic)
 {
     if (topic->state != SIM_IN)
         topic->is_present = false;
-    if (topic->state == SIM_OUT)
+    /*  What the client asks for itself is not over with that. */
+    if (topic->state == SIM_OUT && !topic->is_joining)
         topic->may_be_present = false;
 }
 
@@ -108,6 +109,16 @@ static void recognise (sim_t *sim, const tide_event_t *event)
     json_decref (json);
 }
 
+/*  What removes it is said again, so late that the broker need not know that it was said. */
+static bool is_forgotten (const sim_t *sim, const sim_disk_t *disk, const sim_standing_t *one,
+                          const tide_event_t *event)
+{
+    const sim_record_t *before = sim_disk_record (disk, one->gone);
+    bool is_known = before && disk->count - one->gone < sim->config.dedupe_ids
+                    && before->event.time_ms + sim->config.retain_ms > sim->now_ms + 1000;
+    return event->id.size > 0 && tide_bytes_is (event->id, one->gone_id) && !is_known;
+}
+
 bool sim_presence_durable (sim_t *sim, const sim_disk_t *disk, const tide_event_t *event,
                            uint64_t seq)
 {
@@ -116,7 +127,7 @@ bool sim_presence_durable (sim_t *sim, const sim_disk_t *disk, const tide_event_
         return false;
     sim_standing_t *one = require (&sim->presence, disk->epoch, topic, event->key);
     bool enters = event->payload.size > 0;
-    if (!enters && one->seq == 0)
+    if (!enters && one->seq == 0 && !is_forgotten (sim, disk, one, event))
         sim_fail (sim, "G5", "at %llu %s is gone from %s, and was not there",
                   (unsigned long long) seq, one->sid, sim_patterns[topic]);
     sim_note (sim, "%s %s %s at %llu", one->sid, enters ? "stands in" : "is gone from",
@@ -124,6 +135,8 @@ bool sim_presence_durable (sim_t *sim, const sim_disk_t *disk, const tide_event_
     sim->stats.present += enters && one->seq == 0;
     sim->stats.absent += !enters;
     one->seq = enters ? seq : 0;
+    one->gone = enters ? 0 : seq;
+    snprintf (one->gone_id, sizeof one->gone_id, "%.*s", TIDE_PRINT (event->id));
     if (enters)
         recognise (sim, event);
     return true;
