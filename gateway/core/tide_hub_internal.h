@@ -193,6 +193,7 @@ typedef struct {
     bool is_due;       /* that is to be written, or removed */
     bool is_under_way; /* … by a publish of its own, which awaits its answer */
     bool is_seen;      /* by the round that is being made */
+    bool is_nowhere;   /* the log is another one, and nothing was sent to it yet */
 } tide_present_t;
 
 /*  A topic or subtree that somebody in this lane has joined or is joining. */
@@ -316,6 +317,7 @@ struct tide_session {
     tide_session_t *kicked_prev, *kicked_next;
     bool is_served;     /* workers know it, or may: they are told of its end */
     bool is_closed;     /* it has ended for good, which its record is to say */
+    uint64_t gone_at;   /* where the log last said that it is not present somewhere; 0: nowhere */
     uint64_t order_pin; /* the order that it carries out: its cursor goes no further; 0: none */
     struct tide_order *order_waiting; /* … that waits for a join to end; NULL: it does not */
     bool is_moved;                    /* it goes to, or comes from, another lane: nobody is told */

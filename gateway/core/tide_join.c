@@ -310,6 +310,7 @@ static void join_again (tide_hub_t *hub, tide_member_t *member, bool meta, json_
             free (op->topic);
             op->topic = tide_copy (topic.data, topic.size);
             op->reply = tide_reply_take (reply);
+            member->present.is_nowhere = false;
         }
         else
             tide_reply_fail (hub, reply, TIDE_TOO_MANY, NULL);
@@ -495,6 +496,7 @@ static void recorded (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answ
     }
     join->op = NULL;
     if (answer && answer->kind == TIDE_MESSAGE_ACK) {
+        tide_presence_gone (hub, op, answer);
         tide_presence_stands (present_of (join), op, answer);
         become_member (hub, join);
     }
@@ -509,7 +511,7 @@ static void recorded (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answ
 static void record (tide_hub_t *hub, tide_join_t *join)
 {
     tide_session_t *session = join->session;
-    const tide_present_t *present = present_of (join);
+    tide_present_t *present = present_of (join);
     join->step = TIDE_JOIN_RECORDING;
     /*  A reset goes on holding the cursor where it was, until it is said. */
     if (join->pin == 0 || !join->is_reset)
@@ -524,6 +526,7 @@ static void record (tide_hub_t *hub, tide_join_t *join)
         join_failed (hub, join, TIDE_TOO_MANY, NULL);
         return;
     }
+    present->is_nowhere = false;
     op->join = join;
     join->op = op;
 }
@@ -717,6 +720,7 @@ void tide_join_channel_ready (tide_hub_t *hub, tide_join_t *join)
 
 static void left (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
 {
+    tide_presence_gone (hub, op, answer);
     if (answer && answer->kind == TIDE_MESSAGE_ACK)
         tide_reply_ok (hub, &op->reply, (tide_bytes_t){0});
     else if (op->session && answer && answer->kind == TIDE_MESSAGE_FAIL

@@ -80,6 +80,9 @@ void tide_presence_stands (tide_present_t *present, const tide_op_t *op,
                            const tide_message_t *answer);
 void tide_presence_member_stands (tide_hub_t *hub, tide_member_t *member, const tide_op_t *op,
                                   const tide_message_t *answer);
+/*  If the op was acknowledged and has removed somebody: what was looked up before says nothing of
+ *  that session. Of those above this is part. */
+void tide_presence_gone (tide_hub_t *hub, const tide_op_t *op, const tide_message_t *answer);
 /*  The same when nobody waits for it any more: what was entered and is nobody's is released. */
 void tide_presence_late (tide_hub_t *hub, const tide_op_t *op, const tide_message_t *answer);
 /*  A member that has no record has left: what stands is released, for nobody can come back. */
@@ -111,7 +114,7 @@ void tide_presence_epoch (tide_hub_t *hub, tide_session_t *session);
 /*  The session ends. First of its joins, then, unless its record is removed with all that is in it,
  *  of its members: what stands is removed or released, as the session is. */
 void tide_presence_end_joins (tide_hub_t *hub, tide_session_t *session, bool for_good);
-/*  With its record: appends what removes its members, whether they stand or are only about to, and
+/*  With its record: appends what removes its members, whether they stand or only may by then, and
  *  the number of that. Then the op is to do so, which tide_presence_not_left says it has not. */
 uint32_t tide_presence_append_removals (tide_hub_t *hub, const tide_session_t *session,
                                         tide_buffer_t *records);

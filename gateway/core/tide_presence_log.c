@@ -61,6 +61,17 @@ bool tide_presence_append (tide_hub_t *hub, const tide_session_t *session, tide_
     return true;
 }
 
+void tide_presence_gone (tide_hub_t *hub, const tide_op_t *op, const tide_message_t *answer)
+{
+    tide_session_t *session;
+    const char *sid = (const char *) op->text.data;
+    if (!op->has_presence || op->present || !answer || answer->kind != TIDE_MESSAGE_ACK)
+        return;
+    HASH_FIND (hh, hub->sessions, sid, strlen (sid), session);
+    if (session && session->gone_at < answer->ack.first + op->tag)
+        session->gone_at = answer->ack.first + op->tag;
+}
+
 /*  The op's text: the session's public id, and the topics of its presence events, which follow one
  *  another from op->tag on; each ends in a NUL. Behind a topic, where what was there before stands.
  */
@@ -149,6 +160,7 @@ void tide_presence_stands (tide_present_t *present, const tide_op_t *op,
 void tide_presence_member_stands (tide_hub_t *hub, tide_member_t *member, const tide_op_t *op,
                                   const tide_message_t *answer)
 {
+    tide_presence_gone (hub, op, answer);
     tide_presence_stands (&member->present, op, answer);
     tide_presence_count (hub, member);
 }
@@ -157,6 +169,7 @@ void tide_presence_late (tide_hub_t *hub, const tide_op_t *op, const tide_messag
 {
     if (!op->has_presence || !answer || answer->kind != TIDE_MESSAGE_ACK)
         return;
+    tide_presence_gone (hub, op, answer);
     const char *sid = (const char *) op->text.data;
     tide_session_t *session;
     HASH_FIND (hh, hub->sessions, sid, strlen (sid), session);
@@ -254,6 +267,7 @@ void tide_presence_publish_member (tide_hub_t *hub, tide_member_t *member)
         return;
     present->is_under_way =
         publish (hub, member->session, tide_channel_pattern (member->channel), present);
+    present->is_nowhere = present->is_nowhere && !present->is_under_way;
     if (!present->is_under_way)
         tide_presence_try_later (hub);
 }
@@ -271,6 +285,7 @@ uint32_t tide_presence_append_all (tide_hub_t *hub, tide_session_t *session, tid
     tide_member_t *member;
     DL_FOREACH2 (session->members, member, own_next) {
         member->present.is_due = member->present.data != NULL;
+        member->present.is_nowhere = false;
         count += tide_presence_append (hub, session, tide_channel_pattern (member->channel),
                                        &member->present, records);
     }
@@ -358,11 +373,13 @@ void tide_presence_move_in (tide_hub_t *hub, tide_session_t *session)
 void tide_presence_epoch (tide_hub_t *hub, tide_session_t *session)
 {
     tide_member_t *member;
+    session->gone_at = 0;
     DL_FOREACH2 (session->members, member, own_next) {
         tide_present_t *present = &member->present;
         present->seq = present->since_ms = 0;
         present->is_due = present->data != NULL;
         present->is_under_way = false;
+        present->is_nowhere = true;
         tide_presence_count (hub, member);
     }
 }
@@ -397,13 +414,20 @@ void tide_presence_end_joins (tide_hub_t *hub, tide_session_t *session, bool for
     }
 }
 
+/*  Something stands, or was sent and may stand yet. */
+static bool has_to_go (const tide_member_t *member)
+{
+    const tide_present_t *present = &member->present;
+    return member->is_present && (present->seq > 0 || !present->is_nowhere);
+}
+
 uint32_t tide_presence_append_removals (tide_hub_t *hub, const tide_session_t *session,
                                         tide_buffer_t *records)
 {
     uint32_t count = 0;
     const tide_member_t *member;
     DL_FOREACH2 (session->members, member, own_next)
-        if (member->is_present) {
+        if (has_to_go (member)) {
             tide_bytes_t pattern = tide_channel_pattern (member->channel);
             append_event (hub, session, pattern, NULL, 0, records);
             count++;
@@ -415,7 +439,7 @@ void tide_presence_expect_removals (tide_op_t *op, const tide_session_t *session
 {
     const tide_member_t *member;
     DL_FOREACH2 (session->members, member, own_next)
-        if (member->is_present)
+        if (has_to_go (member))
             expect_topic (op, session, tide_channel_pattern (member->channel), &member->present);
 }
 

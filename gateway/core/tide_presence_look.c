@@ -26,8 +26,8 @@ void tide_presence_try_later (tide_hub_t *hub)
 
 static void look_at_next (tide_hub_t *hub);
 
-/*  Who of this lane stands there is marked. */
-static void mark_standing (tide_hub_t *hub, tide_bytes_t pattern, tide_list_t events)
+/*  Who of this lane stands there as of `upto` is marked. */
+static void mark_standing (tide_hub_t *hub, tide_bytes_t pattern, tide_list_t events, uint64_t upto)
 {
     tide_event_t event;
     while (tide_event_next (&events, &event)) {
@@ -37,8 +37,9 @@ static void mark_standing (tide_hub_t *hub, tide_bytes_t pattern, tide_list_t ev
         if (!member)
             continue;
         member->present.is_seen = true;
-        /*  Under another lane's lease it is not ours to be released. */
-        if (tide_bytes_is (event.lease, hub->config.lane) && member->present.seq < event.seq) {
+        /*  Under another lane's lease it is not ours to be released; and it may be gone again. */
+        if (session->gone_at <= upto && tide_bytes_is (event.lease, hub->config.lane)
+            && member->present.seq < event.seq) {
             member->present.seq = event.seq;
             tide_presence_count (hub, member);
         }
@@ -80,7 +81,8 @@ static void looked (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer
     if (channel) {
         DL_FOREACH2 (channel->members, member, next_member)
             member->present.is_seen = false;
-        mark_standing (hub, pattern, tide_list (&op->text, (uint32_t) op->tag));
+        mark_standing (hub, pattern, tide_list (&op->text, (uint32_t) op->tag),
+                       answer->standing.seq);
         DL_FOREACH2 (channel->members, member, next_member)
             mend (hub, member, answer->standing.seq);
     }

@@ -208,20 +208,20 @@ static void a_lane_whose_lease_was_over_enters_its_members_again (void **state)
     assert_saw (watch, WENT, &one);
 }
 
-/*  What waits is a SNAPSHOT's first part, and its answer larger than any lane takes. */
-static void answer_with_more_than_can_be (void)
+/*  What waits is a SNAPSHOT's first part: as of 1 this stands, under the holder's lease. */
+static void answer_with (tide_bytes_t key, tide_bytes_t payload)
 {
     tide_message_t message, part = {.kind = TIDE_MESSAGE_STANDING};
     tide_buffer_t records = {0}, answer = {0};
     const char *why;
     assert_int_equal (
         tide_message_decode (tide_buffer_bytes (&loop->held[0].bytes), &message, &why), TIDE_OK);
-    uint8_t *large = tide_alloc (TIDE_PAYLOAD_SIZE_MAX);
     tide_event_append (&records, &(tide_event_t){.seq = 1,
                                                  .topic = tide_bytes ("$presence/lobby"),
                                                  .name = tide_bytes ("presence"),
-                                                 .key = tide_bytes ("x"),
-                                                 .payload = {large, TIDE_PAYLOAD_SIZE_MAX}});
+                                                 .key = key,
+                                                 .lease = tide_bytes (loop->lanes[HOLDER]),
+                                                 .payload = payload});
     part.standing.request = message.snapshot.request;
     part.standing.epoch = 1;
     part.standing.seq = 1;
@@ -230,9 +230,16 @@ static void answer_with_more_than_can_be (void)
     tide_hub_receive (loop->hubs[loop->held[0].hub], loop->now_ms, tide_buffer_bytes (&answer));
     tide_buffer_free (&answer);
     tide_buffer_free (&records);
+    while (loop->held_count > 0)
+        tide_buffer_free (&loop->held[--loop->held_count].bytes);
+}
+
+/*  Larger than any lane takes. */
+static void answer_with_more_than_can_be (void)
+{
+    uint8_t *large = tide_alloc (TIDE_PAYLOAD_SIZE_MAX);
+    answer_with (tide_bytes ("x"), (tide_bytes_t){large, TIDE_PAYLOAD_SIZE_MAX});
     free (large);
-    tide_buffer_free (&loop->held[0].bytes);
-    loop->held_count = 0;
 }
 
 /*  As long as nothing can be appended it is not tried all the time. */
@@ -291,6 +298,29 @@ static void a_topic_that_is_too_large_to_look_at_is_passed_over (void **state)
     assert_true (one || two);
     json_decref (one);
     json_decref (two);
+}
+
+/*  What the lane looked up is of before it was removed: it is not removed once more. */
+static void who_is_gone_is_not_there_by_an_old_look (void **state)
+{
+    (void) state;
+    tide_loop_client_t *watch = watcher ();
+    member_t member = present_at (HOLDER);
+    assert_saw (watch, CAME, &member);
+    tide_loop_kill_broker (loop, false);
+    hold (TIDE_MESSAGE_SNAPSHOT);
+    tide_loop_pass (loop, 3000);
+    assert_true (loop->held_count > 0); /* the same, said again */
+    tide_loop_say (member.wire, "422[\"tide:subscribe\",{\"topic\":\"lobby\",\"present\":false}]");
+    assert_hears (member.wire, "432[{\"ok\":true");
+    assert_saw (watch, WENT, &member);
+    answer_with (tide_bytes (member.sid), tide_bytes ("x"));
+    tide_loop_let_all_go (loop);
+    tide_loop_run (loop);
+    tide_loop_say (member.wire, "423[\"tide:unsubscribe\",{\"topic\":\"lobby\"}]");
+    assert_hears (member.wire, "433[{\"ok\":true");
+    tide_loop_pass (loop, 3000);
+    assert_saw_nothing (watch);
 }
 
 /*  -- the broker ------------------------------------------------------------------------------ */
@@ -386,6 +416,26 @@ static void in_another_log_all_are_there_again (void **state)
     assert_false (is_there (&one));
 }
 
+/*  The record is there, and what it was a member of is not brought up yet. */
+static void who_goes_before_it_is_in_another_log_was_never_there (void **state)
+{
+    (void) state;
+    member_t member = present_at (HOLDER);
+    hold (TIDE_MESSAGE_SNAPSHOT);
+    tide_loop_kill_broker (loop, true);
+    tide_loop_pass (loop, 3000);
+    assert_true (loop->held_count > 0);
+    tide_loop_client_t *watch = watcher ();
+    tide_loop_say (member.wire, "41");
+    tide_loop_pass (loop, 1000);
+    tide_loop_let_all_go (loop);
+    tide_loop_pass (loop, 9000);
+    assert_saw_nothing (watch);
+    member_t comes = present_at (OTHER);
+    assert_saw (watch, CAME, &comes);
+    assert_false (is_there (&member));
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -398,10 +448,12 @@ int main (void)
         TEST (a_lane_whose_lease_was_over_enters_its_members_again),
         TEST (what_cannot_be_entered_again_is_tried_more_and_more_seldom),
         TEST (a_topic_that_is_too_large_to_look_at_is_passed_over),
+        TEST (who_is_gone_is_not_there_by_an_old_look),
         TEST (it_outlives_the_broker),
         TEST (who_goes_while_the_broker_is_away_is_gone),
         TEST (g8_where_one_was_is_no_place_in_another_log),
         TEST (in_another_log_all_are_there_again),
+        TEST (who_goes_before_it_is_in_another_log_was_never_there),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
