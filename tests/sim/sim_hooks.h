@@ -85,6 +85,7 @@ void sim_orders_opened (sim_t *sim, sim_client_t *client);
 /*  The client's connection has gone, or is another one's that it does not know; it is about to be
  *  at seq; it is told to go. */
 void sim_orders_dropped (sim_client_t *client);
+void sim_orders_trimmed (sim_client_t *client, uint64_t seq);
 void sim_orders_passed (sim_t *sim, sim_client_t *client, uint64_t seq);
 /*  It has joined, or was reset. */
 void sim_orders_joined (const sim_t *sim, sim_client_t *client, unsigned pattern);

@@ -195,6 +195,20 @@ void sim_orders_passed (sim_t *sim, sim_client_t *client, uint64_t seq)
     }
 }
 
+/*  What it was told at or before seq it may not have come to, and is told so. */
+void sim_orders_trimmed (sim_client_t *client, uint64_t seq)
+{
+    if (client->gone_at <= seq)
+        client->gone_at = 0;
+    for (unsigned at = 0; at < SIM_PATTERNS; at++) {
+        sim_topic_t *topic = &client->topics[at];
+        if (topic->left == 0 || topic->left > seq)
+            continue;
+        topic->left = 0;
+        topic->state = SIM_MAYBE;
+    }
+}
+
 /*  It may come to an order yet that it leaves. */
 void sim_orders_joined (const sim_t *sim, sim_client_t *client, unsigned pattern)
 {
