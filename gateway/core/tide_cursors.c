@@ -641,6 +641,13 @@ void tide_cursors_prune (tide_hub_t *hub, tide_session_t *session)
     }
 }
 
+void tide_cursors_given (tide_session_t *session, tide_bytes_t topic, uint64_t seq)
+{
+    tide_named_t *named = find_topic (session, topic);
+    if (named)
+        named->given = later (named->given, seq);
+}
+
 void tide_cursors_snapshot (tide_session_t *session, tide_bytes_t topic, uint64_t seq)
 {
     tide_named_t *named = find_topic (session, topic);

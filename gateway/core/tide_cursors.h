@@ -34,6 +34,8 @@ void tide_cursors_go_on (tide_hub_t *hub, tide_session_t *session, tide_bytes_t 
                          const json_t *name, uint64_t least);
 /*  Forgets those whose topics the session is neither in nor about to join. */
 void tide_cursors_prune (tide_hub_t *hub, tide_session_t *session);
+/*  The client was given the topic up to seq, and now is to be given a snapshot of it instead. */
+void tide_cursors_given (tide_session_t *session, tide_bytes_t topic, uint64_t seq);
 /*  The client is given a snapshot at seq. */
 void tide_cursors_snapshot (tide_session_t *session, tide_bytes_t topic, uint64_t seq);
 /*  The log is another one. */

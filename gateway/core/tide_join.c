@@ -595,6 +595,7 @@ static void page_read (tide_hub_t *hub, tide_op_t *op, const tide_message_t *ans
     }
     if (answer->page.lost.count > 0) {
         if (!is_snapshot (join)) {
+            tide_cursors_given (join->session, pattern_of (join), join->at);
             join->mode = TIDE_JOIN_RESET;
             join->reason = TIDE_TRIMMED;
         }

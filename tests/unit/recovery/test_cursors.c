@@ -256,6 +256,39 @@ static void g5_what_was_trimmed_before_it_was_read_is_said (void **state)
     tide_loop_destroy (&loop);
 }
 
+/*  A part of it was given, and the next is not there any more: that part can be acknowledged. */
+static void what_was_given_before_a_reset_can_be_acknowledged (void **state)
+{
+    (void) state;
+    loop = tide_loop_new_keeping (2000);
+    plain_t one = json_reader (HOLDER, "inbox", "");
+    tide_loop_cut (one.wire);
+    publish_numbers (1, 1500);
+    plain_t two = json_at (OTHER);
+    two.wire->is_stalled = true;
+    tide_loop_say (two.wire, "{\"op\":\"sub\",\"topic\":\"lobby\",\"cursor\":\"inbox\"}");
+    publish_numbers (1501, 5000);
+    hold (TIDE_MESSAGE_SNAPSHOT);
+    tide_loop_unstall (two.wire);
+    tide_loop_run (loop);
+    json_listen (&two);
+    assert_true (loop->held_count == 1 && two.count > 0 && two.count < 1500);
+    uint64_t last = two.seqs[two.count - 1];
+    json_refused (&two, "{\"op\":\"ack\",\"cursor\":\"inbox\",\"seq\":1000000}", "bad_request");
+    two.code[0] = 0;
+    json_ack (&two, "inbox", last);
+    assert_string_equal (two.code, "");
+    tide_loop_let_all_go (loop);
+    json_listen (&two);
+    assert_int_equal (two.resets, 1);
+    tide_loop_pass (loop, 1250);
+    assert_int_equal (standing ("inbox").seq, last);
+    json_ack (&two, "inbox", two.reset_seq);
+    tide_loop_pass (loop, 1250);
+    assert_int_equal (standing ("inbox").seq, two.reset_seq);
+    tide_loop_destroy (&loop);
+}
+
 static void what_begins_with_a_snapshot_begins_with_it_again (void **state)
 {
     (void) state;
@@ -476,6 +509,7 @@ int main (void)
         TEST (the_later_reader_has_it_and_the_earlier_one_is_told),
         TEST (what_was_removed_is_told),
         cmocka_unit_test (g5_what_was_trimmed_before_it_was_read_is_said),
+        cmocka_unit_test (what_was_given_before_a_reset_can_be_acknowledged),
         TEST (what_begins_with_a_snapshot_begins_with_it_again),
         TEST (g8_a_cursor_of_another_log_is_bridged_by_a_snapshot),
         TEST (bad_input_is_refused_by_name),
