@@ -273,7 +273,7 @@ static void changed (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answe
     tide_member_t *member = op->session ? tide_member_find (op->session, topic) : NULL;
     if (good && member)
         tide_presence_member_stands (hub, member, op, answer);
-    else if (good)
+    else if (!member || member->present.seq == 0) /* otherwise it stays, which is told */
         tide_presence_late (hub, op, answer);
     /*  Where it was is no place in another log: of that it is told as any join is, and reset. */
     if (op->epoch != tide_feed_epoch (hub->feed))
@@ -744,6 +744,7 @@ void tide_leave (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic, t
     }
     tide_join_t *join = tide_join_find (session, topic);
     bool was_joining = join != NULL; /* and the record may say that it is joined */
+    bool is_leaving = tide_presence_is_leaving (session, topic);
     tide_present_t gone = {0};
     if (join) {
         gone.seq = join->present.seq > 0 ? join->present.seq : tide_presence_may_stand (join);
@@ -772,7 +773,7 @@ void tide_leave (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic, t
         tide_reply_ok (hub, reply, (tide_bytes_t){0});
         return;
     }
-    gone.is_due = gone.seq > 0;
+    gone.is_due = gone.seq > 0 && !is_leaving;
     tide_op_t *op = tide_session_publish_topic (hub, session, topic, 0, false, false, &gone, left);
     if (!op) {
         session->is_record_stale = true;

@@ -75,6 +75,9 @@ void tide_presence_expect (tide_op_t *op, const tide_session_t *session, tide_by
  *  stood, so that what was said last is what remains. */
 void tide_presence_change (const tide_session_t *session, tide_bytes_t topic,
                            tide_present_t *present, json_t *wanted);
+/*  What removes the session's presence there is under way, and was said last: it need not be
+ *  removed once more. If that fails, tide_presence_late releases it. */
+bool tide_presence_is_leaving (const tide_session_t *session, tide_bytes_t pattern);
 /*  The op was acknowledged: `present` stands as the op has written it. */
 void tide_presence_stands (tide_present_t *present, const tide_op_t *op,
                            const tide_message_t *answer);
@@ -83,7 +86,8 @@ void tide_presence_member_stands (tide_hub_t *hub, tide_member_t *member, const 
 /*  If the op was acknowledged and has removed somebody: what was looked up before says nothing of
  *  that session. Of those above this is part. */
 void tide_presence_gone (tide_hub_t *hub, const tide_op_t *op, const tide_message_t *answer);
-/*  The same when nobody waits for it any more: what was entered and is nobody's is released. */
+/*  The same when nobody waits for it any more: what was entered and is nobody's is released, and
+ *  so is what was not removed. */
 void tide_presence_late (tide_hub_t *hub, const tide_op_t *op, const tide_message_t *answer);
 /*  A member that has no record has left: what stands is released, for nobody can come back. */
 void tide_presence_left (tide_hub_t *hub, const tide_session_t *session, tide_bytes_t pattern,

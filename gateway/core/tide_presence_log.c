@@ -114,18 +114,25 @@ static bool next_topic (const tide_op_t *op, size_t *at, tide_bytes_t *pattern, 
     return true;
 }
 
-/*  The last publish that is under way of the session's presence there; NULL: none is. */
+/*  The last publish that is under way of the session's presence there; NULL: none is. It is known
+ *  by the public id, for what a session that ends has sent is nobody's. */
 static const tide_op_t *under_way (const tide_session_t *session, tide_bytes_t pattern)
 {
     const tide_op_t *op, *last = NULL;
     DL_FOREACH2 (session->connection->ops, op, own_next) {
         tide_bytes_t topic;
         size_t at = 0;
-        if (op->session == session && next_topic (op, &at, &topic, NULL)
-            && tide_bytes_equal (topic, pattern))
+        if (next_topic (op, &at, &topic, NULL) && tide_bytes_equal (topic, pattern)
+            && strcmp ((const char *) op->text.data, session->sid) == 0)
             last = op;
     }
     return last;
+}
+
+bool tide_presence_is_leaving (const tide_session_t *session, tide_bytes_t pattern)
+{
+    const tide_op_t *op = under_way (session, pattern);
+    return op && !op->present;
 }
 
 void tide_presence_change (const tide_session_t *session, tide_bytes_t topic,
@@ -167,8 +174,14 @@ void tide_presence_member_stands (tide_hub_t *hub, tide_member_t *member, const 
 
 void tide_presence_late (tide_hub_t *hub, const tide_op_t *op, const tide_message_t *answer)
 {
-    if (!op->has_presence || !answer || answer->kind != TIDE_MESSAGE_ACK)
+    if (!op->has_presence)
         return;
+    if (!answer || answer->kind != TIDE_MESSAGE_ACK) {
+        /*  What another has taken is let alone. */
+        if (!answer || answer->kind != TIDE_MESSAGE_FAIL || answer->fail.code != TIDE_CONFLICT)
+            tide_presence_not_left (hub, op);
+        return;
+    }
     tide_presence_gone (hub, op, answer);
     const char *sid = (const char *) op->text.data;
     tide_session_t *session;
@@ -234,10 +247,8 @@ static void entered (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answe
         if (is_good)
             tide_presence_member_stands (hub, member, op, answer);
     }
-    else if (is_good)
+    if (!member || (!is_good && member->present.seq == 0)) /* or it has left, and joined again */
         tide_presence_late (hub, op, answer);
-    else if (!is_taken)
-        tide_presence_not_left (hub, op);
     if (session && is_taken)
         tide_session_taken (hub, session);
     else if (session && !is_good)
@@ -406,6 +417,8 @@ void tide_presence_end_joins (tide_hub_t *hub, tide_session_t *session, bool for
         tide_bytes_t pattern = tide_channel_pattern (join->channel);
         if (!tide_presence_may_stand (join))
             continue;
+        if (for_good && tide_presence_is_leaving (session, pattern))
+            continue; /* if that fails, it is released */
         tide_present_t gone = {.seq = later (join->present.seq, 1), .is_due = true};
         bool is_removed = for_good && session->owns_record && !session->is_moved
                           && publish (hub, session, pattern, &gone);
@@ -414,11 +427,12 @@ void tide_presence_end_joins (tide_hub_t *hub, tide_session_t *session, bool for
     }
 }
 
-/*  Something stands, or was sent and may stand yet. */
+/*  Something stands, or was sent and may stand yet; and what removes it was not sent yet. */
 static bool has_to_go (const tide_member_t *member)
 {
     const tide_present_t *present = &member->present;
-    return member->is_present && (present->seq > 0 || !present->is_nowhere);
+    return member->is_present && (present->seq > 0 || !present->is_nowhere)
+           && !tide_presence_is_leaving (member->session, tide_channel_pattern (member->channel));
 }
 
 uint32_t tide_presence_append_removals (tide_hub_t *hub, const tide_session_t *session,

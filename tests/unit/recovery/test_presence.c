@@ -314,6 +314,39 @@ static void who_goes_while_it_is_brought_up_anew_is_gone (void **state)
     }
 }
 
+/*  It says that it is not present any more, and is gone before that is in the log: it goes once, or
+ *  is released where nothing can be appended. */
+static void who_goes_while_it_is_removed_goes_once (void **state)
+{
+    (void) state;
+    tide_loop_client_t *watch = watcher ();
+    static const char *const says[] = {"\"since\":\"snapshot\"", "\"since\":\"live\""};
+    for (int how = 0; how < 8; how++) {
+        bool for_good = how & 2, is_refused = how & 4;
+        member_t member = present_at (HOLDER);
+        assert_saw (watch, CAME, &member);
+        hold (TIDE_MESSAGE_PUBLISH);
+        tide_loop_say (member.wire,
+                       "422[\"tide:subscribe\",{\"topic\":\"lobby\",\"present\":false,%s}]",
+                       says[how & 1]);
+        assert_int_equal (loop->held_count, 1);
+        tide_loop_say (member.wire, "%s",
+                       for_good ? "41" : "423[\"tide:unsubscribe\",{\"topic\":\"lobby\"}]");
+        assert_true (loop->held_count > 1);
+        if (is_refused)
+            refuse_held (TIDE_LOG_FULL);
+        else
+            tide_loop_let_all_go (loop);
+        tide_loop_pass (loop, is_refused ? 6000 : 10);
+        assert_saw (watch, WENT, &member);
+        tide_loop_pass (loop, 6000);
+        assert_saw_nothing (watch);
+        tide_loop_cut (member.wire);
+        tide_loop_pass (loop, 6000);
+        assert_saw_nothing (watch);
+    }
+}
+
 static void what_cannot_be_left_in_time_is_released (void **state)
 {
     (void) state;
@@ -682,6 +715,7 @@ int main (void)
         TEST (who_goes_while_it_comes_is_gone),
         TEST (who_leaves_while_it_comes_is_gone),
         TEST (who_goes_while_it_is_brought_up_anew_is_gone),
+        TEST (who_goes_while_it_is_removed_goes_once),
         TEST (what_cannot_be_left_in_time_is_released),
         TEST (who_goes_while_it_comes_back_is_gone),
         TEST (a_worker_makes_a_session_present),

@@ -86,6 +86,35 @@ static void what_changes_while_another_lane_takes_it_is_right (void **state)
     }
 }
 
+/*  The lane that takes it enters it, reads that it is not present any more, and removes it; then it
+ *  leaves, or goes, before that is in the log. */
+static void who_is_removed_by_the_lane_that_takes_it_goes_once (void **state)
+{
+    (void) state;
+    tide_loop_client_t *watch = watcher ();
+    for (int for_good = 0; for_good < 2; for_good++) {
+        member_t member = present_at (HOLDER);
+        assert_saw (watch, CAME, &member);
+        tide_loop_client_t *old = member.wire;
+        loop->held_kinds[OTHER] |= 1ull << TIDE_MESSAGE_PUBLISH;
+        member.wire = tide_loop_open (loop, OTHER, TIDE_CLIENT_SOCKETIO);
+        tide_loop_say (member.wire, "40{\"pid\":\"%s\"}", member.pid);
+        assert_int_equal (loop->held_count, 1);
+        enter (&(member_t){.wire = old}, "lobby", "false");
+        assert_saw (watch, WENT, &member);
+        assert_true (tide_loop_let_go (loop));
+        assert_saw (watch, CAME, &member);
+        assert_int_equal (loop->held_count, 1); /* what removes it again */
+        tide_loop_say (member.wire, "%s",
+                       for_good ? "41" : "422[\"tide:unsubscribe\",{\"topic\":\"lobby\"}]");
+        assert_int_equal (loop->held_count, 2);
+        tide_loop_let_all_go (loop);
+        tide_loop_pass (loop, 30000);
+        assert_saw (watch, WENT, &member);
+        assert_saw_nothing (watch);
+    }
+}
+
 /*  Longer than any lease and what lingers; it answers pings. */
 static void pass_and_answer (tide_loop_client_t *client)
 {
@@ -442,6 +471,7 @@ int main (void)
         TEST (a_lane_that_dies_takes_its_members_along),
         TEST (a_session_that_another_lane_takes_is_there),
         TEST (what_changes_while_another_lane_takes_it_is_right),
+        TEST (who_is_removed_by_the_lane_that_takes_it_goes_once),
         TEST (a_session_that_is_handed_over_is_there),
         TEST (a_session_without_a_record_that_is_handed_over_is_there),
         TEST (what_is_handed_to_a_lane_that_dies_is_gone),
