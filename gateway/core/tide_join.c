@@ -166,9 +166,15 @@ void tide_join_abandon (tide_hub_t *hub, tide_join_t **join_p)
     free (join);
 }
 
+/*  The session does not know of the topic any more: what stands there has to be released here. */
 static void unrecorded (tide_hub_t *hub, tide_op_t *op, const tide_message_t *answer)
 {
-    if (op->session && (!answer || answer->kind != TIDE_MESSAGE_ACK))
+    tide_presence_gone (hub, op, answer);
+    if (answer && answer->kind == TIDE_MESSAGE_ACK)
+        return;
+    if (!answer || answer->kind != TIDE_MESSAGE_FAIL || answer->fail.code != TIDE_CONFLICT)
+        tide_presence_not_left (hub, op);
+    if (op->session)
         tide_hub_close (hub, op->session->connection, 1011);
 }
 
@@ -185,8 +191,9 @@ static bool forget_topic (tide_hub_t *hub, tide_join_t *join)
     bool is_done = tide_session_publish_topic (hub, session, pattern_of (join), 0, false, false,
                                                &join->present, unrecorded)
                    != NULL;
-    if (is_done)
-        tide_present_free (&join->present);
+    if (!is_done)
+        tide_presence_left (hub, session, pattern_of (join), &join->present);
+    tide_present_free (&join->present);
     return is_done;
 }
 

@@ -123,6 +123,10 @@ static void print_message (const tide_message_t *m)
                 (unsigned long long) m->done.call, m->done.attempt, m->done.outcome, m->done.code);
         print_events (m->done.events);
         break;
+    case TIDE_MESSAGE_RELEASE:
+        printf (" %.*s/%.*s at %llu", TIDE_PRINT (m->release.topic), TIDE_PRINT (m->release.key),
+                (unsigned long long) m->release.seq);
+        break;
     case TIDE_MESSAGE_GROUP_JOIN:
         printf (" #%llu %.*s credit %u", (unsigned long long) m->group_join.request,
                 TIDE_PRINT (m->group_join.name), m->group_join.credit);

@@ -495,6 +495,29 @@ static void what_cannot_be_removed_is_released (void **state)
     }
 }
 
+/*  Where a topic cannot be brought up anew the session is out of it, and so is its presence, even if
+ *  that cannot be appended either. */
+static void what_cannot_be_brought_up_anew_is_released (void **state)
+{
+    (void) state;
+    tide_loop_client_t *watch = watcher ();
+    member_t member = present_at (HOLDER);
+    assert_saw (watch, CAME, &member);
+    hold (TIDE_MESSAGE_PUBLISH);
+    tide_loop_say (member.wire,
+                   "424[\"tide:subscribe\",{\"topic\":\"lobby\",\"since\":\"start\"}]");
+    assert_int_equal (loop->held_count, 1);
+    tide_loop_pass (loop, 11000); /* then its time is up, and it is to go from the record */
+    assert_hears (member.wire, "434[{\"ok\":false,\"code\":\"timeout\"");
+    assert_true (loop->held_count > 1);
+    refuse_held (TIDE_LOG_FULL);
+    assert_null (member.wire->connection);
+    assert_saw_nothing (watch);
+    tide_loop_pass (loop, 6000);
+    assert_saw (watch, WENT, &member);
+    assert_false (is_there (&member));
+}
+
 /*  -- those who look -------------------------------------------------------------------------- */
 
 static void who_looks_is_answered_in_every_dialect (void **state)
@@ -721,6 +744,7 @@ int main (void)
         TEST (a_worker_makes_a_session_present),
         TEST (what_was_answered_too_late_is_put_right),
         TEST (what_cannot_be_removed_is_released),
+        TEST (what_cannot_be_brought_up_anew_is_released),
         TEST (who_looks_is_answered_in_every_dialect),
         TEST (a_client_of_socketio_hears_who_it_is),
         TEST (a_watcher_is_reset_as_with_any_topic),
