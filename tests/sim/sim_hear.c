@@ -439,7 +439,8 @@ void sim_heard_snapshot (sim_t *sim, sim_client_t *client, const json_t *object,
         return;
     }
     /*  Of its namespace, or of itself, a client can be told that something may be lost: where a
-     *  record was damaged nobody knows whose it was, and an order may be trimmed before it is read. */
+     *  record was damaged nobody knows whose it was, and an order may be trimmed before it is
+     *  read. */
     if (is_reset && pattern < 0 && is_room (object)) {
         if (json_string_value (json_object_get (object, "topic"))[0] == '@')
             sim_orders_trimmed (client, seq_of (object));

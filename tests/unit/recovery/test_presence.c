@@ -495,8 +495,8 @@ static void what_cannot_be_removed_is_released (void **state)
     }
 }
 
-/*  Where a topic cannot be brought up anew the session is out of it, and so is its presence, even if
- *  that cannot be appended either. */
+/*  Where a topic cannot be brought up anew the session is out of it, and so is its presence, even
+ *  if that cannot be appended either. */
 static void what_cannot_be_brought_up_anew_is_released (void **state)
 {
     (void) state;
