@@ -29,7 +29,8 @@ struct pending {
     pending_t *prev, *next; /* in the order of the last sending */
     uint64_t token;
     uint64_t sent_ms;
-    uint32_t part; /* of a SNAPSHOT */
+    uint32_t part;   /* of a SNAPSHOT */
+    uint32_t copies; /* said since the WELCOME, and not answered */
     tide_message_kind_t kind;
     bool was_sent, is_queued, is_volatile;
     size_t size;
@@ -226,6 +227,7 @@ static void say_request (tide_link_t *self, uint64_t now_ms, pending_t *pending)
     if (pending->is_queued)
         return;
     pending->is_queued = true;
+    pending->copies++;
     say (self, TIDE_LINK_SEND, (tide_bytes_t){0})->token = pending->token;
 }
 
@@ -406,6 +408,7 @@ static void welcome (tide_link_t *self, uint64_t now_ms, tide_bytes_t bytes,
     self->epoch = message->epoch;
     pending_t *pending, *next;
     HASH_ITER (hh, self->by_token, pending, next) {
+        pending->copies = pending->is_queued;
         say_request (self, now_ms, pending);
     }
 }
@@ -450,6 +453,16 @@ static bool fits (const pending_t *pending, const tide_message_t *answer)
     }
 }
 
+/*  What could not be appended for now may be when it is reached once more: of a publish that was
+ *  said twice the last answer counts, or it would be told that nothing was appended, which is. */
+static bool is_last_word (pending_t *pending, const tide_message_t *answer)
+{
+    bool may_pass = answer->kind == TIDE_MESSAGE_FAIL && pending->kind == TIDE_MESSAGE_PUBLISH
+                    && (answer->fail.code == TIDE_LOG_FULL || answer->fail.code == TIDE_TOO_MANY);
+    pending->copies -= pending->copies > 0;
+    return !may_pass || pending->copies == 0;
+}
+
 static void answer (tide_link_t *self, const tide_message_t *message, uint64_t token,
                     tide_bytes_t bytes)
 {
@@ -458,6 +471,8 @@ static void answer (tide_link_t *self, const tide_message_t *message, uint64_t t
         self->counters.stray++;
         return;
     }
+    if (!is_last_word (pending, message))
+        return;
     forget (self, pending);
     self->counters.answers++;
     say_copy (self, TIDE_LINK_ANSWER, bytes)->token = token;

@@ -56,7 +56,8 @@ void tide_link_start (tide_link_t *self, uint64_t now_ms);
  *  answered by FAIL conflict or not_found where it is said again: the call is over, or another's by
  *  now; with another epoch's WELCOME all that await their answer are answered by FAIL epoch_changed
  *  here, and what is in hand is to be dropped: its number may be another call's. PUBLISH: each
- *  logged event should have an id (tide_link_make_id), or a repetition may append it twice. */
+ *  logged event should have an id (tide_link_make_id), or a repetition may append it twice; of one
+ *  that was sent twice FAIL log_full and too_many are told when both were refused so. */
 uint64_t tide_link_request (tide_link_t *self, uint64_t now_ms, tide_message_t *message);
 
 /*  Forgets a request: its answer, if one comes, is dropped. */

@@ -289,6 +289,61 @@ static void g4_what_is_not_answered_is_sent_again_and_again (void **state)
     tide_link_destroy (&link);
 }
 
+static void refuse (tide_link_t *link, uint64_t now_ms, uint64_t token, tide_status_t code)
+{
+    tide_message_t message = {.kind = TIDE_MESSAGE_FAIL};
+    message.fail.request = token;
+    message.fail.code = (uint8_t) code;
+    receive (link, now_ms, &message);
+}
+
+/*  One copy finds the disk full, the other one finds room: that was appended. */
+static void g4_of_what_was_sent_twice_the_last_answer_counts (void **state)
+{
+    (void) state;
+    static const tide_status_t passing[] = {TIDE_LOG_FULL, TIDE_TOO_MANY};
+    tide_message_t pong = {.kind = TIDE_MESSAGE_PONG};
+    for (unsigned at = 0; at < sizeof passing / sizeof passing[0]; at++)
+        for (int is_appended = 0; is_appended < 2; is_appended++) {
+            tide_link_t *link = link_that_is_up ();
+            uint64_t token = publish (link, 100), other = publish (link, 200);
+            actions (link);
+            receive (link, 5000, &pong);
+            tide_link_tick (link, 100 + TIDE_RETRY_MS);
+            actions (link);
+            refuse (link, 5200, token, passing[at]);
+            assert_string_equal (actions (link), "");
+            assert_int_equal (tide_link_pending (link), 2);
+            if (is_appended)
+                ack (link, 5300, token);
+            else
+                refuse (link, 5300, token, passing[at]);
+            assert_string_equal (actions (link), is_appended ? "N1:ACK " : "N1:FAIL ");
+            refuse (link, 5400, other, passing[at]); /* which was sent but once */
+            assert_string_equal (actions (link), "N2:FAIL ");
+            tide_link_destroy (&link);
+        }
+    /*  What would be refused again is told at once. */
+    tide_link_t *link = link_that_is_up ();
+    uint64_t token = publish (link, 100);
+    actions (link);
+    receive (link, 5000, &pong);
+    tide_link_tick (link, 100 + TIDE_RETRY_MS);
+    assert_string_equal (actions (link), "PING PUBLISH1 ");
+    refuse (link, 5200, token, TIDE_CONFLICT);
+    assert_string_equal (actions (link), "N1:FAIL ");
+    /*  And of what was sent to a broker that knew nothing of us no answer comes. */
+    token = publish (link, 5200);
+    actions (link);
+    fail_conversation (link, 5300, "who are you?");
+    tide_link_tick (link, 5700);
+    welcome (link, 5800);
+    actions (link);
+    refuse (link, 5900, token, TIDE_LOG_FULL);
+    assert_string_equal (actions (link), "N2:FAIL ");
+    tide_link_destroy (&link);
+}
+
 static uint64_t publish_volatile (tide_link_t *link, uint64_t now_ms)
 {
     tide_buffer_t events = {0};
@@ -664,6 +719,7 @@ int main (void)
         cmocka_unit_test (a_broker_that_does_not_know_us_is_greeted_again_but_not_too_fast),
         cmocka_unit_test (a_refused_version_is_kept_and_tried_slowly),
         cmocka_unit_test (g4_what_is_not_answered_is_sent_again_and_again),
+        cmocka_unit_test (g4_of_what_was_sent_twice_the_last_answer_counts),
         cmocka_unit_test (g9_a_volatile_publish_neither_waits_nor_is_repeated),
         cmocka_unit_test (what_the_broker_would_not_read_is_refused_here),
         cmocka_unit_test (a_broker_with_too_many_peers_says_so),
