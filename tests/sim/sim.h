@@ -319,6 +319,7 @@ typedef struct {
     char sid[SIM_SID_SIZE];
     uint64_t gone; /* where it was removed last, under this id */
     char gone_id[64];
+    bool is_late; /* it stands, but history was kept for less than it took to be durable */
 } sim_standing_t;
 
 typedef struct {

@@ -136,6 +136,7 @@ bool sim_presence_durable (sim_t *sim, const sim_disk_t *disk, const tide_event_
     sim->stats.absent += !enters;
     one->seq = enters ? seq : 0;
     one->gone = enters ? 0 : seq;
+    one->is_late = enters && event->time_ms + sim->config.retain_ms <= sim->now_ms + 1000;
     snprintf (one->gone_id, sizeof one->gone_id, "%.*s", TIDE_PRINT (event->id));
     if (enters)
         recognise (sim, event);
@@ -150,10 +151,12 @@ static bool is_there (const sim_client_t *client)
 }
 
 /*  A connection of the session that may be present in the topic; or why there is none. A session
- *  may have two, of which only it knows which is the later one. */
+ *  may have two, of which only it knows which is the later one. A lane that has to say again that
+ *  somebody is there, behind a broker that does not know any more that it was said, is told of a
+ *  conflict, as if another one had the session: then it stands for as long as the lane lives. */
 static const char *why_not (const sim_t *sim, const sim_standing_t *one)
 {
-    const char *why = "is not there, but stands in";
+    const char *why = one->is_late ? NULL : "is not there, but stands in";
     for (unsigned at = 0; at < SIM_CLIENTS_MAX; at++) {
         const sim_client_t *client = &sim->clients[at];
         const sim_topic_t *topic = &client->topics[one->topic];
