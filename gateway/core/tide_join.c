@@ -751,7 +751,6 @@ void tide_leave (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic, t
     }
     tide_join_t *join = tide_join_find (session, topic);
     bool was_joining = join != NULL; /* and the record may say that it is joined */
-    bool is_leaving = tide_presence_is_leaving (session, topic);
     tide_present_t gone = {0};
     if (join) {
         gone.seq = join->present.seq > 0 ? join->present.seq : tide_presence_may_stand (join);
@@ -780,7 +779,7 @@ void tide_leave (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic, t
         tide_reply_ok (hub, reply, (tide_bytes_t){0});
         return;
     }
-    gone.is_due = gone.seq > 0 && !is_leaving;
+    gone.is_due = gone.seq > 0 && !tide_presence_is_leaving (session, topic, gone.seq);
     tide_op_t *op = tide_session_publish_topic (hub, session, topic, 0, false, false, &gone, left);
     if (!op) {
         session->is_record_stale = true;

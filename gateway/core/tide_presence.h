@@ -76,8 +76,8 @@ void tide_presence_expect (tide_op_t *op, const tide_session_t *session, tide_by
 void tide_presence_change (const tide_session_t *session, tide_bytes_t topic,
                            tide_present_t *present, json_t *wanted);
 /*  What removes the session's presence there is under way, and was said last: it need not be
- *  removed once more. If that fails, tide_presence_late releases it. */
-bool tide_presence_is_leaving (const tide_session_t *session, tide_bytes_t pattern);
+ *  removed once more. If that fails, tide_presence_late releases what stands at seq. */
+bool tide_presence_is_leaving (const tide_session_t *session, tide_bytes_t pattern, uint64_t seq);
 /*  The op was acknowledged: `present` stands as the op has written it. */
 void tide_presence_stands (tide_present_t *present, const tide_op_t *op,
                            const tide_message_t *answer);

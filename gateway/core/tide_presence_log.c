@@ -116,9 +116,9 @@ static bool next_topic (const tide_op_t *op, size_t *at, tide_bytes_t *pattern, 
 
 /*  The last publish that is under way of the session's presence there; NULL: none is. It is known
  *  by the public id, for what a session that ends has sent is nobody's. */
-static const tide_op_t *under_way (const tide_session_t *session, tide_bytes_t pattern)
+static tide_op_t *under_way (const tide_session_t *session, tide_bytes_t pattern)
 {
-    const tide_op_t *op, *last = NULL;
+    tide_op_t *op, *last = NULL;
     DL_FOREACH2 (session->connection->ops, op, own_next) {
         tide_bytes_t topic;
         size_t at = 0;
@@ -129,10 +129,20 @@ static const tide_op_t *under_way (const tide_session_t *session, tide_bytes_t p
     return last;
 }
 
-bool tide_presence_is_leaving (const tide_session_t *session, tide_bytes_t pattern)
+bool tide_presence_is_leaving (const tide_session_t *session, tide_bytes_t pattern, uint64_t seq)
 {
-    const tide_op_t *op = under_way (session, pattern);
-    return op && !op->present;
+    tide_op_t *op = under_way (session, pattern);
+    if (!op || op->present)
+        return false;
+    tide_bytes_t topic;
+    uint64_t stood = seq;
+    size_t at = 0;
+    next_topic (op, &at, &topic, &stood);
+    if (stood < seq && at == op->text.size) { /* it was not known yet when that was sent */
+        op->text.size -= 8;
+        tide_put_u64 (&op->text, seq);
+    }
+    return true;
 }
 
 void tide_presence_change (const tide_session_t *session, tide_bytes_t topic,
@@ -417,9 +427,9 @@ void tide_presence_end_joins (tide_hub_t *hub, tide_session_t *session, bool for
         tide_bytes_t pattern = tide_channel_pattern (join->channel);
         if (!tide_presence_may_stand (join))
             continue;
-        if (for_good && tide_presence_is_leaving (session, pattern))
-            continue; /* if that fails, it is released */
         tide_present_t gone = {.seq = later (join->present.seq, 1), .is_due = true};
+        if (for_good && tide_presence_is_leaving (session, pattern, gone.seq))
+            continue;
         bool is_removed = for_good && session->owns_record && !session->is_moved
                           && publish (hub, session, pattern, &gone);
         if (!is_removed)
@@ -432,7 +442,8 @@ static bool has_to_go (const tide_member_t *member)
 {
     const tide_present_t *present = &member->present;
     return member->is_present && (present->seq > 0 || !present->is_nowhere)
-           && !tide_presence_is_leaving (member->session, tide_channel_pattern (member->channel));
+           && !tide_presence_is_leaving (member->session, tide_channel_pattern (member->channel),
+                                         present->seq);
 }
 
 uint32_t tide_presence_append_removals (tide_hub_t *hub, const tide_session_t *session,

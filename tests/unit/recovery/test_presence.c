@@ -347,6 +347,35 @@ static void who_goes_while_it_is_removed_goes_once (void **state)
     }
 }
 
+/*  Where it stands was not known yet when it was to be removed. */
+static void who_leaves_while_it_is_removed_in_vain_is_released (void **state)
+{
+    (void) state;
+    tide_loop_client_t *watch = watcher ();
+    for (int for_good = 0; for_good < 2; for_good++) {
+        member_t member = {0};
+        connect_at (&member, HOLDER);
+        enter (&member, "lobby", "false");
+        hold (TIDE_MESSAGE_PUBLISH);
+        tide_loop_say (member.wire,
+                       "422[\"tide:subscribe\",{\"topic\":\"lobby\",\"present\":true}]");
+        tide_loop_say (member.wire,
+                       "423[\"tide:subscribe\",{\"topic\":\"lobby\",\"present\":false}]");
+        assert_int_equal (loop->held_count, 2);
+        assert_true (tide_loop_let_go (loop));
+        assert_saw (watch, CAME, &member);
+        tide_loop_say (member.wire, "%s",
+                       for_good ? "41" : "424[\"tide:unsubscribe\",{\"topic\":\"lobby\"}]");
+        refuse_held (TIDE_LOG_FULL);
+        tide_loop_pass (loop, 6000);
+        assert_saw (watch, WENT, &member);
+        assert_saw_nothing (watch);
+        tide_loop_cut (member.wire);
+        tide_loop_pass (loop, 6000);
+        assert_saw_nothing (watch);
+    }
+}
+
 static void what_cannot_be_left_in_time_is_released (void **state)
 {
     (void) state;
@@ -739,6 +768,7 @@ int main (void)
         TEST (who_leaves_while_it_comes_is_gone),
         TEST (who_goes_while_it_is_brought_up_anew_is_gone),
         TEST (who_goes_while_it_is_removed_goes_once),
+        TEST (who_leaves_while_it_is_removed_in_vain_is_released),
         TEST (what_cannot_be_left_in_time_is_released),
         TEST (who_goes_while_it_comes_back_is_gone),
         TEST (a_worker_makes_a_session_present),
