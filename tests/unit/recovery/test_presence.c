@@ -547,6 +547,26 @@ static void what_cannot_be_brought_up_anew_is_released (void **state)
     assert_false (is_there (&member));
 }
 
+static void who_is_brought_up_anew_while_no_request_can_be_made_is_released (void **state)
+{
+    (void) state;
+    static const char publish[] = "{\"op\":\"pub\",\"topic\":\"x\",\"event\":\"e\",\"data\":1}";
+    tide_loop_client_t *watch = watcher ();
+    member_t member = present_at (HOLDER);
+    assert_saw (watch, CAME, &member);
+    tide_loop_client_t *greedy = tide_loop_open (loop, HOLDER, TIDE_CLIENT_JSON);
+    loop->lost_kind = TIDE_MESSAGE_PUBLISH;
+    for (unsigned at = 0; at < TIDE_LINK_REQUESTS_MAX && greedy->connection; at++)
+        tide_hub_frame (loop->hubs[HOLDER], loop->now_ms, greedy->connection, tide_bytes (publish),
+                        true);
+    tide_loop_say (member.wire,
+                   "424[\"tide:subscribe\",{\"topic\":\"lobby\",\"since\":\"snapshot\"}]");
+    assert_null (member.wire->connection);
+    loop->lost_kind = 0;
+    tide_loop_pass (loop, 6000);
+    assert_saw (watch, WENT, &member);
+}
+
 /*  -- those who look -------------------------------------------------------------------------- */
 
 static void who_looks_is_answered_in_every_dialect (void **state)
@@ -775,6 +795,7 @@ int main (void)
         TEST (what_was_answered_too_late_is_put_right),
         TEST (what_cannot_be_removed_is_released),
         TEST (what_cannot_be_brought_up_anew_is_released),
+        TEST (who_is_brought_up_anew_while_no_request_can_be_made_is_released),
         TEST (who_looks_is_answered_in_every_dialect),
         TEST (a_client_of_socketio_hears_who_it_is),
         TEST (a_watcher_is_reset_as_with_any_topic),
