@@ -360,6 +360,7 @@ void tide_join_begin (tide_hub_t *hub, tide_session_t *session, tide_bytes_t top
     join->had_member = member != NULL;
     if (member) {
         join->present = member->present;
+        join->present.is_under_way = false; /* its answer finds no member */
         member->present = (tide_present_t){0};
         tide_member_remove (hub, &member);
         tide_deliver_settle (hub, session);
@@ -523,6 +524,9 @@ static void record (tide_hub_t *hub, tide_join_t *join)
     /*  A reset goes on holding the cursor where it was, until it is said. */
     if (join->pin == 0 || !join->is_reset)
         join->pin = join->at;
+    if (session->recovers && !present->data && present->is_due
+        && tide_presence_is_leaving (session, pattern_of (join), present->seq))
+        present->is_due = false; /* the answer of that comes before the record's */
     if (!session->recovers && !present->is_due) {
         become_member (hub, join);
         return;

@@ -182,6 +182,21 @@ void tide_presence_member_stands (tide_hub_t *hub, tide_member_t *member, const 
     tide_presence_count (hub, member);
 }
 
+/*  It joins anew, or has: what stood there before seq does not any more. */
+static void removed_late (tide_hub_t *hub, tide_session_t *session, tide_bytes_t pattern,
+                          uint64_t seq)
+{
+    tide_member_t *member = tide_member_find (session, pattern);
+    tide_join_t *join = tide_join_find (session, pattern);
+    tide_present_t *present = member ? &member->present : join ? &join->present : NULL;
+    if (!present || present->seq >= seq)
+        return;
+    present->seq = 0;
+    present->is_due = present->data != NULL;
+    if (member)
+        tide_presence_count (hub, member);
+}
+
 void tide_presence_late (tide_hub_t *hub, const tide_op_t *op, const tide_message_t *answer)
 {
     if (!op->has_presence)
@@ -214,6 +229,8 @@ void tide_presence_late (tide_hub_t *hub, const tide_op_t *op, const tide_messag
             tide_presence_name (pattern, name);
             tide_presence_release (hub, name, sid, seq);
         }
+        else if (session)
+            removed_late (hub, session, pattern, seq);
     }
 }
 

@@ -115,6 +115,55 @@ static void who_is_removed_by_the_lane_that_takes_it_goes_once (void **state)
     }
 }
 
+/*  It joins anew while the lane that took it over writes what it has read of it: whether it is
+ *  removed, or said otherwise. */
+static void who_joins_anew_while_it_is_taken_over_is_as_was_said (void **state)
+{
+    (void) state;
+    for (int at = 0; at < 4; at++) {
+        bool is_there_still = at & 1, is_brought_up_first = at & 2;
+        member_t member = present_at (HOLDER);
+        tide_loop_client_t *old = member.wire, *watch = watcher ();
+        loop->held_kinds[OTHER] |= 1ull << TIDE_MESSAGE_PUBLISH;
+        member.wire = tide_loop_open (loop, OTHER, TIDE_CLIENT_SOCKETIO);
+        tide_loop_say (member.wire, "40{\"pid\":\"%s\"}", member.pid);
+        enter (&(member_t){.wire = old}, "lobby", is_there_still ? "{\"a\":2}" : "false");
+        assert_saw (watch, is_there_still ? CAME : WENT, &member);
+        assert_true (tide_loop_let_go (loop));
+        assert_saw (watch, CAME, &member);
+        assert_int_equal (loop->held_count, 1);
+        if (is_brought_up_first)
+            hold (TIDE_MESSAGE_SNAPSHOT);
+        tide_loop_say (member.wire,
+                       "422[\"tide:subscribe\",{\"topic\":\"lobby\",\"since\":\"snapshot\"}]");
+        assert_int_equal (loop->held_count, 2);
+        tide_loop_let_all_go (loop);
+        assert_int_equal (count_heard (member.wire, "432[{\"ok\":true"), 1);
+        assert_saw (watch, is_there_still ? CAME : WENT, &member);
+        while (is_there_still && tide_loop_hear (watch))
+            continue; /* it may be said again */
+        assert_saw_nothing (watch);
+        loop->is_cut[OTHER] = true;
+        for (int part = 0; part < 4; part++) {
+            tide_loop_pass (loop, 5000);
+            tide_loop_say (member.wire, "3");
+        }
+        loop->is_cut[OTHER] = false;
+        tide_loop_pass (loop, 8000);
+        assert_int_equal (is_there (&member), is_there_still);
+        tide_loop_say (member.wire, "41");
+        tide_loop_pass (loop, 1000);
+        assert_false (is_there (&member));
+        int gone = 0, came = 0;
+        for (const char *frame; (frame = tide_loop_hear (watch));) {
+            gone += strstr (frame, "\"removed\":true") != NULL;
+            came += strstr (frame, "\"removed\":true") == NULL;
+        }
+        assert_int_equal (gone, is_there_still ? 2 : 0); /* with its lease, and now */
+        assert_int_equal (came, is_there_still);
+    }
+}
+
 /*  Longer than any lease and what lingers; it answers pings. */
 static void pass_and_answer (tide_loop_client_t *client)
 {
@@ -472,6 +521,7 @@ int main (void)
         TEST (a_session_that_another_lane_takes_is_there),
         TEST (what_changes_while_another_lane_takes_it_is_right),
         TEST (who_is_removed_by_the_lane_that_takes_it_goes_once),
+        TEST (who_joins_anew_while_it_is_taken_over_is_as_was_said),
         TEST (a_session_that_is_handed_over_is_there),
         TEST (a_session_without_a_record_that_is_handed_over_is_there),
         TEST (what_is_handed_to_a_lane_that_dies_is_gone),
