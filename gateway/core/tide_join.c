@@ -525,7 +525,7 @@ static void record (tide_hub_t *hub, tide_join_t *join)
     if (join->pin == 0 || !join->is_reset)
         join->pin = join->at;
     if (session->recovers && !present->data && present->is_due
-        && tide_presence_is_leaving (session, pattern_of (join), present->seq))
+        && tide_presence_awaits_removal (session, pattern_of (join), present->seq))
         present->is_due = false; /* the answer of that comes before the record's */
     if (!session->recovers && !present->is_due) {
         become_member (hub, join);
@@ -783,7 +783,7 @@ void tide_leave (tide_hub_t *hub, tide_session_t *session, tide_bytes_t topic, t
         tide_reply_ok (hub, reply, (tide_bytes_t){0});
         return;
     }
-    gone.is_due = gone.seq > 0 && !tide_presence_is_leaving (session, topic, gone.seq);
+    gone.is_due = gone.seq > 0 && !tide_presence_awaits_removal (session, topic, gone.seq);
     tide_op_t *op = tide_session_publish_topic (hub, session, topic, 0, false, false, &gone, left);
     if (!op) {
         session->is_record_stale = true;

@@ -75,9 +75,11 @@ void tide_presence_expect (tide_op_t *op, const tide_session_t *session, tide_by
  *  stood, so that what was said last is what remains. */
 void tide_presence_change (const tide_session_t *session, tide_bytes_t topic,
                            tide_present_t *present, json_t *wanted);
-/*  What removes the session's presence there is under way, and was said last: it need not be
- *  removed once more. If that fails, tide_presence_late releases what stands at seq. */
-bool tide_presence_is_leaving (const tide_session_t *session, tide_bytes_t pattern, uint64_t seq);
+/*  True if what removes the session's presence there is under way, and was said last: it need not
+ *  be removed once more. That it stands at seq is noted for it: if it fails, tide_presence_late
+ *  releases that. */
+bool tide_presence_awaits_removal (const tide_session_t *session, tide_bytes_t pattern,
+                                   uint64_t seq);
 /*  The op was acknowledged: `present` stands as the op has written it. */
 void tide_presence_stands (tide_present_t *present, const tide_op_t *op,
                            const tide_message_t *answer);

@@ -129,7 +129,8 @@ static tide_op_t *under_way (const tide_session_t *session, tide_bytes_t pattern
     return last;
 }
 
-bool tide_presence_is_leaving (const tide_session_t *session, tide_bytes_t pattern, uint64_t seq)
+bool tide_presence_awaits_removal (const tide_session_t *session, tide_bytes_t pattern,
+                                   uint64_t seq)
 {
     tide_op_t *op = under_way (session, pattern);
     if (!op || op->present)
@@ -445,7 +446,7 @@ void tide_presence_end_joins (tide_hub_t *hub, tide_session_t *session, bool for
         if (!tide_presence_may_stand (join))
             continue;
         tide_present_t gone = {.seq = later (join->present.seq, 1), .is_due = true};
-        if (for_good && tide_presence_is_leaving (session, pattern, gone.seq))
+        if (for_good && tide_presence_awaits_removal (session, pattern, gone.seq))
             continue;
         bool is_removed = for_good && session->owns_record && !session->is_moved
                           && publish (hub, session, pattern, &gone);
@@ -459,8 +460,8 @@ static bool has_to_go (const tide_member_t *member)
 {
     const tide_present_t *present = &member->present;
     return member->is_present && (present->seq > 0 || !present->is_nowhere)
-           && !tide_presence_is_leaving (member->session, tide_channel_pattern (member->channel),
-                                         present->seq);
+           && !tide_presence_awaits_removal (member->session,
+                                             tide_channel_pattern (member->channel), present->seq);
 }
 
 uint32_t tide_presence_append_removals (tide_hub_t *hub, const tide_session_t *session,
