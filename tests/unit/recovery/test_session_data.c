@@ -143,6 +143,17 @@ static void who_is_kept_out_leaves_nothing (void **state)
     assert_int_equal (stands.count, 1);
 }
 
+/*  Answers with data of so many characters. */
+static void reply_text (size_t size)
+{
+    char *text = tide_alloc (size + 32);
+    int begin = sprintf (text, "{\"#data\":\"");
+    memset (text + begin, 'x', size);
+    memcpy (text + (size_t) begin + size, "\"}", 3);
+    reply (text);
+    free (text);
+}
+
 static void what_is_too_large_keeps_it_out (void **state)
 {
     (void) state;
@@ -152,13 +163,9 @@ static void what_is_too_large_keeps_it_out (void **state)
     const size_t sizes[] = {limit, limit + 1};
     tide_loop_serve (loop, "door", "/", TIDE_HOOK_CONNECT, 0);
     for (size_t at = 0; at < 2; at++) {
-        char pid[64], *text = tide_alloc (sizes[at] + 32);
-        int begin = sprintf (text, "{\"#data\":\"");
-        memset (text + begin, 'x', sizes[at]);
-        memcpy (text + (size_t) begin + sizes[at], "\"}", 3);
+        char pid[64];
         tide_loop_client_t *client = at_the_door (HOLDER, NULL);
-        reply (text);
-        free (text);
+        reply_text (sizes[at]);
         if (at == 0) {
             assert_is_in (client, pid);
             look ();
@@ -235,6 +242,13 @@ static void it_goes_on_and_ends_with_its_session (void **state)
     client = at_the_door (OTHER, pid);
     assert_data ("{\"data\":1}");
     reply ("{\"#data\":2}"); /* it has a record: there the worker sets it */
+    assert_is_in (client, pid);
+    assert_data ("{\"data\":1}");
+    tide_loop_cut (client);
+    assert_lent (TIDE_HOOK_DISCONNECT, "\"transport close\"");
+    reply ("[]");
+    client = at_the_door (OTHER, pid);
+    reply_text (TIDE_SESSION_DATA_SIZE_MAX + TIDE_SESSION_DATA_OVERHEAD_MAX); /* ignored, too */
     assert_is_in (client, pid);
     assert_data ("{\"data\":1}");
     tide_loop_say (client, "41");
